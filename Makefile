@@ -1,0 +1,103 @@
+# make test is the one command: it gets what it needs, and its last lines are go test's.
+# Everything else is listed by make help.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+# One thing at a time: the order of the output is part of what is promised.
+.NOTPARALLEL:
+
+# A go.work in some folder above is the developer's, not ours.
+export GOWORK = off
+
+# testdata/groupserver holds Go code (it embeds the fixtures), and ./... passes every testdata by.
+PACKAGES = ./... ./testdata/groupserver
+TOOL     = go tool -modfile=tools/go.mod
+
+# What senddigest --version says: the nearest tag, the commit where there is none, "devel" outside a clone
+# (the test for .git keeps us from describing a repository that we were merely unpacked in).
+VERSION ?= $(shell test -e .git && git describe --tags --always --dirty 2>/dev/null || echo devel)
+# The variable that takes it, for go build -ldflags -X.
+VERSION_VARIABLE = main.version
+
+# make bench: how often, which, and where. benchstat wants ten of each.
+COUNT    ?= 1
+BENCH    ?= .
+BENCHPKG ?= .
+
+# make fuzz: how long each target is fuzzed.
+FUZZTIME ?= 30s
+
+# $(call silent,COMMAND,HINT) fails when COMMAND does or when it prints anything; what it prints is shown, with HINT.
+# Standard error is left alone: Go reports its downloads there.
+silent = if out=$$($(1)) && [[ -z $$out ]]; then exit 0; fi; \
+	[[ -z $$out ]] || printf '%s\n' "$$out" "make: $(2)"; exit 1
+
+.PHONY: help test lint needs compiler fmt vet staticcheck fix tidy format fuzz bench build clean
+
+help: ## this list
+	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Fuzz targets are run here too, on their seeds and on every input in a testdata/fuzz: to go test these are
+# ordinary tests. make fuzz looks for new inputs.
+# CGO_ENABLED: the race detector needs cgo, which Go turns off by itself where there is no compiler.
+test: needs compiler lint ## everything a change has to pass: make lint, then all tests under the race detector
+	@echo '== go test -race'
+	@CGO_ENABLED=1 go test -race ./...
+
+lint: needs fmt vet staticcheck fix tidy ## the checks alone: layout, vet, staticcheck, go fix, go mod tidy
+
+needs:
+	@scripts/needs go certs
+
+compiler:
+	@scripts/needs cc
+
+# gofmt by its full name, for it need not be in the PATH, or may be another Go's. gofumpt, too, passes testdata by.
+fmt:
+	@echo '== gofmt, gofumpt'
+	@$(call silent,"$$(go env GOROOT)/bin/gofmt" -l .,gofmt would lay these out differently: make format)
+	@$(call silent,$(TOOL) gofumpt -l . testdata/groupserver,gofumpt would lay these out differently: make format)
+
+vet:
+	@echo '== go vet'
+	@go vet $(PACKAGES)
+
+staticcheck:
+	@echo '== staticcheck'
+	@$(TOOL) staticcheck $(PACKAGES)
+
+fix:
+	@echo '== go fix -diff'
+	@$(call silent,go fix -diff $(PACKAGES),these can be said in newer Go: go fix $(PACKAGES))
+
+tidy:
+	@echo '== go mod tidy -diff'
+	@$(call silent,go mod tidy -diff,go.mod or go.sum is not tidy: go mod tidy)
+
+format: ## lay out all Go files as gofumpt does
+	@$(TOOL) gofumpt -w . testdata/groupserver
+
+# An input that fails is kept by Go in that package's testdata/fuzz: fix the code, commit both.
+fuzz: needs ## fuzz every fuzz target for FUZZTIME (30s)
+	@list=$$(go test -list '^Fuzz' ./...); \
+	awk '/^Fuzz/ { name[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, name[i]; n = 0 }' <<<"$$list" | \
+	while read -r package target; do \
+		echo "== $$target in $$package"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	done
+
+# To compare the numbers of workers within one run: make bench COUNT=10 >new.txt, and then
+# go tool -modfile=tools/go.mod benchstat -col /workers new.txt
+bench: needs ## run the benchmarks: COUNT (1) times, those matching BENCH, of package BENCHPKG (whole runs)
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(BENCHPKG)
+
+# Static, and the same bytes wherever it is built. -buildvcs=false: the version is passed, so Go need not ask git,
+# which refuses in a clone that belongs to somebody else.
+build: needs ## the program, static, in ./senddigest
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false \
+		-ldflags '-s -w -X $(VERSION_VARIABLE)=$(VERSION)' -o senddigest .
+
+clean: ## remove what make build, profiles and packaging leave behind
+	@rm -rf senddigest dist
+	@find . \( -name .git -o -name testdata \) -prune -o -type f \( -name '*.test' -o -name '*.prof' \) -exec rm -f {} +
