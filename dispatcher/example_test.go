@@ -1,0 +1,36 @@
+package dispatcher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/groupserver/senddigest/dispatcher"
+)
+
+type letter struct{ to string }
+
+func (l letter) Key() string { return l.to }
+
+func ExampleRun() {
+	post := func(_ context.Context, l letter) dispatcher.Verdict {
+		if l.to == "main/beta" {
+			return dispatcher.Verdict{
+				Outcome: dispatcher.NotOK, Status: 500, Reason: "500 Internal Server Error",
+				Err: errors.New("send letter to main/beta: 500 Internal Server Error"),
+			}
+		}
+		return dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
+	}
+	letters := []letter{{"main/alpha"}, {"main/beta"}, {"main/gamma"}}
+	report := dispatcher.Run(context.Background(), letters, post, dispatcher.Options{Workers: 2})
+	for _, result := range report.Results {
+		fmt.Println(result.Job.Key(), result.Outcome)
+	}
+	fmt.Println(report.Err())
+	// Output:
+	// main/alpha accepted
+	// main/beta not_ok
+	// main/gamma accepted
+	// 1 of 3 failed: 1 not_ok (500 Internal Server Error)
+}

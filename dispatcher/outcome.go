@@ -1,0 +1,77 @@
+package dispatcher
+
+import "fmt"
+
+// Outcome is what became of a job. Its text is the word that reports use.
+type Outcome uint8
+
+// The outcomes. The zero value is Ambiguous: a send of which nothing is known may have been delivered.
+const (
+	Ambiguous    Outcome = iota // it may have been delivered, it may still be under way
+	Accepted                    // confirmed
+	UnknownGroup                // the service knows no such target; nothing was delivered; a warning, not a failure
+	Rejected                    // the service refused the request
+	NotOK                       // the service answered with an error
+	Unexpected                  // something else than the service answered
+	Unreachable                 // the request never left whole
+	NotAttempted                // the run stopped first
+	Skipped                     // left out on purpose
+	outcomes
+)
+
+var outcomeNames = [outcomes]string{
+	Ambiguous: "ambiguous", Accepted: "accepted", UnknownGroup: "unknown_group", Rejected: "rejected",
+	NotOK: "not_ok", Unexpected: "unexpected", Unreachable: "unreachable", NotAttempted: "not_attempted",
+	Skipped: "skipped",
+}
+
+// Outcomes lists every outcome, in the order in which reports count them.
+func Outcomes() []Outcome {
+	return []Outcome{
+		Accepted, UnknownGroup, Rejected, NotOK, Unexpected, Unreachable, Ambiguous, NotAttempted, Skipped,
+	}
+}
+
+func (o Outcome) String() string {
+	if o >= outcomes {
+		return fmt.Sprintf("outcome(%d)", uint8(o))
+	}
+	return outcomeNames[o]
+}
+
+// Failed reports whether a job with this outcome counts as failed. What the run never tried is not a failure of
+// the job, and neither is a target that no longer exists.
+func (o Outcome) Failed() bool {
+	switch o {
+	case Accepted, UnknownGroup, NotAttempted, Skipped:
+		return false
+	default:
+		return true
+	}
+}
+
+// Verdict is what one try made of a job.
+type Verdict struct {
+	Outcome Outcome
+	Status  int    // the service's code; 0 if it gave none
+	Reason  string // short, and the same for all jobs that ended for one cause; empty if accepted
+	Err     error  // the whole story; nil for Accepted and UnknownGroup
+	Stop    error  // no other job can do better: end the run for this cause
+}
+
+// Failed reports whether the job counts as failed.
+func (v Verdict) Failed() bool { return v.Outcome.Failed() }
+
+// PanicError is a panic of a [SendFunc]. Its text names the panic's value only; Stack is for a log.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic while sending: %v", e.Value) }
+
+// Unwrap gives the panic's value where that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}

@@ -1,0 +1,145 @@
+package dispatcher
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Result is what became of one job.
+type Result struct {
+	Job Job
+	Verdict
+	Attempts int           // tries made; 0 if it never started
+	Worker   int           // who made the last one, from 1; 0 if it never started
+	Start    time.Time     // of the first try; zero if it never started
+	Took     time.Duration // from Start to the end of the last try
+}
+
+// Report is what became of a run: one result for each job, in dispatch order.
+type Report struct {
+	Started, Finished time.Time
+	Results           []Result
+	StoppedBy         error // why not everything was tried or finished; nil if everything was
+}
+
+// Counts says how many jobs ended with each outcome; index it with an [Outcome].
+type Counts [outcomes]int
+
+// Failed counts the jobs that failed.
+func (c Counts) Failed() (n int) {
+	for o, count := range c {
+		if Outcome(o).Failed() {
+			n += count
+		}
+	}
+	return n
+}
+
+// Counts counts the results by outcome.
+func (r *Report) Counts() Counts {
+	var c Counts
+	for i := range r.Results {
+		c[r.Results[i].Outcome]++
+	}
+	return c
+}
+
+// Cause is what one or more jobs have in common that were tried or left, and not accepted.
+type Cause struct {
+	Outcome     Outcome
+	Reason      string
+	Jobs        int
+	First, Last time.Time // when such a job ended; for jobs that never started, the end of the run
+	Examples    []string  // keys of some of the jobs, in dispatch order
+}
+
+// Causes groups the jobs that were not accepted by outcome and reason, most jobs first; jobs left out on purpose
+// have no cause. Each cause names at most examples of its jobs.
+func (r *Report) Causes(examples int) []Cause {
+	type key struct {
+		outcome Outcome
+		reason  string
+	}
+	index := map[key]int{}
+	var causes []Cause
+	for i := range r.Results {
+		result := &r.Results[i]
+		if result.Outcome == Accepted || result.Outcome == Skipped {
+			continue
+		}
+		at := r.Finished
+		if result.Attempts > 0 {
+			at = result.Start.Add(result.Took)
+		}
+		k := key{result.Outcome, result.Reason}
+		n, seen := index[k]
+		if !seen {
+			n = len(causes)
+			index[k] = n
+			causes = append(causes, Cause{Outcome: k.outcome, Reason: k.reason, First: at, Last: at})
+		}
+		c := &causes[n]
+		c.Jobs++
+		if at.Before(c.First) {
+			c.First = at
+		}
+		if at.After(c.Last) {
+			c.Last = at
+		}
+		if len(c.Examples) < examples {
+			c.Examples = append(c.Examples, result.Job.Key())
+		}
+	}
+	slices.SortStableFunc(causes, func(a, b Cause) int { return cmp.Compare(b.Jobs, a.Jobs) })
+	return causes
+}
+
+// Err is nil if no job failed and none was left; otherwise a [*FailedError].
+func (r *Report) Err() error {
+	counts := r.Counts()
+	if counts.Failed() == 0 && counts[NotAttempted] == 0 {
+		return nil
+	}
+	return &FailedError{Jobs: len(r.Results), Counts: counts, Causes: r.Causes(1), StoppedBy: r.StoppedBy}
+}
+
+// FailedError says in one line how many jobs of a run failed or were left, and for what causes.
+type FailedError struct {
+	Jobs      int
+	Counts    Counts
+	Causes    []Cause
+	StoppedBy error
+}
+
+// namedCauses is how many causes the text of a FailedError names: it has to fit a log line.
+const namedCauses = 3
+
+func (e *FailedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of %d failed", e.Counts.Failed(), e.Jobs)
+	if left := e.Counts[NotAttempted]; left > 0 {
+		fmt.Fprintf(&b, ", %d not attempted", left)
+		if e.StoppedBy != nil {
+			fmt.Fprintf(&b, " (%v)", e.StoppedBy)
+		}
+	}
+	sep := ": "
+	for i, c := range e.Causes {
+		switch {
+		case c.Outcome == NotAttempted || c.Outcome == UnknownGroup:
+			continue
+		case i >= namedCauses:
+			b.WriteString(", …")
+			return b.String()
+		}
+		fmt.Fprintf(&b, "%s%d %v (%s)", sep, c.Jobs, c.Outcome, c.Reason)
+		sep = ", "
+	}
+	return b.String()
+}
+
+// Unwrap gives what stopped the run.
+func (e *FailedError) Unwrap() error { return e.StoppedBy }
