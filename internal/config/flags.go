@@ -1,0 +1,286 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/ratelimit"
+)
+
+// Settings say what a run is to do. Their zero value is not useful: [Resolve] fills in the defaults.
+type Settings struct {
+	Config   string // gsconfig.ini
+	Instance string // the set in it
+	Token    hooks.Token
+	Section  string // where the token was found
+
+	Workers        int
+	Rate           ratelimit.Rate
+	Burst          int
+	Throttle       time.Duration
+	Timeout        time.Duration
+	ConnectTimeout time.Duration
+	MaxDuration    time.Duration // 0: none
+	Deadline       *Clock        // nil: none
+	MaxFailures    Limit
+
+	Only, Exclude []Pattern
+	DryRun        bool
+
+	Reports  []string
+	Verbose  bool
+	LogJSON  bool
+	LogLevel string
+	CACert   string
+	Insecure bool
+}
+
+// A Flag is one option of the command line, the environment and the configuration file: one table, so that the
+// three cannot differ.
+type Flag struct {
+	Name     string
+	Aliases  []string
+	Arg      string // what --help calls its value; empty for a switch
+	Default  string // as a user would write it; empty: none
+	Usage    string
+	Category string
+	Repeat   bool // may be given several times
+	NotFile  bool // may not stand in the configuration file: it says which file
+	set      func(*Settings, string) error
+}
+
+// Categories of --help, in its order.
+const (
+	catSite   = "Site and token"
+	catPace   = "Pace"
+	catGroups = "Which groups"
+	catStop   = "When to stop"
+	catOutput = "Output"
+)
+
+// DefaultWorkers is the number of request threads of a stock GroupServer (docs/groupserver.md section 5). More
+// would queue there, and keep the website's visitors waiting.
+const DefaultWorkers = 2
+
+// DefaultConfig is where the Python script looked for the token.
+const DefaultConfig = "etc/gsconfig.ini"
+
+// Flags lists every option, in the order of --help.
+func Flags() []Flag {
+	return []Flag{
+		{
+			Name: "config", Aliases: []string{"c"}, Arg: "FILE", Default: DefaultConfig, Category: catSite, NotFile: true,
+			Usage: "GroupServer's configuration `FILE`, which holds the token",
+			set:   func(s *Settings, v string) error { s.Config = v; return nil },
+		},
+		{
+			Name: "instance", Aliases: []string{"i"}, Arg: "NAME", Default: "default", Category: catSite, NotFile: true,
+			Usage: "`NAME` of the configuration set in it",
+			set:   func(s *Settings, v string) error { s.Instance = v; return nil },
+		},
+		{
+			Name: "cacert", Arg: "FILE", Category: catSite,
+			Usage: "trust the authorities in this PEM `FILE` as well",
+			set:   func(s *Settings, v string) error { s.CACert = v; return nil },
+		},
+		{
+			Name: "insecure", Aliases: []string{"k"}, Category: catSite,
+			Usage: "do not verify the site's certificate: anybody on the way can read the token",
+			set:   switchTo(func(s *Settings) *bool { return &s.Insecure }),
+		},
+		{
+			Name: "workers", Aliases: []string{"w", "jobs", "j"}, Arg: "N", Default: strconv.Itoa(DefaultWorkers), Category: catPace,
+			Usage: "at most `N` sends in flight; a stock GroupServer has two request threads",
+			set:   whole(1, maxWorkers, func(s *Settings) *int { return &s.Workers }),
+		},
+		{
+			Name: "rate", Aliases: []string{"r"}, Arg: "RATE", Default: "0", Category: catPace,
+			Usage: "start at most `RATE` sends, such as 10 (per second), 600/m or 0.5/h; 0: no limit",
+			set: func(s *Settings, v string) (err error) {
+				s.Rate, err = ratelimit.ParseRate(v)
+				if e, ok := errors.AsType[*ratelimit.RateError](err); ok {
+					return problem(e.Problem)
+				}
+				return err
+			},
+		},
+		{
+			Name: "burst", Arg: "N", Default: "1", Category: catPace,
+			Usage: "with --rate, let `N` sends start at once after a lull",
+			set:   whole(1, maxBurst, func(s *Settings) *int { return &s.Burst }),
+		},
+		{
+			Name: "throttle", Aliases: []string{"t"}, Arg: "SECONDS", Default: "0", Category: catPace,
+			Usage: "each worker rests for `SECONDS` after a send",
+			set:   seconds(func(s *Settings) *time.Duration { return &s.Throttle }),
+		},
+		{
+			Name: "timeout", Arg: "TIME", Default: "4m", Category: catPace,
+			Usage: "give up on an answer after `TIME`; the server may still go on",
+			set:   duration(func(s *Settings) *time.Duration { return &s.Timeout }),
+		},
+		{
+			Name: "connect-timeout", Arg: "TIME", Default: "10s", Category: catPace,
+			Usage: "give up on connecting after `TIME`",
+			set:   duration(func(s *Settings) *time.Duration { return &s.ConnectTimeout }),
+		},
+		{
+			Name: "only", Arg: "PATTERN", Repeat: true, Category: catGroups,
+			Usage: "send only to groups that match `PATTERN`, SITE/GROUP with shell wildcards; repeatable",
+			set:   patterns(func(s *Settings) *[]Pattern { return &s.Only }),
+		},
+		{
+			Name: "exclude", Arg: "PATTERN", Repeat: true, Category: catGroups,
+			Usage: "leave out groups that match `PATTERN`, even those of --only; repeatable",
+			set:   patterns(func(s *Settings) *[]Pattern { return &s.Exclude }),
+		},
+		{
+			Name: "order", Arg: "ORDER", Default: "auto", Category: catGroups,
+			Usage: "`ORDER` of the sends: auto or name, which are both by site and group",
+			set:   oneOf(nil, "auto", "name"),
+		},
+		{
+			Name: "dry-run", Aliases: []string{"n"}, Category: catGroups,
+			Usage: "print the groups in the order of the sends, and send nothing",
+			set:   switchTo(func(s *Settings) *bool { return &s.DryRun }),
+		},
+		{
+			Name: "max-duration", Arg: "TIME", Category: catStop,
+			Usage: "start nothing once the run is older than `TIME`, such as 3h",
+			set:   duration(func(s *Settings) *time.Duration { return &s.MaxDuration }),
+		},
+		{
+			Name: "deadline", Arg: "HH:MM", Category: catStop,
+			Usage: "start nothing after `HH:MM`, the next such time of this machine's clock",
+			set: func(s *Settings, v string) error {
+				at, err := parseClock(v)
+				s.Deadline = &at
+				return err
+			},
+		},
+		{
+			Name: "max-failures", Arg: "N|P%", Category: catStop,
+			Usage: "start nothing once `N|P%` groups have failed: a number, or a share of the groups such as 10%",
+			set: func(s *Settings, v string) (err error) {
+				s.MaxFailures, err = parseLimit(v)
+				return err
+			},
+		},
+		{
+			Name: "verbose", Aliases: []string{"v"}, Category: catOutput,
+			Usage: "say what is going on, on standard error",
+			set:   switchTo(func(s *Settings) *bool { return &s.Verbose }),
+		},
+		{
+			Name: "report", Arg: "FILE", Repeat: true, Category: catOutput,
+			Usage: "write the report to `FILE`, as JSON or text by its ending, .json or .txt; - is JSON on standard output; repeatable",
+			set: func(s *Settings, v string) error {
+				if ending := filepath.Ext(v); v != "-" && ending != ".json" && ending != ".txt" {
+					return problem("ends neither in .json nor in .txt: the ending says which report to write")
+				}
+				s.Reports = append(s.Reports, v)
+				return nil
+			},
+		},
+		{
+			Name: "log-format", Arg: "FORMAT", Default: "text", Category: catOutput,
+			Usage: "`FORMAT` of the log on standard error: text or json",
+			set:   oneOf(func(s *Settings, v string) { s.LogJSON = v == "json" }, "text", "json"),
+		},
+		{
+			Name: "log-level", Arg: "LEVEL", Default: "warn", Category: catOutput,
+			Usage: "log from this `LEVEL` on: debug (each send), info, warn or error",
+			set:   oneOf(func(s *Settings, v string) { s.LogLevel = v }, "debug", "info", "warn", "error"),
+		},
+	}
+}
+
+// More workers or a longer burst than this is a slip of the hand.
+const maxWorkers, maxBurst = 1000, 1_000_000
+
+// problem is why a value does not do. It goes on where "--name VALUE" ends.
+type problem string
+
+func (p problem) Error() string { return string(p) }
+
+func switchTo(field func(*Settings) *bool) func(*Settings, string) error {
+	return func(s *Settings, v string) error {
+		switch strings.ToLower(v) {
+		case "true", "yes", "on", "1":
+			*field(s) = true
+		case "false", "no", "off", "0":
+			*field(s) = false
+		default:
+			return problem("is neither yes nor no")
+		}
+		return nil
+	}
+}
+
+func whole(least, most int, field func(*Settings) *int) func(*Settings, string) error {
+	return func(s *Settings, v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < least || n > most {
+			return problem(fmt.Sprintf("is not a whole number from %d to %d", least, most))
+		}
+		*field(s) = n
+		return nil
+	}
+}
+
+func duration(field func(*Settings) *time.Duration) func(*Settings, string) error {
+	return func(s *Settings, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d <= 0 {
+			return problem("is not a length of time such as 90s, 4m or 1h30m")
+		}
+		*field(s) = d
+		return nil
+	}
+}
+
+// seconds takes a bare number, as sendprofile's -t does, or a length of time with its unit.
+func seconds(field func(*Settings) *time.Duration) func(*Settings, string) error {
+	return func(s *Settings, v string) error {
+		d, err := time.ParseDuration(v)
+		if n, nerr := strconv.ParseFloat(v, 64); nerr == nil && n <= math.MaxInt32 {
+			d, err = time.Duration(n*float64(time.Second)), nil
+		}
+		if err != nil || d < 0 {
+			return problem("is not a number of seconds")
+		}
+		*field(s) = d
+		return nil
+	}
+}
+
+func patterns(field func(*Settings) *[]Pattern) func(*Settings, string) error {
+	return func(s *Settings, v string) error {
+		p, err := ParsePattern(v)
+		if err != nil {
+			return err
+		}
+		*field(s) = append(*field(s), p)
+		return nil
+	}
+}
+
+func oneOf(set func(*Settings, string), words ...string) func(*Settings, string) error {
+	return func(s *Settings, v string) error {
+		if !slices.Contains(words, v) {
+			last := len(words) - 1
+			return problem("is not " + strings.Join(words[:last], ", ") + " or " + words[last])
+		}
+		if set != nil {
+			set(s, v)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,149 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/groupserver/senddigest/hooks"
+)
+
+// A ValueError is an option whose value does not do, on the command line or in the environment. A value in the
+// configuration file is an [*Error].
+type ValueError struct {
+	Source  string // "--workers" or "SENDDIGEST_WORKERS"
+	Value   string
+	Problem string
+}
+
+func (e *ValueError) Error() string { return fmt.Sprintf("%s %q %s", e.Source, e.Value, e.Problem) }
+
+// EnvPrefix is what the names of our environment variables begin with.
+const EnvPrefix = "SENDDIGEST_"
+
+// EnvName is the environment variable of an option: SENDDIGEST_MAX_FAILURES for max-failures.
+func EnvName(flag string) string {
+	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// Sources are where options come from, besides the configuration file.
+type Sources struct {
+	Args   map[string][]string // by name, as the command line gives them
+	Getenv func(string) (value string, ok bool)
+	Binary string // path of the running program; empty: not known
+}
+
+// Resolve reads the options: the command line before the environment before the configuration file before the
+// defaults. The token comes from the file alone. Errors are [*ValueError] and [*Error].
+func Resolve(src Sources) (*Settings, error) {
+	s := &Settings{}
+	fromFile := map[string]bool{} // options that nothing before the file gave
+	for _, f := range Flags() {
+		if f.Default != "" {
+			if err := f.set(s, f.Default); err != nil {
+				return nil, fmt.Errorf("the default of --%s: %w", f.Name, err)
+			}
+		}
+		values, source := src.Args[f.Name], "--"+f.Name
+		if values == nil {
+			source = EnvName(f.Name)
+			if value, ok := src.Getenv(source); ok && value != "" {
+				values = f.split(value)
+			}
+		}
+		if values == nil {
+			fromFile[f.Name] = true
+			if f.Name == "config" {
+				s.Config = installed(s.Config, src.Binary)
+			}
+			continue
+		}
+		for _, value := range values {
+			if err := f.set(s, value); err != nil {
+				return nil, &ValueError{source, value, err.Error()}
+			}
+		}
+	}
+	return s, s.readFile(fromFile)
+}
+
+// split takes the several values of an option apart that the environment or the file give in one.
+func (f Flag) split(value string) []string {
+	if !f.Repeat {
+		return []string{value}
+	}
+	var values []string
+	for _, v := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '\n' }) {
+		values = append(values, strings.TrimSpace(v))
+	}
+	return values
+}
+
+// installed finds the configuration file of a program that was put beside the script it replaces. The installer
+// gave the script the absolute path of INSTALL_DIR/etc/gsconfig.ini (docs/groupserver.md section 8), and cron does
+// not start programs in INSTALL_DIR.
+func installed(path, binary string) string {
+	if _, err := os.Stat(path); err == nil || binary == "" {
+		return path
+	}
+	beside := filepath.Join(filepath.Dir(filepath.Dir(binary)), DefaultConfig)
+	if _, err := os.Stat(beside); err == nil {
+		return beside
+	}
+	return path
+}
+
+// readFile takes the token, and the options that nothing else gave, from the configuration file.
+func (s *Settings) readFile(missing map[string]bool) error {
+	file, err := ReadFile(s.Config)
+	if err != nil {
+		return err
+	}
+	set, err := file.Instance(s.Instance)
+	if err != nil {
+		return err
+	}
+	token, err := set.Token()
+	if err != nil {
+		return err
+	}
+	s.Token = hooks.NewToken(token)
+	options, err := set.Options()
+	if err != nil {
+		return err
+	}
+	for _, option := range options {
+		wrong := &Error{File: s.Config, Line: option.Line, Section: option.Section}
+		f, ok := find(option.Name)
+		switch {
+		case !ok:
+			wrong.Problem, wrong.Hint = "is not an option of senddigest", "senddigest --help lists them; leave out the --"
+			return wrong
+		case f.NotFile:
+			wrong.Option, wrong.Problem = f.Name, "has no place in the file"
+			wrong.Hint = "give it on the command line, or in the environment as " + EnvName(f.Name)
+			return wrong
+		}
+		if !missing[f.Name] {
+			continue
+		}
+		for _, value := range f.split(option.Value) {
+			if err := f.set(s, value); err != nil {
+				// Not the value itself: the token may stand there by mistake.
+				wrong.Option, wrong.Problem = f.Name, err.Error()
+				return wrong
+			}
+		}
+	}
+	return nil
+}
+
+func find(name string) (Flag, bool) {
+	for _, f := range Flags() {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Flag{}, false
+}
