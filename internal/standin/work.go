@@ -1,0 +1,155 @@
+package standin
+
+import "time"
+
+// perform is what a request thread does for q. Its result is what Zope would send; a fault may still keep it from
+// the client.
+func (s *Site) perform(q *request) *reply {
+	switch q.fault.stage() {
+	case stagePage:
+		return s.faultPage(q)
+	case stageRollback:
+		return s.rollBack(q)
+	}
+	switch q.hook {
+	case Groups:
+		return s.groupsHook(q, s.token)
+	case Send:
+		return s.sendHook(q, s.token)
+	case Front:
+		return s.pages.front
+	}
+	return s.pages.notFoundAt(q.url)
+}
+
+// groupsHook is the list hook (docs/groupserver.md section 3). The action field counts by its presence; the token is
+// all the authentication there is.
+func (s *Site) groupsHook(q *request, token string) *reply {
+	if _, sent := q.fields.get("get"); !sent {
+		return s.pages.about
+	}
+	got, sent := q.fields.get("token")
+	switch {
+	case !sent:
+		return s.pages.groupsMissingToken
+	case got == "":
+		return s.pages.groupsEmptyToken
+	case !ascii(got):
+		return s.pages.groupsError
+	case got != token:
+		return s.pages.groupsWrongToken(got)
+	}
+	return &reply{status: 200, ctype: "application/json", body: s.list(), from: fromZope}
+}
+
+// sendHook is the send hook (docs/groupserver.md sections 2 to 4).
+func (s *Site) sendHook(q *request, token string) *reply {
+	form := formOf(q)
+	if _, sent := q.fields.get("form.actions.send"); !sent {
+		return s.pages.form(form, false)
+	}
+	bad := false
+	for i := range form {
+		f := &form[i]
+		switch {
+		case !f.sent: // Not an error, not even for the token: the server's defect (section 4).
+		case f.value == "":
+			f.fault = requiredInput
+		case !ascii(f.value):
+			f.fault = invalidText
+		case i == tokenField && f.value != token:
+			f.fault = tokenMismatch(f.value)
+		}
+		bad = bad || f.fault != ""
+	}
+	switch {
+	case bad:
+		return s.pages.form(form, true)
+	case !form[siteField].sent:
+		return s.pages.missingSite
+	case !form[groupField].sent:
+		return s.pages.missingGroup
+	case !s.isKnown(q.group):
+		return s.pages.blank
+	}
+	s.digest(q)
+	return s.pages.sendOK
+}
+
+// digest is steps 3 to 9 of a send (docs/groupserver.md section 2). Rendering takes nearly all the time; the
+// duplicate check comes after it, and the row that it looks for is written at the very end, without a lock between.
+// So two requests for one group mail twice if the second reaches its check before the first has committed.
+func (s *Site) digest(q *request) {
+	cost := s.costOf(q.id)
+	// Nine tenths: how the time is shared out on a real site is not established (section 12), only the order.
+	before := cost / 10 * 9
+	sleep(before)
+	due := !(s.quiet != nil && s.quiet(q.id)) && !s.sentLately(q.group)
+	sleep(cost - before)
+	if due {
+		s.commit(q)
+	}
+}
+
+// sentLately is the duplicate check.
+func (s *Site) sentLately(group int32) bool {
+	if s.guard < 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	row := s.groups[group].row
+	return row != 0 && s.now()-row < int64(s.guard)
+}
+
+// commit writes the row and lets the mail go. Only a send that queued mail writes a row.
+func (s *Site) commit(q *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := &s.groups[q.group]
+	g.row = s.now()
+	g.mails++
+	q.rec.flags |= mailed
+}
+
+// rollBack is a send that fails with an exception: the time passes, nothing stays (docs/groupserver.md section 2).
+func (s *Site) rollBack(q *request) *reply {
+	if q.hook == Send && s.isKnown(q.group) {
+		cost := s.costOf(q.id)
+		if q.fault.Kind == Conflict {
+			// Zope's publisher tries four times. It also sleeps up to 1, 2 and 4 s between, left out here.
+			cost *= 4
+		}
+		sleep(cost)
+	}
+	return s.errorPage(q)
+}
+
+func (s *Site) isKnown(group int32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.groups[group].known
+}
+
+func (s *Site) costOf(g Group) time.Duration {
+	if s.cost == nil {
+		return 0
+	}
+	return s.cost(g)
+}
+
+// sleep holds a request thread. A thread without anything to wait for must not go through the timer.
+func sleep(d time.Duration) {
+	if d > 0 {
+		time.Sleep(d)
+	}
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
