@@ -99,21 +99,25 @@ type run[J Job] struct {
 
 // work sends one job after the other until none is left or the run is stopped.
 func (r *run[J]) work(ctx, inFlight context.Context, worker int) {
-	for {
-		i, permit, ok := r.admit(ctx)
-		if !ok {
-			return
-		}
-		permit(ratelimit.Feedback{Took: r.try(inFlight, i, worker)})
-		if !r.rest(ctx) {
-			return
-		}
+	for r.one(ctx, inFlight, worker) && r.rest(ctx) {
 	}
 }
 
-// admit waits until one more send may start and takes the next job for it. It reports false when there is none,
-// or when the run was stopped: the stop is looked at after every wait.
-func (r *run[J]) admit(ctx context.Context) (job int, permit ratelimit.Permit, ok bool) {
+// one sends the next job. It reports false when there is none, or when the run was stopped.
+func (r *run[J]) one(ctx, inFlight context.Context, worker int) bool {
+	i, permit, ok := r.admit(ctx, worker)
+	if !ok {
+		return false
+	}
+	var feedback ratelimit.Feedback
+	defer func() { permit(feedback) }() // deferred: a send may end its goroutine
+	feedback.Took = r.try(inFlight, i)
+	return true
+}
+
+// admit waits until one more send may start, takes the next job for it, and records its start. It reports false
+// when there is none, or when the run was stopped: the stop is looked at after every wait.
+func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelimit.Permit, ok bool) {
 	select {
 	case r.admission <- struct{}{}:
 		defer func() { <-r.admission }()
@@ -135,16 +139,18 @@ func (r *run[J]) admit(ctx context.Context) (job int, permit ratelimit.Permit, o
 		permit(ratelimit.Feedback{})
 		return 0, nil, false
 	}
-	return int(r.next.Add(1)) - 1, permit, true
+	job = int(r.next.Add(1)) - 1
+	// Ambiguous until more is known.
+	r.record(Started, job, Result{Job: r.jobs[job], Attempts: 1, Worker: worker, Start: time.Now()})
+	return job, permit, true
 }
 
 // left counts the jobs that nobody has taken.
 func (r *run[J]) left() int { return len(r.jobs) - int(r.next.Load()) }
 
-// try sends job number i once, records what came of it, and reports how long that took.
-func (r *run[J]) try(inFlight context.Context, i, worker int) time.Duration {
-	result := Result{Job: r.report.Results[i].Job, Attempts: 1, Worker: worker, Start: time.Now()}
-	r.record(Started, i, result) // ambiguous until more is known
+// try sends job number i, whose start is on record, once, records what came of it, and reports how long that took.
+func (r *run[J]) try(inFlight context.Context, i int) time.Duration {
+	result := r.report.Results[i] // nobody else touches it until the send has ended
 	result.Verdict = judge(inFlight, r.send, r.jobs[i])
 	result.Took = time.Since(result.Start)
 	r.record(Finished, i, result)
