@@ -1,0 +1,197 @@
+package hooks
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Every error of this package has been scrubbed of the token. Its Error text is one line and names the hook;
+// its Reason is shorter and the same for all sends that failed for one cause.
+
+// A NotOKError is an answer with any status but 200: the NotOk of the Python script.
+type NotOKError struct {
+	Hook   string
+	Status int
+	Phrase string // the standard's phrase for the status, or what the server said where there is none
+	Detail string // what the page gives as its cause, if it gives one: "RuntimeError: database error"
+	Zope   bool   // the site itself answered, not a proxy before it (docs/groupserver.md section 3)
+}
+
+// Reason is the status, and the cause that the page names.
+func (e *NotOKError) Reason() string {
+	reason := fmt.Sprintf("%d %s", e.Status, e.Phrase)
+	if e.Detail != "" {
+		reason += ": " + e.Detail
+	}
+	return reason
+}
+
+func (e *NotOKError) Error() string { return e.Hook + ": " + e.Reason() }
+
+// A RejectedError is a 200 whose page refuses the request: nothing was sent.
+type RejectedError struct {
+	Hook    string
+	Message string // the labels and texts of the form's errors; empty for a refused token, whose text repeats it
+	Token   bool   // the token was refused
+}
+
+// Reason says what was refused.
+func (e *RejectedError) Reason() string {
+	if e.Token {
+		return "the site refused the token"
+	}
+	if e.Message == "" {
+		return "the site refused the request"
+	}
+	return "the site refused the request: " + e.Message
+}
+
+func (e *RejectedError) Error() string { return e.Hook + ": " + e.Reason() }
+
+// An UnexpectedPageError is a 200 with a page that is not the hook's.
+type UnexpectedPageError struct {
+	Hook    string
+	Problem string // "not the hook's page (its title is \"Sign in\")"
+}
+
+// Reason says what came instead.
+func (e *UnexpectedPageError) Reason() string { return "200, but " + e.Problem }
+
+func (e *UnexpectedPageError) Error() string { return e.Hook + ": " + e.Reason() }
+
+// A MalformedListError says where a list of groups stops making sense.
+type MalformedListError struct {
+	Hook    string
+	Entry   int   // from 1; 0 if it is no entry's fault
+	Offset  int64 // bytes read of the list until then
+	Problem string
+}
+
+func (e *MalformedListError) Error() string {
+	where := fmt.Sprintf("at byte %d", e.Offset)
+	if e.Entry > 0 {
+		where = fmt.Sprintf("entry %d, %s", e.Entry, where)
+	}
+	return fmt.Sprintf("%s: the list of groups makes no sense (%s): %s", e.Hook, where, e.Problem)
+}
+
+// A RedirectError is a redirect that the client does not follow: it would take the token to where it must not go.
+type RedirectError struct {
+	Hook    string
+	Status  int
+	To      string // where it leads, without query and token; empty if that is no place at all
+	Problem string // why it is not followed
+	Use     string // the URL that a user can give instead; empty if none helps
+}
+
+// Reason says where the redirect leads, and why it is not followed.
+func (e *RedirectError) Reason() string {
+	to := ""
+	if e.To != "" {
+		to = " to " + e.To
+	}
+	return fmt.Sprintf("%d redirect%s not followed: %s", e.Status, to, e.Problem)
+}
+
+func (e *RedirectError) Error() string {
+	text := e.Hook + ": " + e.Reason()
+	if e.Use != "" {
+		text += "; use " + e.Use
+	}
+	return text
+}
+
+// A TimeoutError ends a try that took too long. The server may go on with it (docs/groupserver.md section 3).
+type TimeoutError struct{ After time.Duration }
+
+func (e *TimeoutError) Error() string { return fmt.Sprintf("no whole answer within %v", e.After) }
+
+// Timeout marks this as a time-out, as [net.Error] does.
+func (e *TimeoutError) Timeout() bool { return true }
+
+// A TransportError is a request that got no whole answer.
+type TransportError struct {
+	Hook  string
+	Wrote bool  // the whole request left us: the server may have acted on it
+	Err   error // the cause
+	text  string
+}
+
+// Reason is the cause without addresses and ports, which differ from send to send.
+func (e *TransportError) Reason() string { return e.text }
+
+func (e *TransportError) Error() string {
+	if e.Wrote {
+		return e.Hook + ": " + e.text + " after the request was sent"
+	}
+	return e.Hook + ": " + e.text
+}
+
+func (e *TransportError) Unwrap() error { return e.Err }
+
+// boil names the cause of a network error in an operator's words.
+func boil(err error) string {
+	if e, ok := errors.AsType[*TimeoutError](err); ok {
+		return e.Error()
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		if e.IsNotFound {
+			return "no such host: " + e.Name
+		}
+		return "looking up the host " + e.Name + " failed"
+	}
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "certificate: " + certificate(e)
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "TLS: the server does not speak it; is this an http URL?"
+	}
+	// The type of an alert is not exported; what crypto/tls wraps it in is.
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
+		return "TLS: the server broke off: " + strings.TrimPrefix(e.Err.Error(), "tls: ")
+	}
+	if e, ok := errors.AsType[syscall.Errno](err); ok {
+		return e.Error()
+	}
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the answer was cut short"
+	case errors.Is(err, io.EOF):
+		return "the server closed the connection without an answer"
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return "timed out while connecting"
+	case errors.Is(err, net.ErrClosed): // by net/http, on seeing something wrong while it was still writing
+		return "the connection broke"
+	case strings.Contains(err.Error(), "TLS handshake timeout"): // net/http exports no type for it
+		return "timed out while connecting (TLS)"
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return e.Op + ": " + e.Err.Error()
+	}
+	if _, said, ok := strings.Cut(err.Error(), "transport connection broken: "); ok {
+		return "the answer is not HTTP: " + said
+	}
+	return err.Error()
+}
+
+func certificate(err error) string {
+	if e, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "not valid for the host " + e.Host
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
+		return "expired, or not valid yet"
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "signed by an authority that this machine does not know"
+	}
+	return err.Error()
+}

@@ -1,0 +1,224 @@
+package hooks
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// maxList bounds the list of groups: some 600,000 groups with long names.
+const maxList = 64 << 20
+
+// maxRefusal bounds the object that the hook sends instead of a list.
+const maxRefusal = 64 << 10
+
+// errTooLarge ends a body that is longer than we are ready to read.
+var errTooLarge = errors.New("longer than allowed")
+
+// limit reads at most n bytes, and fails with errTooLarge if there are more.
+func limit(r io.Reader, n int64) io.Reader {
+	return io.MultiReader(io.LimitReader(r, n), tooLarge{r})
+}
+
+type tooLarge struct{ rest io.Reader }
+
+func (t tooLarge) Read(p []byte) (int, error) {
+	n, err := t.rest.Read(p[:1])
+	if n > 0 {
+		return 0, errTooLarge
+	}
+	return 0, err
+}
+
+// readList judges what the groups hook answered with 200 (docs/groupserver.md section 3). It decodes the list
+// entry by entry, so that memory holds the groups and nothing else.
+func (c *Client) readList(body io.Reader, contentType string) ([]Group, error) {
+	r := bufio.NewReader(limit(body, maxList))
+	first, err := firstByte(r)
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, &UnexpectedPageError{groupsHook, "an empty answer"}
+	case err != nil:
+		return nil, err
+	case first == '[':
+		groups, err := decodeList(r)
+		if err != nil {
+			return nil, c.listError(err)
+		}
+		// The order of the Python script; the server's own is that of a set.
+		slices.SortFunc(groups, Group.compare)
+		return slices.Compact(groups), nil
+	case first == '{':
+		return nil, c.readRefusal(r, contentType)
+	}
+	page, err := io.ReadAll(io.LimitReader(r, maxPage))
+	if err != nil {
+		return nil, err
+	}
+	return nil, &UnexpectedPageError{groupsHook, c.describe(readPage(page), contentType)}
+}
+
+// firstByte peeks at the first byte that is not JSON's white space.
+func firstByte(r *bufio.Reader) (byte, error) {
+	for {
+		if _, err := r.Peek(1); err != nil {
+			return 0, err
+		}
+		waiting, _ := r.Peek(r.Buffered())
+		rest := bytes.TrimLeft(waiting, " \t\r\n")
+		_, _ = r.Discard(len(waiting) - len(rest))
+		if len(rest) > 0 {
+			return rest[0], nil
+		}
+	}
+}
+
+// decodeList reads [["site", "group"], …] to the end of the body. Its errors are *MalformedListError, and those
+// of the body.
+func decodeList(r io.Reader) ([]Group, error) {
+	d := &listDecoder{json: json.NewDecoder(r), sites: map[string]string{}}
+	var groups []Group
+	d.expect('[', "")
+	for d.err == nil && d.json.More() {
+		d.entry++
+		d.expect('[', "is not a pair of site and group")
+		site, group := d.id("site"), d.id("group")
+		d.expect(']', "is a list of more than two")
+		if d.err == nil {
+			groups = append(groups, Group{Site: d.intern(site), Group: group})
+		}
+	}
+	d.entry = 0
+	d.expect(']', "")
+	if d.err == nil {
+		if _, err := d.json.Token(); !errors.Is(err, io.EOF) {
+			d.fail("text follows the list")
+		}
+	}
+	return groups, d.err
+}
+
+// A listDecoder reads a list token by token; after the first error it does nothing.
+type listDecoder struct {
+	json  *json.Decoder
+	entry int               // the entry being read, from 1
+	sites map[string]string // thousands of groups share a few site ids
+	err   error
+}
+
+func (d *listDecoder) intern(site string) string {
+	if known, ok := d.sites[site]; ok {
+		return known
+	}
+	d.sites[site] = site
+	return site
+}
+
+func (d *listDecoder) token() json.Token {
+	if d.err != nil {
+		return nil
+	}
+	token, err := d.json.Token()
+	if _, transport := errors.AsType[*TransportError](err); transport {
+		d.err = err // that the body breaks off before its announced end says nothing about the list
+	} else if _, syntax := errors.AsType[*json.SyntaxError](err); syntax {
+		d.fail("it is not JSON")
+	} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		d.fail("it breaks off")
+	} else if err != nil {
+		d.err = err
+	}
+	return token
+}
+
+func (d *listDecoder) expect(delim json.Delim, problem string) {
+	if token := d.token(); d.err == nil && token != delim {
+		if closing, ok := token.(json.Delim); ok && closing == ']' {
+			problem = "is a list of fewer than two"
+		}
+		d.fail(problem)
+	}
+}
+
+// id reads one half of an entry.
+func (d *listDecoder) id(half string) string {
+	token := d.token()
+	if d.err != nil {
+		return ""
+	}
+	id, ok := token.(string)
+	switch {
+	case token == json.Delim(']'):
+		d.fail("is a list of fewer than two")
+	case !ok:
+		d.fail("its " + half + " is not a string")
+	case id == "":
+		d.fail("its " + half + " is empty")
+	}
+	return id
+}
+
+func (d *listDecoder) fail(problem string) {
+	if d.err == nil {
+		d.err = &MalformedListError{groupsHook, d.entry, d.json.InputOffset(), problem}
+	}
+}
+
+// listError names what ended the list.
+func (c *Client) listError(err error) error {
+	if errors.Is(err, errTooLarge) {
+		return &MalformedListError{Hook: groupsHook, Offset: maxList, Problem: fmt.Sprintf("it is longer than %d MiB", maxList>>20)}
+	}
+	return err
+}
+
+// readRefusal judges an object where the list should be.
+func (c *Client) readRefusal(r io.Reader, contentType string) error {
+	body, err := io.ReadAll(io.LimitReader(r, maxRefusal))
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Status    *float64
+		Message   []string
+		Actions   map[string]any
+		Arguments map[string]any
+	}
+	switch err := json.Unmarshal(body, &answer); {
+	case err != nil && strings.Contains(contentType, "json"):
+		// The hook does not escape what it repeats: a token with a backslash or a line end in it spoils the JSON.
+		return &RejectedError{Hook: groupsHook, Token: true}
+	case err != nil:
+		return &UnexpectedPageError{groupsHook, "not the list of groups"}
+	case answer.Status != nil:
+		return c.refusal(*answer.Status, answer.Message)
+	case answer.Actions != nil && answer.Arguments != nil:
+		return &UnexpectedPageError{groupsHook, "the hook describes itself: the form did not reach it. " +
+			"Does something between here and the site turn POST into GET?"}
+	}
+	return &UnexpectedPageError{groupsHook, "an object that is not the hook's"}
+}
+
+// designed is the status that the hook's authors meant for a refused form; the released versions say -1, and put
+// other texts beside it (docs/groupserver.md section 4).
+const designed = 100
+
+func (c *Client) refusal(status float64, messages []string) error {
+	e := &RejectedError{Hook: groupsHook}
+	var others []string
+	for _, message := range messages {
+		switch {
+		case strings.HasPrefix(message, tokenLabel), status == designed && strings.Contains(message, "'token'"):
+			e.Token = true // the text repeats the token
+		default:
+			others = append(others, c.quote(message))
+		}
+	}
+	e.Message = strings.Join(others, "; ")
+	return e
+}

@@ -1,0 +1,56 @@
+package hooks
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"time"
+)
+
+// DefaultConnectTimeout bounds connecting and the TLS handshake, each.
+const DefaultConnectTimeout = 10 * time.Second
+
+// idleTimeout is how long a connection may be kept that no worker uses. It is shorter than any server's own
+// limit (Apache: 5 s), or a request could meet the server's closing of the connection half-way, and end ambiguous
+// for nothing.
+const idleTimeout = 2 * time.Second
+
+// TransportOptions of the connections to a site. The zero value works.
+type TransportOptions struct {
+	Workers        int            // connections kept while idle; below 1 counts as 1
+	ConnectTimeout time.Duration  // of the dial, and of the TLS handshake; 0: DefaultConnectTimeout
+	Roots          *x509.CertPool // authorities to trust; nil: the system's
+	Insecure       bool           // verify no certificate
+}
+
+// NewTransport makes the one pool of connections of a run. It uses the environment's proxies, as the Python
+// script did.
+func NewTransport(o TransportOptions) *http.Transport {
+	timeout := o.ConnectTimeout
+	if timeout == 0 {
+		timeout = DefaultConnectTimeout
+	}
+	dialer := &net.Dialer{Timeout: timeout}
+	// HTTP/1.1 alone: there a send has a connection for itself, so that one reset costs one send, and it is
+	// certain which requests left whole (see trip).
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &conn{Conn: c}, nil
+		},
+		TLSClientConfig:     &tls.Config{RootCAs: o.Roots, InsecureSkipVerify: o.Insecure},
+		TLSHandshakeTimeout: timeout,
+		Protocols:           &http1,
+		MaxIdleConnsPerHost: max(o.Workers, 1),
+		IdleConnTimeout:     idleTimeout,
+		DisableCompression:  true, // pages are small and the site is near
+	}
+}

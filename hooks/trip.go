@@ -1,0 +1,138 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+)
+
+// A trip is one request and its answer, watched for the one thing that decides whether it may be repeated: did
+// the whole request leave?
+//
+// net/http fills a buffer, which overflows to the connection where the request is longer; when the end of the
+// request stands in the buffer it reports WroteRequest; then it writes out what is left. So a whole request has
+// left only if WroteRequest was reported without an error, and some write succeeded since the request got its
+// connection. Both are known when RoundTrip fails, because net/http waits for its writer first. Wherever this is
+// in doubt, the request counts as gone: also when an alert of TLS was the write that succeeded, or when only the
+// first of several TLS records went.
+type trip struct {
+	hook     string
+	client   *Client
+	ctx      context.Context
+	target   *url.URL
+	hops     int // the redirects that led to target
+	hooks    httptrace.ClientTrace
+	conn     atomic.Pointer[conn]
+	start    atomic.Int64 // conn's writes before this request
+	reported atomic.Bool  // WroteRequest was reported
+	filled   atomic.Bool  // .. without an error
+	taken    atomic.Bool  // a transport of another kind has begun to read the form
+}
+
+func (t *trip) trace(ctx context.Context) context.Context {
+	t.hooks.GotConn = func(info httptrace.GotConnInfo) {
+		// net/http takes another connection when nothing went over the first.
+		t.reported.Store(false)
+		t.filled.Store(false)
+		c := underlying(info.Conn)
+		if c != nil {
+			t.start.Store(c.writes.Load())
+		}
+		t.conn.Store(c)
+	}
+	t.hooks.WroteRequest = func(info httptrace.WroteRequestInfo) {
+		t.filled.Store(info.Err == nil)
+		t.reported.Store(true)
+	}
+	return httptrace.WithClientTrace(ctx, &t.hooks)
+}
+
+func (t *trip) wrote() bool {
+	switch c := t.conn.Load(); {
+	case c != nil:
+		return t.filled.Load() && c.writes.Load() != t.start.Load()
+	case t.reported.Load():
+		return t.filled.Load()
+	}
+	// No connection yet, or a transport of another kind that does not report.
+	return t.taken.Load()
+}
+
+// body is the form as a transport reads it.
+func (t *trip) body(form string) io.ReadCloser {
+	text := strings.NewReader(form)
+	if _, reports := t.client.transport.(*http.Transport); reports {
+		return io.NopCloser(text) // net/http writes head and form at once if it knows the type
+	}
+	return &formBody{t, text}
+}
+
+// A formBody notes that it is read.
+type formBody struct {
+	trip *trip
+	text *strings.Reader
+}
+
+func (b *formBody) Read(p []byte) (int, error) {
+	b.trip.taken.Store(true)
+	return b.text.Read(p)
+}
+
+func (b *formBody) Close() error { return nil }
+
+// failed makes an error of what a transport or a body said.
+func (t *trip) failed(err error, wrote bool) error {
+	if t.ctx.Err() != nil {
+		err = context.Cause(t.ctx) // net/http says it in several ways
+	}
+	text := t.client.quote(boil(err))
+	if said := err.Error(); t.client.Scrub(said) != said {
+		err = errors.New(text) // net/http quotes an answer that is not HTTP, and the answer may quote the token
+	}
+	return &TransportError{Hook: t.hook, Wrote: wrote, Err: err, text: text}
+}
+
+// reader reads an answer's body. Its errors are those of this package.
+func (t *trip) reader(resp *http.Response) io.Reader { return &bodyReader{t, resp.Body} }
+
+type bodyReader struct {
+	trip *trip
+	body io.Reader
+}
+
+func (r *bodyReader) Read(p []byte) (int, error) {
+	n, err := r.body.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = r.trip.failed(err, true) // an answer had begun
+	}
+	return n, err
+}
+
+// A conn counts the writes that succeeded.
+type conn struct {
+	net.Conn
+	writes atomic.Int64
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err == nil {
+		c.writes.Add(1)
+	}
+	return n, err
+}
+
+// underlying finds our own connection under TLS; nil where the transport is not ours.
+func underlying(c net.Conn) *conn {
+	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = wrapped.NetConn()
+	}
+	ours, _ := c.(*conn)
+	return ours
+}
