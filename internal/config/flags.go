@@ -19,7 +19,6 @@ type Settings struct {
 	Config   string // gsconfig.ini
 	Instance string // the set in it
 	Token    hooks.Token
-	Section  string // where the token was found
 
 	Workers        int
 	Rate           ratelimit.Rate

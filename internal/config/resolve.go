@@ -75,7 +75,9 @@ func (f Flag) split(value string) []string {
 	}
 	var values []string
 	for _, v := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '\n' }) {
-		values = append(values, strings.TrimSpace(v))
+		if v = strings.TrimSpace(v); v != "" {
+			values = append(values, v)
+		}
 	}
 	return values
 }

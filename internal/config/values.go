@@ -26,12 +26,34 @@ func (c Clock) String() string { return fmt.Sprintf("%02d:%02d", c.Hour, c.Minut
 // time that the hour becomes.
 func (c Clock) Next(now time.Time) time.Time {
 	year, month, day := now.Date()
-	at := time.Date(year, month, day, c.Hour, c.Minute, 0, 0, now.Location())
-	if !at.After(now) {
-		at = time.Date(year, month, day+1, c.Hour, c.Minute, 0, 0, now.Location())
+	for ; ; day++ {
+		for _, at := range c.on(year, month, day, now.Location()) {
+			if at.After(now) {
+				return at
+			}
+		}
 	}
-	return at
 }
+
+// on lists when a clock shows c on a day: once, or twice where it is put back. time.Date alone would not do: it
+// does not say which of two times it gives, nor on which side of a gap the one that it gives is.
+func (c Clock) on(year int, month time.Month, day int, zone *time.Location) []time.Time {
+	near := time.Date(year, month, day, c.Hour, c.Minute, 0, 0, zone)
+	shown := time.Date(year, month, day, c.Hour, c.Minute, 0, 0, time.UTC)
+	_, before := near.Add(-12 * time.Hour).Zone()
+	_, after := near.Add(12 * time.Hour).Zone()
+	first := shown.Add(-time.Duration(before) * time.Second).In(zone)
+	second := shown.Add(-time.Duration(after) * time.Second).In(zone)
+	switch {
+	case first.Equal(second) || !c.is(second):
+		return []time.Time{first} // in a gap both are wrong, and the first is what the hour becomes
+	case !c.is(first):
+		return []time.Time{second}
+	}
+	return []time.Time{first, second}
+}
+
+func (c Clock) is(at time.Time) bool { return at.Hour() == c.Hour && at.Minute() == c.Minute }
 
 // A Limit is a number of groups, or a share of them. The zero value is no limit.
 type Limit struct {
@@ -63,8 +85,11 @@ func (l Limit) Of(n int) int {
 	return l.N
 }
 
-// A Pattern matches groups: SITE/GROUP, each half with the wildcards of [path.Match].
-type Pattern struct{ site, group string }
+// A Pattern matches groups: SITE/GROUP, each half with the wildcards of a shell.
+type Pattern struct {
+	text        string
+	site, group string // for path.Match
+}
 
 // ParsePattern reads a pattern.
 func ParsePattern(text string) (Pattern, error) {
@@ -72,14 +97,36 @@ func ParsePattern(text string) (Pattern, error) {
 	if !ok || site == "" || group == "" {
 		return Pattern{}, problem("is not SITE/GROUP, such as main/announce or '*/announce'")
 	}
-	p := Pattern{site, flat(group)}
-	if _, err := path.Match(p.site, ""); err != nil {
-		return Pattern{}, problem("has a [ without its ]")
-	}
-	if _, err := path.Match(p.group, ""); err != nil {
-		return Pattern{}, problem("has a [ without its ]")
+	p := Pattern{text, negated(site), negated(flat(group))}
+	for _, half := range []string{p.site, p.group} {
+		if _, err := path.Match(half, ""); err != nil {
+			if strings.HasSuffix(half, `\`) {
+				return Pattern{}, problem(`has a \ before nothing`)
+			}
+			return Pattern{}, problem("has a [ without its ]")
+		}
 	}
 	return p, nil
+}
+
+// negated writes a shell's [!abc] as path.Match knows it, [^abc].
+func negated(half string) string {
+	b := []byte(half)
+	inside := false
+	for i := 0; i < len(b); i++ {
+		switch {
+		case b[i] == '\\':
+			i++ // past what it escapes
+		case inside:
+			inside = b[i] != ']'
+		case b[i] == '[':
+			inside = true
+			if i+1 < len(b) && b[i+1] == '!' {
+				b[i+1] = '^'
+			}
+		}
+	}
+	return string(b)
 }
 
 // Match reports whether the pattern means this group.
@@ -89,7 +136,7 @@ func (p Pattern) Match(site, group string) bool {
 	return bySite && byGroup
 }
 
-func (p Pattern) String() string { return p.site + "/" + strings.ReplaceAll(p.group, flatSlash, "/") }
+func (p Pattern) String() string { return p.text }
 
 // flatSlash stands for a slash, which a wildcard of path.Match does not match.
 const flatSlash = "\x00"
