@@ -1,0 +1,62 @@
+package campaign
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+)
+
+// The causes that stop a run. Each is the cause of the one context that a run is under, and reads well as the
+// reason of the groups that it left.
+
+// ErrToken stops a run whose token was refused.
+var ErrToken = errors.New("the site refused the token")
+
+// SignalError stops a run for a signal. The standard library's own cause does not tell one signal from another.
+type SignalError struct{ Signal os.Signal }
+
+func (e *SignalError) Error() string {
+	if name := signalName(e.Signal); name != "" {
+		return "stopped by " + name
+	}
+	return "stopped by a signal"
+}
+
+func signalName(s os.Signal) string {
+	switch s {
+	case os.Interrupt:
+		return "SIGINT"
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	}
+	return ""
+}
+
+// DeadlineError stops a run whose time is over.
+type DeadlineError struct {
+	At     time.Time
+	Option string // what set it: "--deadline 05:30"
+}
+
+func (e *DeadlineError) Error() string { return fmt.Sprintf("time was over (%s)", e.Option) }
+
+// StopWord is the contract's word for what stopped a run; empty for nil.
+func StopWord(cause error) string {
+	if _, ok := errors.AsType[*SignalError](cause); ok {
+		return "signal"
+	}
+	if _, ok := errors.AsType[*DeadlineError](cause); ok {
+		return "deadline"
+	}
+	switch {
+	case errors.Is(cause, ErrToken):
+		return "token"
+	case errors.Is(cause, dispatcher.ErrMaxFailures):
+		return "max_failures"
+	}
+	return ""
+}

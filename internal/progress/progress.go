@@ -1,0 +1,182 @@
+// Package progress shows how a run goes while it goes.
+//
+// On a terminal one status line is redrawn in place; elsewhere plain lines come at a calm pace, more and more
+// seldom up to one a minute. Failures are told as they happen. Everything that goes to the same stream must be
+// written through the [Display], so that messages and the status line never mix. The display owns one goroutine,
+// which Close waits for.
+package progress
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/printable"
+)
+
+const (
+	redraw    = 200 * time.Millisecond // of the status line on a terminal
+	firstLine = time.Second            // until the first plain line; the time between two doubles from then on
+	lastPace  = time.Minute            // up to this
+)
+
+// A Display shows the progress of one run. It is a [dispatcher.Observer].
+type Display struct {
+	out   io.Writer
+	width func() int // of the terminal, in columns; nil: out is no terminal
+
+	mu     sync.Mutex
+	total  int
+	flying int
+	counts dispatcher.Counts
+	began  time.Time
+	live   bool // between Begin and Close
+	shown  bool // a status line is on the screen
+
+	stop, done chan struct{} // ends the goroutine; it has ended
+}
+
+// New makes a display on out. width gives the columns of the terminal that out is; nil if it is none.
+func New(out io.Writer, width func() int) *Display { return &Display{out: out, width: width} }
+
+// Begin starts to show a run of total groups. It is called once at most, and Close after it.
+func (d *Display) Begin(total int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.total, d.began, d.live = total, time.Now(), true
+	d.stop, d.done = make(chan struct{}), make(chan struct{})
+	go d.tick()
+}
+
+// Close takes the status line away and waits until nothing more is shown. A display that never began needs none.
+func (d *Display) Close() {
+	d.mu.Lock()
+	live := d.live
+	d.live = false
+	d.erase()
+	d.mu.Unlock()
+	if live {
+		close(d.stop)
+		<-d.done
+	}
+}
+
+// tick keeps the display up to date between events.
+func (d *Display) tick() {
+	defer close(d.done)
+	pause := firstLine
+	if d.width != nil {
+		pause = redraw
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-d.stop:
+			return
+		case <-timer.C:
+		}
+		d.mu.Lock()
+		switch {
+		case !d.live:
+		case d.width != nil:
+			d.erase()
+			d.draw()
+		default:
+			fmt.Fprintln(d.out, d.status())
+			pause = min(max(time.Since(d.began), firstLine), lastPace)
+		}
+		d.mu.Unlock()
+		timer.Reset(pause)
+	}
+}
+
+// Observe follows the run and tells of each group that failed.
+func (d *Display) Observe(e dispatcher.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e.Kind == dispatcher.Started {
+		d.flying++
+		return
+	}
+	d.flying--
+	d.counts[e.Result.Outcome]++
+	if e.Result.Failed() {
+		d.erase()
+		fmt.Fprintf(d.out, "%s: %v: %s\n", printable.Line(e.Result.Job.Key()), e.Result.Outcome, printable.Line(e.Result.Reason))
+		d.draw()
+	}
+}
+
+// Write puts a message above the status line. Messages are whole lines.
+func (d *Display) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	wasShown := d.shown
+	d.erase()
+	n, err := d.out.Write(p)
+	if wasShown {
+		d.draw()
+	}
+	return n, err
+}
+
+// draw puts the status line on a terminal, cut to its width: a line that wraps cannot be taken back.
+func (d *Display) draw() {
+	if d.width == nil || !d.live {
+		return
+	}
+	line := []rune(d.status())
+	if most := d.width() - 1; most > 0 && len(line) > most {
+		line = line[:most]
+	}
+	_, _ = io.WriteString(d.out, string(line))
+	d.shown = true
+}
+
+// erase takes the status line off the terminal.
+func (d *Display) erase() {
+	if d.shown {
+		_, _ = io.WriteString(d.out, "\r\x1b[K")
+		d.shown = false
+	}
+}
+
+// status says in one line how far the run is.
+func (d *Display) status() string {
+	done := 0
+	for _, n := range d.counts {
+		done += n
+	}
+	elapsed := time.Since(d.began)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of %d groups", done, d.total)
+	if d.total > 0 {
+		fmt.Fprintf(&b, " (%d%%)", 100*done/d.total)
+	}
+	if failed := d.counts.Failed(); failed > 0 {
+		fmt.Fprintf(&b, ", %d failed", failed)
+	}
+	if gone := d.counts[dispatcher.UnknownGroup]; gone > 0 {
+		fmt.Fprintf(&b, ", %d unknown", gone)
+	}
+	fmt.Fprintf(&b, ", %d in flight, %s", d.flying, clock(elapsed))
+	// A guess from less than a twentieth of the work would jump about.
+	if left := d.total - done; left > 0 && done*20 >= d.total {
+		guess := time.Duration(float64(elapsed) * float64(left) / float64(done)) // floats: the product may be long
+		fmt.Fprintf(&b, ", about %s left", clock(guess))
+	}
+	return b.String()
+}
+
+// clock prints a length of time as minutes and seconds: 2:05, or 1:02:05.
+func clock(d time.Duration) string {
+	s := int(d.Seconds())
+	if s < 3600 {
+		return fmt.Sprintf("%d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+}

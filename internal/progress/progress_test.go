@@ -1,0 +1,426 @@
+package progress_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/progress"
+)
+
+type job string
+
+func (j job) Key() string { return string(j) }
+
+// start tells a display of the start of n sends.
+func start(d *progress.Display, n int) {
+	for range n {
+		d.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: dispatcher.Result{Job: job("main/some")}})
+	}
+}
+
+// finish tells a display of the end of n sends.
+func finish(d *progress.Display, n int, o dispatcher.Outcome, reason string) {
+	for range n {
+		fail(d, "main/some", o, reason)
+	}
+}
+
+func fail(d *progress.Display, key string, o dispatcher.Outcome, reason string) {
+	d.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: dispatcher.Result{
+		Job: job(key), Attempts: 1, Verdict: dispatcher.Verdict{Outcome: o, Reason: reason},
+	}})
+}
+
+func columns(n int) func() int { return func() int { return n } }
+
+// timed notes when each line came.
+type timed struct {
+	began time.Time
+	lines []string
+}
+
+func (w *timed) Write(p []byte) (int, error) {
+	w.lines = append(w.lines, fmt.Sprintf("%v: %s", time.Since(w.began), strings.TrimSuffix(string(p), "\n")))
+	return len(p), nil
+}
+
+func TestPlainLinesComeMoreAndMoreSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &timed{began: time.Now()}
+		d := progress.New(out, nil)
+		d.Begin(10)
+		start(d, 1)
+		time.Sleep(5*time.Minute - time.Second)
+		d.Close()
+		time.Sleep(time.Hour)
+
+		var want []string
+		for _, at := range []int{1, 2, 4, 8, 16, 32, 64, 124, 184, 244} { // seconds
+			want = append(want, fmt.Sprintf("%v: 0 of 10 groups (0%%), 1 in flight, %d:%02d", time.Duration(at)*time.Second, at/60, at%60))
+		}
+		if diff := cmp.Diff(out.lines, want); diff != "" {
+			t.Errorf("got -, want +:\n%s", diff)
+		}
+	})
+}
+
+func TestStatusSaysHowFarTheRunIs(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		total int
+		do    func(*progress.Display)
+		after time.Duration // a time at which a plain line comes
+		want  string
+	}{
+		{"nothing yet", 200, func(*progress.Display) {}, time.Second, "0 of 200 groups (0%), 0 in flight, 0:01"},
+		{"no groups at all", 0, func(*progress.Display) {}, time.Second, "0 of 0 groups, 0 in flight, 0:01"},
+		{
+			"in flight", 200, func(d *progress.Display) { start(d, 4); finish(d, 1, dispatcher.Accepted, "") }, time.Second,
+			"1 of 200 groups (0%), 3 in flight, 0:01",
+		},
+		{
+			"no guess before a twentieth", 200, func(d *progress.Display) { start(d, 9); finish(d, 9, dispatcher.Accepted, "") }, 8 * time.Second,
+			"9 of 200 groups (4%), 0 in flight, 0:08",
+		},
+		{
+			"a guess from a twentieth on", 200, func(d *progress.Display) { start(d, 10); finish(d, 10, dispatcher.Accepted, "") }, 8 * time.Second,
+			"10 of 200 groups (5%), 0 in flight, 0:08, about 2:32 left",
+		},
+		{
+			"unknown groups are done", 4, func(d *progress.Display) { start(d, 2); finish(d, 2, dispatcher.UnknownGroup, "gone") }, 64 * time.Second,
+			"2 of 4 groups (50%), 2 unknown, 0 in flight, 1:04, about 1:04 left",
+		},
+		{
+			"all done", 3, func(d *progress.Display) { start(d, 3); finish(d, 3, dispatcher.Accepted, "") }, 2 * time.Second,
+			"3 of 3 groups (100%), 0 in flight, 0:02",
+		},
+		{
+			"hours", 10, func(d *progress.Display) { start(d, 1); finish(d, 1, dispatcher.Accepted, "") }, 64*time.Second + 59*time.Minute,
+			"1 of 10 groups (10%), 0 in flight, 1:00:04, about 9:00:36 left",
+		},
+		{
+			"a guess that is long", 1_000_000, func(d *progress.Display) { start(d, 50_000); finish(d, 50_000, dispatcher.Accepted, "") },
+			64*time.Second + 300*time.Minute, "50000 of 1000000 groups (5%), 0 in flight, 5:01:04, about 95:20:16 left",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				out := &timed{began: time.Now()}
+				d := progress.New(out, nil)
+				d.Begin(tt.total)
+				tt.do(d)
+				time.Sleep(tt.after)
+				synctest.Wait()
+				d.Close()
+				if want := fmt.Sprintf("%v: %s", tt.after, tt.want); !slices.Contains(out.lines, want) {
+					t.Errorf("got %q, want %q among them", out.lines, want)
+				}
+			})
+		})
+	}
+}
+
+func TestStatusCountsWhatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &timed{began: time.Now()}
+		d := progress.New(out, nil)
+		d.Begin(len(dispatcher.Outcomes()))
+		for _, o := range dispatcher.Outcomes() {
+			start(d, 1)
+			finish(d, 1, o, "some reason")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		d.Close()
+		if got, want := out.lines[len(out.lines)-1], "1s: 9 of 9 groups (100%), 5 failed, 1 unknown, 0 in flight, 0:01"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+func TestFailuresAreToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &timed{began: time.Now()}
+		d := progress.New(out, nil)
+		d.Begin(100)
+		for _, o := range dispatcher.Outcomes() {
+			time.Sleep(10 * time.Millisecond)
+			start(d, 1)
+			fail(d, "main/"+o.String(), o, "its reason")
+		}
+		d.Close()
+		want := []string{
+			"30ms: main/rejected: rejected: its reason",
+			"40ms: main/not_ok: not_ok: its reason",
+			"50ms: main/unexpected: unexpected: its reason",
+			"60ms: main/unreachable: unreachable: its reason",
+			"70ms: main/ambiguous: ambiguous: its reason",
+		}
+		if diff := cmp.Diff(out.lines, want); diff != "" {
+			t.Errorf("got -, want +:\n%s", diff)
+		}
+	})
+}
+
+// What goes to a file is made of lines alone: nobody can read a log full of \r.
+func TestPlainOutputHoldsNoControls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		d := progress.New(&out, nil)
+		fmt.Fprintln(d, "before")
+		d.Begin(10)
+		time.Sleep(time.Minute)
+		fmt.Fprintln(d, "a message")
+		start(d, 1)
+		fail(d, "main/\x1b[2Jbad\r", dispatcher.NotOK, "500 \x1b[2J")
+		d.Close()
+		fmt.Fprintln(d, "after")
+		got := out.String()
+		if strings.ContainsAny(got, "\r\x1b") {
+			t.Errorf("got %q", got)
+		}
+		for _, want := range []string{"before\n", "a message\n", "main/\\x1b[2Jbad\\r: not_ok: 500 \\x1b[2J\n", "after\n"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("got %q, want %q in it", got, want)
+			}
+		}
+	})
+}
+
+// The longest status, and messages that fit no terminal, on terminals of several widths.
+func TestOnATerminalThereIsOneStatusLineBelowTheMessages(t *testing.T) {
+	for _, width := range []int{20, 40, 80, 200} {
+		t.Run(fmt.Sprintf("width=%d", width), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScreen(width)
+				d := progress.New(s, columns(width))
+				fmt.Fprintln(d, "Retrieving the list of groups")
+				d.Begin(1000)
+				start(d, 16)
+				time.Sleep(500 * time.Millisecond)
+				synctest.Wait()
+				full := "0 of 1000 groups (0%), 16 in flight, 0:00"
+				if got, want := s.now(), "Retrieving the list of groups\n"+cut(full, width); got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+
+				finish(d, 3, dispatcher.UnknownGroup, "gone")
+				fail(d, "main/alpha", dispatcher.NotOK, "500 Internal Server Error: database error")
+				fmt.Fprintln(d, "senddigest: stopped by SIGINT: what is in flight may end; once more to cut it")
+				start(d, 100)
+				finish(d, 100, dispatcher.Accepted, "")
+				time.Sleep(9500 * time.Millisecond)
+				synctest.Wait()
+				messages := []string{
+					"Retrieving the list of groups",
+					"main/alpha: not_ok: 500 Internal Server Error: database error",
+					"senddigest: stopped by SIGINT: what is in flight may end; once more to cut it",
+				}
+				full = "104 of 1000 groups (10%), 1 failed, 3 unknown, 12 in flight, 0:10, about 1:26 left"
+				if got, want := s.now(), strings.Join(messages, "\n")+"\n"+cut(full, width); got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+
+				d.Close()
+				fmt.Fprintln(d, "the summary")
+				messages = append(messages, "the summary")
+				if got, want := s.now(), strings.Join(messages, "\n")+"\n"; got != want {
+					t.Errorf("after Close: got %q, want %q", got, want)
+				}
+				s.look(t, messages...)
+			})
+		})
+	}
+}
+
+// cut is a status line as a terminal shows it: in the last column it could wrap.
+func cut(line string, width int) string { return line[:min(len(line), width-1)] }
+
+func TestTheStatusLineIsRedrawnFiveTimesASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScreen(80)
+		d := progress.New(s, columns(80))
+		d.Begin(100)
+		time.Sleep(199 * time.Millisecond)
+		synctest.Wait()
+		if got := s.now(); got != "" {
+			t.Errorf("at 199 ms: got %q, want nothing yet", got)
+		}
+		for i := range 100 {
+			start(d, 1)
+			finish(d, 1, dispatcher.Accepted, "")
+			time.Sleep(200 * time.Millisecond)
+			synctest.Wait()
+			if got, want := s.now(), fmt.Sprintf("%d of 100 groups", i+1); !strings.HasPrefix(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+		d.Close()
+		s.look(t)
+	})
+}
+
+// The window may change its size while the run goes on.
+func TestTheStatusLineFollowsTheWidth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScreen(80)
+		var mu sync.Mutex
+		width := 80
+		d := progress.New(s, func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return width
+		})
+		d.Begin(1000)
+		full := "0 of 1000 groups (0%), 0 in flight, 0:00"
+		for _, tt := range []struct {
+			width int
+			want  string
+		}{{80, full}, {20, full[:19]}, {2, "0"}, {0, full}} { // 0: a terminal that does not know
+			mu.Lock()
+			width = tt.width
+			mu.Unlock()
+			time.Sleep(200 * time.Millisecond)
+			synctest.Wait()
+			if got := s.now(); got != tt.want {
+				t.Errorf("width %d: got %q, want %q", tt.width, got, tt.want)
+			}
+		}
+		d.Close()
+		if got := s.now(); got != "" {
+			t.Errorf("after Close: got %q, want nothing", got)
+		}
+	})
+}
+
+func TestMessagesFromManyGoroutinesStayWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const writers, each = 8, 25
+		s := newScreen(80)
+		d := progress.New(s, columns(80))
+		d.Begin(writers * each)
+		var all sync.WaitGroup
+		var messages []string
+		for w := range writers {
+			for i := range each {
+				messages = append(messages, fmt.Sprintf("message %d of %d", i, w), fmt.Sprintf("main/g%d-%d: unreachable: connection refused", w, i))
+			}
+			all.Go(func() {
+				for i := range each {
+					start(d, 1)
+					fmt.Fprintf(d, "message %d of %d\n", i, w)
+					time.Sleep(time.Duration(37*w+i) * time.Millisecond)
+					fail(d, fmt.Sprintf("main/g%d-%d", w, i), dispatcher.Unreachable, "connection refused")
+				}
+			})
+		}
+		all.Wait()
+		d.Close()
+		s.look(t, messages...)
+		got := strings.Split(strings.TrimSuffix(s.now(), "\n"), "\n")
+		slices.Sort(got)
+		slices.Sort(messages)
+		if diff := cmp.Diff(got, messages); diff != "" {
+			t.Errorf("got -, want +:\n%s", diff)
+		}
+	})
+}
+
+// A group is called what somebody called it, and an error page says what it likes.
+func TestNoIdMovesTheCursor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScreen(80)
+		d := progress.New(s, columns(80))
+		d.Begin(10)
+		time.Sleep(time.Second)
+		start(d, 3)
+		fail(d, "main/\x1b[2J\x1b[Hgone", dispatcher.NotOK, "500")
+		fail(d, "main/two\nlines\r", dispatcher.NotOK, "500")
+		fail(d, "main/plain", dispatcher.NotOK, "500 \x1b]0;title\a \xff\u202e")
+		time.Sleep(time.Second)
+		d.Close()
+		s.look(t,
+			`main/\x1b[2J\x1b[Hgone: not_ok: 500`, `main/two\nlines\r: not_ok: 500`,
+			`main/plain: not_ok: 500 \x1b]0;title\a \xff\u202e`)
+	})
+}
+
+// The bubble fails the test if a goroutine is left.
+func TestCloseEndsTheDisplay(t *testing.T) {
+	for _, width := range []func() int{nil, columns(80)} {
+		for _, tt := range []struct {
+			name string
+			do   func(*progress.Display)
+		}{
+			{"that never began", func(*progress.Display) {}},
+			{"that began and showed nothing", func(d *progress.Display) { d.Begin(1) }},
+			{"that has shown something", func(d *progress.Display) { d.Begin(1); time.Sleep(time.Second); synctest.Wait() }},
+			{"twice", func(d *progress.Display) { d.Begin(1); d.Close() }},
+		} {
+			t.Run(fmt.Sprintf("%s, terminal=%t", tt.name, width != nil), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var out bytes.Buffer
+					d := progress.New(&out, width)
+					tt.do(d)
+					d.Close()
+					written := out.Len()
+					time.Sleep(time.Hour)
+					if got := out.String()[written:]; got != "" {
+						t.Errorf("got %q after Close, want nothing", got)
+					}
+					if width == nil {
+						return
+					}
+					if got := out.String(); got != "" && !strings.HasSuffix(got, "\r\x1b[K") {
+						t.Errorf("got %q, want the status line taken away", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Observers are told before the display begins where a run has no list to wait for.
+func TestWithoutBeginOnlyFailuresAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		d := progress.New(&out, columns(80))
+		start(d, 2)
+		finish(d, 1, dispatcher.Accepted, "")
+		fail(d, "main/alpha", dispatcher.Unreachable, "connection refused")
+		d.Close()
+		if got, want := out.String(), "main/alpha: unreachable: connection refused\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+type broken struct{}
+
+var errBroken = errors.New("broken pipe")
+
+func (broken) Write([]byte) (int, error) { return 0, errBroken }
+
+// Who reads the progress may go; the run goes on.
+func TestABrokenOutputIsForTheWriterAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := progress.New(broken{}, columns(80))
+		d.Begin(2)
+		start(d, 1)
+		fail(d, "main/alpha", dispatcher.NotOK, "500")
+		time.Sleep(time.Second)
+		if _, err := fmt.Fprintln(d, "a message"); !errors.Is(err, errBroken) {
+			t.Errorf("got %v, want %v", err, errBroken)
+		}
+		d.Close()
+	})
+}

@@ -1,0 +1,224 @@
+// Package report turns the results of a run into what people and programs read: JSON (schema 1 of the project's
+// contract, see README) and text.
+//
+// A [Document] holds the figures of a run; the groups themselves stay where the dispatcher put them and are read
+// one at a time, since there may be 200,000. The package knows nothing of how a run is made and never writes to a
+// terminal by itself.
+package report
+
+import (
+	"iter"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+)
+
+// Schema is the number of the JSON report's form. Within a number, fields are only ever added.
+const Schema = 1
+
+// examples is how many groups a cause names in the JSON report, which lists them all further on.
+const examples = 10
+
+// Meta is what a report says of a run besides its results.
+type Meta struct {
+	Campaign string // "digest"
+	Run      string // the run's own name
+	URL      string // the site's
+	Started  time.Time
+	Workers  int
+	Rate     float64 // sends started per second; 0: no limit
+	Burst    int
+	StopWord string // the contract's word for why the run was stopped; empty if it was not
+	Error    string // why there was nothing to send, if the list could not be had; one line
+
+	// Names gives the two halves of a job's name.
+	Names func(dispatcher.Job) (site, group string)
+	// Again gives the command that sends to some groups of the run again, or to all with none named.
+	Again func(keys ...string) string
+}
+
+// Document is a run, ready to be written in any format.
+type Document struct {
+	Schema    int       `json:"schema"`
+	Campaign  string    `json:"campaign"`
+	Run       string    `json:"run"`
+	URL       string    `json:"url"`
+	Started   time.Time `json:"started"`
+	Finished  time.Time `json:"finished"`
+	Complete  bool      `json:"complete"`
+	StoppedBy *string   `json:"stopped_by"`
+	Error     string    `json:"error,omitempty"`
+	Workers   int       `json:"workers"`
+	Rate      *float64  `json:"rate"`
+	Burst     int       `json:"burst"`
+	Counts    Counts    `json:"counts"`
+	Seconds   Seconds   `json:"seconds"`
+	Causes    []Cause   `json:"causes"`
+
+	meta    Meta
+	results *dispatcher.Report
+}
+
+// Counts are numbers of groups; all but Retries add up to Groups.
+type Counts struct {
+	Groups       int `json:"groups"`
+	Accepted     int `json:"accepted"`
+	UnknownGroup int `json:"unknown_group"`
+	Rejected     int `json:"rejected"`
+	NotOK        int `json:"not_ok"`
+	Unexpected   int `json:"unexpected"`
+	Unreachable  int `json:"unreachable"`
+	Ambiguous    int `json:"ambiguous"`
+	NotAttempted int `json:"not_attempted"`
+	Skipped      int `json:"skipped"`
+	Retries      int `json:"retries"` // extra tries
+}
+
+// Failed counts the groups that failed.
+func (c Counts) Failed() int {
+	return c.Rejected + c.NotOK + c.Unexpected + c.Unreachable + c.Ambiguous
+}
+
+// Seconds are lengths of time: of the run, and of its sends.
+type Seconds struct {
+	Wall       float64  `json:"wall"`
+	P50        float64  `json:"p50"`
+	P95        float64  `json:"p95"`
+	P99        float64  `json:"p99"`
+	Max        float64  `json:"max"`
+	LowerBound float64  `json:"lower_bound"` // see measure
+	Forecast   *float64 `json:"forecast"`
+}
+
+// Cause is what some groups that were not accepted have in common.
+type Cause struct {
+	Outcome  string    `json:"outcome"`
+	Reason   string    `json:"reason"`
+	Groups   int       `json:"groups"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Examples []string  `json:"examples"`
+}
+
+// Group is what became of one group.
+type Group struct {
+	Site     string  `json:"site"`
+	Group    string  `json:"group"`
+	Outcome  string  `json:"outcome"`
+	Status   int     `json:"status"` // HTTP's; 0 if there was no answer
+	Reason   string  `json:"reason"`
+	Error    string  `json:"error"`
+	Attempts int     `json:"attempts"`
+	Start    float64 `json:"start"` // seconds since the run started; 0 if the group was not tried
+	Seconds  float64 `json:"seconds"`
+	Worker   int     `json:"worker"` // from 1; 0 if the group was not tried
+}
+
+// New makes the document of a run.
+func New(results *dispatcher.Report, meta Meta) *Document {
+	d := &Document{
+		Schema: Schema, Campaign: meta.Campaign, Run: meta.Run, URL: meta.URL,
+		Started: instant(meta.Started), Finished: instant(results.Finished),
+		Complete: results.StoppedBy == nil && meta.Error == "",
+		Error:    meta.Error, Workers: meta.Workers, Burst: meta.Burst,
+		meta: meta, results: results,
+	}
+	if meta.StopWord != "" {
+		d.StoppedBy = &meta.StopWord
+	}
+	if meta.Rate > 0 {
+		d.Rate = &meta.Rate
+	}
+	d.count()
+	d.measure()
+	d.Causes = []Cause{}
+	for _, c := range results.Causes(examples) {
+		d.Causes = append(d.Causes, Cause{
+			Outcome: c.Outcome.String(), Reason: c.Reason, Groups: c.Jobs,
+			First: instant(c.First), Last: instant(c.Last), Examples: c.Examples,
+		})
+	}
+	return d
+}
+
+func (d *Document) count() {
+	n := d.results.Counts()
+	d.Counts = Counts{
+		Groups:   len(d.results.Results),
+		Accepted: n[dispatcher.Accepted], UnknownGroup: n[dispatcher.UnknownGroup], Rejected: n[dispatcher.Rejected],
+		NotOK: n[dispatcher.NotOK], Unexpected: n[dispatcher.Unexpected], Unreachable: n[dispatcher.Unreachable],
+		Ambiguous: n[dispatcher.Ambiguous], NotAttempted: n[dispatcher.NotAttempted], Skipped: n[dispatcher.Skipped],
+	}
+	for i := range d.results.Results {
+		d.Counts.Retries += max(0, d.results.Results[i].Attempts-1)
+	}
+}
+
+// measure fills in the lengths of time. The lower bound is max(longest send, sum of sends ÷ workers, sends ÷ rate):
+// without a rate no schedule of these sends could have ended sooner. With one the run may: the bucket starts full,
+// and lets the first burst of them go at once.
+func (d *Document) measure() {
+	var took []time.Duration
+	var sum time.Duration
+	for i := range d.results.Results {
+		if r := &d.results.Results[i]; r.Attempts > 0 {
+			took = append(took, r.Took)
+			sum += r.Took
+		}
+	}
+	d.Seconds.Wall = seconds(d.results.Finished.Sub(d.meta.Started))
+	if len(took) == 0 {
+		return
+	}
+	slices.Sort(took)
+	longest := took[len(took)-1]
+	d.Seconds.P50, d.Seconds.P95, d.Seconds.P99 = quantile(took, 50), quantile(took, 95), quantile(took, 99)
+	d.Seconds.Max = seconds(longest)
+	bound := max(longest, sum/time.Duration(max(d.Workers, 1)))
+	d.Seconds.LowerBound = seconds(bound)
+	if d.meta.Rate > 0 {
+		d.Seconds.LowerBound = max(d.Seconds.LowerBound, milli(float64(len(took))/d.meta.Rate))
+	}
+}
+
+// quantile is the nearest-rank percentile of sorted lengths of time, in seconds.
+func quantile(sorted []time.Duration, percent int) float64 {
+	rank := (len(sorted)*percent + 99) / 100
+	return seconds(sorted[max(rank, 1)-1])
+}
+
+// Groups yields what became of each group, in the order of the sends, the ones left out last.
+func (d *Document) Groups() iter.Seq[Group] {
+	return func(yield func(Group) bool) {
+		for i := range d.results.Results {
+			if !yield(d.group(&d.results.Results[i])) {
+				return
+			}
+		}
+	}
+}
+
+func (d *Document) group(r *dispatcher.Result) Group {
+	g := Group{
+		Outcome: r.Outcome.String(), Status: r.Status, Reason: r.Reason,
+		Attempts: r.Attempts, Seconds: seconds(r.Took), Worker: r.Worker,
+	}
+	g.Site, g.Group = d.meta.Names(r.Job)
+	if r.Err != nil {
+		g.Error = r.Err.Error()
+	}
+	if r.Attempts > 0 {
+		g.Start = seconds(r.Start.Sub(d.meta.Started))
+	}
+	return g
+}
+
+// instant is a time as reports give it: UTC, to the millisecond.
+func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// seconds is a length of time as reports give it: to the millisecond.
+func seconds(d time.Duration) float64 { return milli(d.Seconds()) }
+
+func milli(s float64) float64 { return math.Round(s*1000) / 1000 }

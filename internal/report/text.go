@@ -1,0 +1,156 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/printable"
+)
+
+const (
+	// A cron mail names this many groups of a cause, and this many causes; the JSON report has all.
+	namedGroups = 10
+	namedCauses = 10
+
+	// namedAgain is how many failed groups the next command names. Beyond that it is simpler, and as safe, to
+	// send to all: the server skips who had a digest (docs/groupserver.md section 2).
+	namedAgain = 5
+
+	width = 78 // columns of the lists of groups
+)
+
+// WriteText writes the document for a person: one line that tells how it went, then what went wrong, most groups
+// first, then what to type next.
+func (d *Document) WriteText(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintln(out, d.Headline())
+	d.writeCauses(out)
+	for _, line := range d.next() {
+		fmt.Fprintf(out, "%s\n", line)
+	}
+	return out.Flush()
+}
+
+// Headline says in one line how many of how many groups were accepted, where, how long that took, and what became
+// of the others.
+func (d *Document) Headline() string {
+	c := d.Counts
+	var b strings.Builder
+	if d.Error != "" {
+		fmt.Fprintf(&b, "no digest sent at %s: %s", d.URL, d.Error)
+		return b.String()
+	}
+	fmt.Fprintf(&b, "%d of %s accepted at %s in %s", c.Accepted, groups(c.Groups), d.URL, length(d.Seconds.Wall))
+	for _, part := range []struct {
+		n    int
+		text string
+	}{
+		{c.Failed(), "failed"},
+		{c.NotAttempted, "not attempted"},
+		{c.UnknownGroup, "unknown to the site"},
+		{c.Skipped, "left out"},
+	} {
+		if part.n > 0 {
+			fmt.Fprintf(&b, ", %d %s", part.n, part.text)
+		}
+	}
+	return b.String()
+}
+
+func groups(n int) string {
+	if n == 1 {
+		return "1 group"
+	}
+	return strconv.Itoa(n) + " groups"
+}
+
+func length(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	default:
+		return d.Round(time.Second).String()
+	}
+}
+
+func (d *Document) writeCauses(out io.Writer) {
+	for i, c := range d.results.Causes(namedGroups) {
+		if i == namedCauses {
+			left := 0
+			for _, c := range d.Causes[i:] {
+				left += c.Groups
+			}
+			fmt.Fprintf(out, "\n%s for other causes; a report in JSON lists them all\n", groups(left))
+			return
+		}
+		fmt.Fprintf(out, "\n%d %v: %s\n", c.Jobs, c.Outcome, printable.Line(c.Reason))
+		writeList(out, c.Examples, c.Jobs-len(c.Examples))
+	}
+}
+
+// writeList writes names side by side with commas, and how many more there are, in lines of a mail's width.
+func writeList(out io.Writer, names []string, more int) {
+	var words []string
+	for i, name := range names {
+		name = printable.Line(name)
+		if i < len(names)-1 {
+			name += ","
+		}
+		words = append(words, name)
+	}
+	if more > 0 {
+		words = append(words, fmt.Sprintf("and %d more", more))
+	}
+	const indent = "    "
+	line := indent
+	for _, word := range words {
+		if len(line) > len(indent) && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			fmt.Fprintln(out, line)
+			line = indent
+		}
+		if len(line) > len(indent) {
+			line += " "
+		}
+		line += word
+	}
+	fmt.Fprintln(out, line)
+}
+
+// next says what to do now, and the command for it; nothing if there is nothing to do.
+func (d *Document) next() []string {
+	c := d.Counts
+	var again []string // the groups to send to again
+	nameable := true
+	for i := range d.results.Results {
+		r := &d.results.Results[i]
+		if (r.Failed() || r.Outcome == dispatcher.NotAttempted) && len(again) <= namedAgain {
+			key := r.Job.Key()
+			again = append(again, key)
+			nameable = nameable && printable.Line(key) == key // or nobody could type the command
+		}
+	}
+	switch {
+	case d.meta.Again == nil || d.Error != "" || len(again) == 0:
+		return nil
+	case d.StoppedBy != nil && *d.StoppedBy == "token":
+		return []string{"", "next: correct the token, then", "    " + d.meta.Again()}
+	}
+	lines := []string{""}
+	if c.Ambiguous > 0 {
+		lines = append(lines, "next: the server may still be at work on what is ambiguous; wait ten minutes, then")
+	} else {
+		lines = append(lines, "next:")
+	}
+	if len(again) > namedAgain || !nameable {
+		return append(lines, "    "+d.meta.Again(),
+			"    (who had a digest within 21.6 hours is not mailed again)")
+	}
+	return append(lines, "    "+d.meta.Again(again...))
+}
