@@ -1,0 +1,196 @@
+package main_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const module = "github.com/groupserver/senddigest"
+
+// A row says what one package may import besides the standard library.
+type row struct {
+	pkg     string   // path below the module; "." is the program
+	ours    []string // packages of this module, in the same form
+	outside []string // packages of other modules, by their whole path: leave to import one is not leave for its subpackages
+	never   []string // what it may not even have from the standard library, with everything below it
+}
+
+// world is what the scheduling of sends knows nothing of: the network, files, the terminal, flags.
+var world = []string{"net", "os", "flag"}
+
+// table is the architecture. Imports point down: a row names only rows above it. Each library from outside lives in
+// one package, so that replacing it touches one folder.
+// hooks and dispatcher do not know each other; they meet in campaign. standin does not know hooks: the client's
+// reading of the server must not be checked against itself.
+// A new package gets its row in the change that brings it.
+var table = []row{
+	{pkg: "testdata/groupserver"},
+	{pkg: "internal/printable"},
+	{pkg: "ratelimit", outside: []string{"golang.org/x/time/rate"}, never: world},
+	{pkg: "hooks", outside: []string{"golang.org/x/net/html"}},
+	{pkg: "dispatcher", ours: []string{"ratelimit"}, outside: []string{"golang.org/x/sync/errgroup"}, never: world},
+	{pkg: "internal/progress", ours: []string{"dispatcher", "internal/printable"}},
+	{pkg: "internal/report", ours: []string{"dispatcher", "internal/printable"}},
+	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/printable"}}, // hooks for the Token, ratelimit for the rates
+	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report"}},
+	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
+	{
+		pkg: "internal/command",
+		ours: []string{
+			"ratelimit", "hooks", "dispatcher", "internal/progress", "internal/report", "internal/config",
+			"internal/campaign", "internal/standin", "internal/printable",
+		},
+		outside: []string{"github.com/urfave/cli/v2", "golang.org/x/term"},
+	},
+	{pkg: ".", ours: []string{"internal/command"}},
+}
+
+// A listed package is what go list -json tells of one. Imports leaves the tests' imports out: a test may use what it
+// likes.
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestPackagesImportWhatTheTableAllows(t *testing.T) {
+	t.Parallel()
+	for _, fault := range judge(table, list(t)) {
+		t.Error(fault)
+	}
+}
+
+func TestTheTableNamesOnlyRowsAbove(t *testing.T) {
+	t.Parallel()
+	var above []string
+	for _, r := range table {
+		for _, dep := range r.ours {
+			if !slices.Contains(above, dep) {
+				t.Errorf("row %s allows %s, which is no row above it", r.pkg, dep)
+			}
+		}
+		if slices.Contains(above, r.pkg) {
+			t.Errorf("two rows for %s", r.pkg)
+		}
+		above = append(above, r.pkg)
+	}
+}
+
+// The judge is put on trial with packages that break each rule.
+func TestEachBreachOfTheTableIsFound(t *testing.T) {
+	t.Parallel()
+	rows := []row{
+		{pkg: "low", never: []string{"net", "os"}},
+		{pkg: "high", ours: []string{"low"}, outside: []string{"example.org/lib"}},
+		{pkg: "."},
+	}
+	tests := []struct {
+		name string
+		pkgs []listed // besides those that break no rule
+		want []string
+	}{
+		{"nothing is wrong", nil, nil},
+		{"ours, allowed", []listed{{module + "/high", []string{module + "/low"}}}, nil},
+		{"ours, not allowed", []listed{{module + "/low", []string{module + "/high"}}}, []string{"low imports high"}},
+		{"outside, allowed", []listed{{module + "/high", []string{"example.org/lib"}}}, nil},
+		{"outside, not allowed", []listed{{module + "/low", []string{"example.org/lib"}}}, []string{"low imports example.org/lib"}},
+		{"a subpackage of what is allowed", []listed{{module + "/high", []string{"example.org/lib/sub"}}}, []string{"high imports example.org/lib/sub"}},
+		{"the standard library is free", []listed{{module, []string{"net/http", "os", "C"}}}, nil},
+		{"but not where it is forbidden", []listed{{module + "/low", []string{"os", "net/http", "errors"}}}, []string{"low imports os", "low imports net/http"}},
+		{"a name that only begins alike", []listed{{module + "/low", []string{"osx"}}}, nil},
+		{"the program imported from below", []listed{{module + "/low", []string{module}}}, []string{"low imports ."}},
+		{"a package without a row", []listed{{module + "/new", nil}}, []string{"new has no row in the table"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			pkgs := append([]listed{{module + "/low", nil}, {module + "/high", nil}, {module, nil}}, tt.pkgs...)
+			if diff := cmp.Diff(judge(rows, pkgs), tt.want); diff != "" {
+				t.Errorf("got -, want +:\n%s", diff)
+			}
+		})
+	}
+	t.Run("a row without a package", func(t *testing.T) {
+		t.Parallel()
+		got := judge(rows, []listed{{module + "/low", nil}, {module, nil}})
+		if diff := cmp.Diff(got, []string{"high has a row in the table, and no Go files"}); diff != "" {
+			t.Errorf("got -, want +:\n%s", diff)
+		}
+	})
+}
+
+// judge holds the packages against the rows, and says of each breach who imports what.
+func judge(rows []row, pkgs []listed) []string {
+	var faults []string
+	seen := map[string]bool{}
+	for _, p := range pkgs {
+		name := short(p.ImportPath)
+		seen[name] = true
+		i := slices.IndexFunc(rows, func(r row) bool { return r.pkg == name })
+		if i < 0 {
+			faults = append(faults, name+" has no row in the table")
+			continue
+		}
+		for _, imported := range p.Imports {
+			if !rows[i].allows(imported) {
+				faults = append(faults, fmt.Sprintf("%s imports %s", name, short(imported)))
+			}
+		}
+	}
+	for _, r := range rows {
+		if !seen[r.pkg] {
+			faults = append(faults, r.pkg+" has a row in the table, and no Go files")
+		}
+	}
+	return faults
+}
+
+func (r row) allows(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	switch {
+	case path == module || strings.HasPrefix(path, module+"/"):
+		return slices.Contains(r.ours, short(path))
+	case strings.Contains(first, "."): // a host name: not the standard library
+		return slices.Contains(r.outside, path)
+	default:
+		return !slices.ContainsFunc(r.never, func(n string) bool { return path == n || strings.HasPrefix(path, n+"/") })
+	}
+}
+
+// short is the form that the table uses for packages of this module.
+func short(path string) string {
+	if path == module {
+		return "."
+	}
+	return strings.TrimPrefix(path, module+"/")
+}
+
+// list asks go list for all packages of the module. ./... passes testdata by, so the one below it is named.
+// With -e a package that does not compile is listed too: the compiler complains of it elsewhere.
+func list(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports", "./...", "./testdata/groupserver")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, &stderr)
+	}
+	var pkgs []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatalf("%v: %v", cmd, err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}

@@ -1,0 +1,79 @@
+package command
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/url"
+	"text/tabwriter"
+
+	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/printable"
+	"github.com/groupserver/senddigest/internal/report"
+	"github.com/urfave/cli/v2"
+)
+
+// forCheck tells the options that mean something to check: which site, how to reach it, which groups.
+func forCheck(f config.Flag) bool {
+	switch f.Name {
+	case "config", "instance", "cacert", "insecure", "timeout", "connect-timeout", "only", "exclude", "verbose":
+		return true
+	}
+	return false
+}
+
+// check finds out whether a run can work, without sending anything: configuration, connection, token and list.
+func (p Process) check(c *cli.Context) error {
+	site, err := siteArg(c, program+" check [options] URL")
+	if err != nil {
+		return err
+	}
+	s, err := config.Resolve(config.Sources{Args: given(c), Getenv: p.Getenv, Binary: p.Binary})
+	if err != nil {
+		return err
+	}
+	return p.checkSite(site, s)
+}
+
+func (p Process) checkSite(site *url.URL, s *config.Settings) error {
+	client, err := p.client(site, s)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	p.warn(p.Stderr, site, s)
+	ctx, _, end := p.stops(s, p.Stderr)
+	defer end()
+
+	out := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(out, "configuration\t%s, set %s\n", printable.Line(s.Config), printable.Line(s.Instance))
+	plan, err := campaign.Fetch(ctx, client, campaign.Settings{LeftOut: leftOut(s)})
+	if err != nil {
+		_ = out.Flush()
+		return fmt.Errorf("%s: %w", site, err)
+	}
+	fmt.Fprintf(out, "site\t%s, %s\n", site, connection(site, client.TLS(), s))
+	fmt.Fprintf(out, "token\taccepted\n")
+	sites := map[string]bool{}
+	for _, g := range plan.Groups {
+		sites[g.Site] = true
+	}
+	fmt.Fprintf(out, "groups\t%d of %d would be sent to, on %d sites\n", len(plan.Groups), plan.Listed(), len(sites))
+	fmt.Fprintf(out, "nothing was sent\n")
+	return report.StdoutError(out.Flush())
+}
+
+// connection says how the site was reached.
+func connection(site *url.URL, state *tls.ConnectionState, s *config.Settings) string {
+	if state == nil {
+		if loopback(site.Hostname()) {
+			return "not encrypted, but on this machine"
+		}
+		return "not encrypted: the token travels in the clear"
+	}
+	text := tls.VersionName(state.Version)
+	if s.Insecure {
+		return text + ", certificate not verified"
+	}
+	return text + ", certificate valid until " + state.PeerCertificates[0].NotAfter.UTC().Format("2006-01-02")
+}

@@ -1,0 +1,188 @@
+// Package command is the command line: it reads options, wires the other packages together, prints what they say,
+// and turns the end of a run into an exit code.
+//
+// The voice of its messages: lower case, the program's name first, one line; a second line only for a hint.
+// Silence on success. Standard output carries only what was asked for there; all else is standard error. The
+// token appears in nothing that is printed.
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/printable"
+	"github.com/urfave/cli/v2"
+)
+
+const program = "senddigest"
+
+// Process is what the command needs of the process it runs in.
+type Process struct {
+	Args           []string // without the program's name
+	Stdout, Stderr io.Writer
+	Getenv         func(string) (string, bool)
+	Signals        <-chan os.Signal // those that stop a run
+	ResetSignals   func()           // gives the signals back to the system, so that one more ends the process
+	Binary         string           // path of the program; empty: not known
+	Version        string           // as the linker set it; empty: ask the build information
+}
+
+// Main runs the command and returns its exit code.
+func Main(p Process) int {
+	app := p.app()
+	args, err := arrange(p.Args, app)
+	if err == nil {
+		err = app.Run(append([]string{program}, args...))
+	}
+	if done, ok := errors.AsType[exitError](err); ok {
+		return int(done)
+	}
+	if err != nil {
+		fmt.Fprint(p.Stderr, message(err))
+		return codeOf(err)
+	}
+	return exitOK
+}
+
+// An exitError ends the program with a code, with everything said already.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// exit is nil for success and an exitError otherwise.
+func exit(code int) error {
+	if code == exitOK {
+		return nil
+	}
+	return exitError(code)
+}
+
+// A usageError is a command line that makes no sense.
+type usageError struct{ problem, hint string }
+
+func (e *usageError) Error() string { return e.problem }
+
+// helpHint is the hint of a command line that nothing better can be said about.
+const helpHint = program + " --help lists the options"
+
+// message is what the operator reads of an error: a line, and a hint if there is one.
+func message(err error) string {
+	text := fmt.Sprintf("%s: %s\n", program, printable.Line(err.Error()))
+	if hint := hintOf(err); hint != "" {
+		text += "hint: " + printable.Line(hint) + "\n"
+	}
+	return text
+}
+
+func (p Process) app() *cli.App {
+	version := &cli.BoolFlag{Name: "version", Usage: "print the version and exit", Category: "Help", DisableDefaultText: true}
+	help := &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show this help and exit", Category: "Help", DisableDefaultText: true}
+	common := flags(func(config.Flag) bool { return true })
+	app := &cli.App{
+		Name:                      program,
+		HelpName:                  program,
+		Usage:                     "send the daily digests of a GroupServer site",
+		UsageText:                 program + " [options] URL",
+		HideHelp:                  true, // ours has no command "help"
+		HideVersion:               true, // theirs takes -v
+		DisableSliceFlagSeparator: true, // a pattern or a path may hold a comma
+		CustomAppHelpTemplate:     appHelp,
+		Writer:                    p.Stdout,
+		ErrWriter:                 p.Stderr,
+		ExitErrHandler:            func(*cli.Context, error) {}, // Main does that
+		OnUsageError:              onUsageError,
+		Flags:                     append(common, version, help),
+		Action:                    p.orHelp(p.send),
+	}
+	for _, c := range []*cli.Command{
+		{
+			Name: "check", Usage: "can it work? TLS, token and list, read-only; sends nothing",
+			UsageText: program + " check [options] URL",
+			Flags:     append(flags(forCheck), help), Action: p.orHelp(p.check),
+		},
+		{
+			Name: "demo", Usage: "a whole run against a stand-in GroupServer started in this process",
+			UsageText: program + " demo [options]",
+			Flags:     append(append(demoFlags(), flags(forDemo)...), help), Action: p.orHelp(p.demo),
+		},
+	} {
+		c.HideHelp, c.CustomHelpTemplate, c.OnUsageError = true, commandHelp, onUsageError
+		app.Commands = append(app.Commands, c)
+	}
+	return app
+}
+
+// orHelp runs an action unless --help or --version was asked for.
+func (p Process) orHelp(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		switch {
+		case c.Bool("help") && c.Command.Name == program:
+			return cli.ShowAppHelp(c)
+		case c.Bool("help"):
+			return cli.ShowCommandHelp(c, c.Command.Name)
+		case c.Bool("version"):
+			_, err := fmt.Fprintln(p.Stdout, program, p.version())
+			return err
+		}
+		return action(c)
+	}
+}
+
+func onUsageError(_ *cli.Context, err error, _ bool) error {
+	return &usageError{strings.ReplaceAll(err.Error(), "flag provided but not defined: -", "unknown option --"), helpHint}
+}
+
+// flags makes the command-line library's flags of our own table.
+func flags(wanted func(config.Flag) bool) []cli.Flag {
+	var list []cli.Flag
+	for _, f := range config.Flags() {
+		if !wanted(f) {
+			continue
+		}
+		switch {
+		case f.Arg == "":
+			list = append(list, &cli.BoolFlag{Name: f.Name, Aliases: f.Aliases, Usage: f.Usage, Category: f.Category, DisableDefaultText: true})
+		case f.Repeat:
+			list = append(list, &cli.StringSliceFlag{Name: f.Name, Aliases: f.Aliases, Usage: f.Usage, Category: f.Category})
+		default:
+			// The default is for --help alone: a value from the environment or the file must not lose to it.
+			list = append(list, &cli.StringFlag{
+				Name: f.Name, Aliases: f.Aliases, Usage: f.Usage, Category: f.Category, DefaultText: f.Default,
+			})
+		}
+	}
+	return list
+}
+
+// given collects the options that stand on the command line.
+func given(c *cli.Context) map[string][]string {
+	args := map[string][]string{}
+	for _, f := range config.Flags() {
+		switch {
+		case !c.IsSet(f.Name):
+		case f.Arg == "":
+			args[f.Name] = []string{fmt.Sprint(c.Bool(f.Name))}
+		case f.Repeat:
+			args[f.Name] = c.StringSlice(f.Name)
+		default:
+			args[f.Name] = []string{c.String(f.Name)}
+		}
+	}
+	return args
+}
+
+// version is the linker's, or what the build information has.
+func (p Process) version() string {
+	if p.Version != "" {
+		return p.Version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "development version"
+}

@@ -1,0 +1,115 @@
+package command
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/report"
+)
+
+// The exit codes, those of sysexits.h where it has one. README's table says when each occurs.
+const (
+	exitOK       = 0
+	exitFailed   = 1   // at least one group failed
+	exitUsage    = 64  // a bad option or URL
+	exitNoWrite  = 73  // a report could not be written
+	exitNotNow   = 75  // the deadline or --max-failures left groups
+	exitNoList   = 76  // the list of groups could not be had, or made no sense
+	exitNoAccess = 77  // the site refused the token
+	exitConfig   = 78  // the configuration file, set, section or token is missing or wrong
+	exitSigint   = 130 // SIGINT, with groups left
+	exitSigterm  = 143 // SIGTERM, with groups left
+)
+
+// runCode is the exit code of a run. Where several apply: the signal's, 77, 75, 1, 73. Without a list
+// (76, 77) nothing else can.
+func runCode(r campaign.Result, writing error) int {
+	if e, ok := errors.AsType[*campaign.SignalError](r.StoppedBy); ok {
+		return signalCode(e.Signal)
+	}
+	switch {
+	case errors.Is(r.StoppedBy, campaign.ErrToken):
+		return exitNoAccess
+	case isDeadline(r.StoppedBy), errors.Is(r.StoppedBy, dispatcher.ErrMaxFailures):
+		return exitNotNow
+	case r.Err != nil:
+		return codeOf(r.Err)
+	case r.Document.Counts.Failed() > 0, r.StoppedBy != nil:
+		return exitFailed
+	case writing != nil:
+		return exitNoWrite
+	}
+	return exitOK
+}
+
+func signalCode(s os.Signal) int {
+	if s == syscall.SIGTERM {
+		return exitSigterm
+	}
+	return exitSigint
+}
+
+func isDeadline(err error) bool {
+	_, ok := errors.AsType[*campaign.DeadlineError](err)
+	return ok
+}
+
+// codeOf is the exit code of an error that ended the program before a send.
+func codeOf(err error) int {
+	if e, ok := errors.AsType[*campaign.SignalError](err); ok {
+		return signalCode(e.Signal)
+	}
+	if _, ok := errors.AsType[*config.Error](err); ok {
+		return exitConfig
+	}
+	if _, ok := errors.AsType[*hooks.RejectedError](err); ok {
+		return exitNoAccess
+	}
+	if _, ok := errors.AsType[*campaign.ListError](err); ok {
+		return exitNoList
+	}
+	if _, ok := errors.AsType[*report.WriteError](err); ok {
+		return exitNoWrite
+	}
+	if isDeadline(err) {
+		return exitNotNow
+	}
+	return exitUsage
+}
+
+// hintOf says what to do about an error, if there is something.
+func hintOf(err error) string {
+	if e, ok := errors.AsType[*usageError](err); ok {
+		return e.hint
+	}
+	if _, ok := errors.AsType[*config.ValueError](err); ok {
+		return helpHint
+	}
+	if e, ok := errors.AsType[*config.Error](err); ok {
+		return e.Hint
+	}
+	if e, ok := errors.AsType[*hooks.URLError](err); ok {
+		return e.Hint
+	}
+	if _, ok := errors.AsType[*hooks.RejectedError](err); ok {
+		return "compare the token in the configuration file with the one in the site's database"
+	}
+	if e, ok := errors.AsType[*hooks.RedirectError](err); ok && e.Use != "" {
+		return "if that is the site, give " + e.Use + " as the URL"
+	}
+	if e, ok := errors.AsType[*hooks.NotOKError](err); ok && e.Status == 404 {
+		return "is the host one of the installation's sites? GroupServer before April 2015 has other hooks"
+	}
+	if e, ok := errors.AsType[*hooks.TransportError](err); ok && !e.Wrote {
+		return "is the site up, and is the URL right?"
+	}
+	if _, ok := errors.AsType[*hooks.UnexpectedPageError](err); ok {
+		return "is the URL that of a GroupServer site, and not of a log-in page or a proxy before it?"
+	}
+	return ""
+}

@@ -1,0 +1,24 @@
+// Senddigest sends a GroupServer site's daily digests. See README.md.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/groupserver/senddigest/internal/command"
+)
+
+// version is set by the linker in builds from a checkout, see Makefile.
+var version string
+
+func main() {
+	// Room for two: the first stops the run, the second cuts what is in flight.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	binary, _ := os.Executable() // unknown is fine: it only helps to find the configuration file
+	os.Exit(command.Main(command.Process{
+		Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv,
+		Signals: signals, ResetSignals: func() { signal.Stop(signals) }, Binary: binary, Version: version,
+	}))
+}

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/groupserver/senddigest/internal/standin"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// programProcess marks a process of the test binary that is the program.
+const programProcess = "SENDDIGEST_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if groups := os.Getenv(siteProcess); groups != "" {
+		os.Exit(serveBench(groups))
+	}
+	if os.Getenv(programProcess) != "" {
+		main()
+	}
+	testscript.Main(m, map[string]func(){"senddigest": main})
+}
+
+// scriptToken is the token of every script's site. Nothing but the configuration file may ever hold it.
+const scriptToken = "s3cretTokenOfTheScripts"
+
+// patience is how long a script waits for something that comes at once where all is well.
+const patience = 30 * time.Second
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"site": startSite, "sends": countSends, "mailed": countMails, "inflight": checkInFlight,
+			"notoken": noToken, "exits": exits,
+			"signal": signalProgram,
+		},
+		Setup: func(e *testscript.Env) error {
+			// A proxy of this machine has no say, and neither has a user's own setting.
+			e.Setenv("NO_PROXY", "*")
+			e.Values[siteKey{}] = &scriptSite{}
+			return nil
+		},
+	})
+}
+
+// A scriptSite is the site of one script, from its command site on.
+type scriptSite struct {
+	*standin.Site
+	started chan standin.Group // a send got a request thread
+}
+
+type siteKey struct{}
+
+func siteOf(ts *testscript.TestScript) *scriptSite {
+	s, ok := ts.Value(siteKey{}).(*scriptSite)
+	if !ok || s.Site == nil {
+		ts.Fatalf("no site: begin with the command site")
+	}
+	return s
+}
+
+// values is a flag that may be given several times.
+type values []string
+
+func (v *values) String() string     { return strings.Join(*v, " ") }
+func (v *values) Set(s string) error { *v = append(*v, s); return nil }
+
+// startSite: site [-tls] [-threads N] [-cost D] [-n N] [-fault PATTERN=KIND]... [-unknown SITE/GROUP]... [SITE/GROUP]...
+// It starts a stand-in site, sets URL, HOST, PORT and CACERT, and writes gsconfig.ini with its token.
+func startSite(ts *testscript.TestScript, neg bool, args []string) {
+	flags := flag.NewFlagSet("site", flag.ContinueOnError)
+	useTLS := flags.Bool("tls", false, "")
+	threads := flags.Int("threads", 16, "")
+	cost := flags.Duration("cost", 0, "")
+	generated := flags.Int("n", 0, "")
+	var faults, unknown values
+	flags.Var(&faults, "fault", "")
+	flags.Var(&unknown, "unknown", "")
+	ts.Check(flags.Parse(args))
+
+	site, _ := ts.Value(siteKey{}).(*scriptSite)
+	site.started = make(chan standin.Group, 1_000_000)
+	options := standin.Options{
+		Token: scriptToken, Threads: *threads, Groups: standin.Generate(*generated, 1),
+		Cost: func(g standin.Group) time.Duration { site.started <- g; return *cost },
+	}
+	for _, text := range flags.Args() {
+		options.Groups = append(options.Groups, group(ts, text))
+	}
+	for _, text := range unknown {
+		options.Unknown = append(options.Unknown, group(ts, text))
+	}
+	for _, text := range faults {
+		fault, err := standin.ParseFault(text)
+		ts.Check(err)
+		options.Faults = append(options.Faults, fault)
+	}
+	site.Site = standin.New(options)
+	start := site.Start
+	if *useTLS {
+		start = site.StartTLS
+	}
+	server, err := start()
+	ts.Check(err)
+	ts.Defer(func() {
+		server.Close()
+		site.Close()
+	})
+	ts.Setenv("URL", server.URL+"/")
+	scheme, address, _ := strings.Cut(server.URL, "://")
+	ts.Setenv("SCHEME", scheme)
+	ts.Setenv("ADDRESS", address)
+	write := func(name, text string) { ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600)) }
+	if *useTLS {
+		write("ca.pem", string(server.CA))
+	}
+	write("gsconfig.ini", "[config-default]\nwebservice = default\n\n[webservice-default]\ntoken = "+scriptToken+"\n")
+	ts.Setenv("SENDDIGEST_CONFIG", ts.MkAbs("gsconfig.ini"))
+}
+
+func group(ts *testscript.TestScript, text string) standin.Group {
+	site, name, ok := strings.Cut(text, "/")
+	if !ok {
+		ts.Fatalf("%q is not SITE/GROUP", text)
+	}
+	return standin.Group{Site: site, Group: name}
+}
+
+func number(ts *testscript.TestScript, text string) int {
+	n, err := strconv.Atoi(text)
+	ts.Check(err)
+	return n
+}
+
+// countSends: sends N: the site saw N sends, whatever became of them.
+func countSends(ts *testscript.TestScript, neg bool, args []string) {
+	if got, want := len(siteOf(ts).Starts()), number(ts, args[0]); got != want {
+		ts.Fatalf("the site saw %d sends, want %d", got, want)
+	}
+}
+
+// countMails: mailed N [SITE/GROUP]: the site mailed N digests, of one group or of all, and none twice.
+func countMails(ts *testscript.TestScript, neg bool, args []string) {
+	site, want, got := siteOf(ts), number(ts, args[0]), 0
+	mails := site.Mails()
+	for g, n := range mails {
+		if n > 1 {
+			ts.Fatalf("%s/%s was mailed %d times", g.Site, g.Group, n)
+		}
+		got += n
+	}
+	if len(args) > 1 {
+		got = mails[group(ts, args[1])]
+	}
+	if got != want {
+		ts.Fatalf("the site mailed %d digests, want %d", got, want)
+	}
+}
+
+// checkInFlight: inflight N: at most N sends were in flight at any time, and once N were.
+func checkInFlight(ts *testscript.TestScript, neg bool, args []string) {
+	if got, want := siteOf(ts).MaxInFlight(), number(ts, args[0]); got != want {
+		ts.Fatalf("%d sends were in flight at once, want %d", got, want)
+	}
+}
+
+// signalProgram: signal CODE SENDS SIGNAL[,SIGNAL] ARG...: runs the program, waits until the site is at work on
+// that many sends, signals the program, and expects it to end with that code. Its output is in files out and err.
+func signalProgram(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: signal CODE SENDS SIGNAL[,SIGNAL] ARG...")
+	}
+	want, sends, signals := number(ts, args[0]), number(ts, args[1]), strings.Split(args[2], ",")
+	var stdout, stderr bytes.Buffer
+	said := &watched{buffer: &stderr, lines: make(chan string, 100)}
+	cmd := exec.Command(os.Args[0], args[3:]...)
+	cmd.Env = append(os.Environ(), programProcess+"=1", "SENDDIGEST_CONFIG="+ts.Getenv("SENDDIGEST_CONFIG"))
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &stdout, said
+	ts.Check(cmd.Start())
+	deadline := time.After(patience)
+	wait := func(what string, c <-chan struct{}) {
+		select {
+		case <-c:
+		case <-deadline:
+			_ = cmd.Process.Kill()
+			ts.Fatalf("%s did not come; standard error: %s", what, stderr.String())
+		}
+	}
+	for range sends {
+		wait("a send", signalled(siteOf(ts).started))
+	}
+	for i, name := range signals {
+		sig := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[name]
+		ts.Check(cmd.Process.Signal(sig))
+		if i < len(signals)-1 {
+			wait("a word about the first signal", signalled(said.lines))
+		}
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = cmd.Wait() }()
+	wait("the end", ended)
+	ts.Check(os.WriteFile(ts.MkAbs("out"), stdout.Bytes(), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("err"), stderr.Bytes(), 0o600))
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("ended with %d, want %d; standard error: %s", got, want, stderr.String())
+	}
+}
+
+// signalled makes a channel of a kind that wait takes.
+func signalled[T any](c <-chan T) <-chan struct{} {
+	came := make(chan struct{})
+	go func() { <-c; close(came) }()
+	return came
+}
+
+// watched tells of each write to a buffer.
+type watched struct {
+	buffer *bytes.Buffer
+	lines  chan string
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.buffer.Write(p)
+	select {
+	case w.lines <- string(p):
+	default: // nobody waits for so many
+	}
+	return n, err
+}
+
+// noToken: notoken: neither the last command's output nor any file but the configuration holds the token.
+func noToken(ts *testscript.TestScript, neg bool, args []string) {
+	for _, stream := range []string{"stdout", "stderr"} {
+		if strings.Contains(ts.ReadFile(stream), scriptToken) {
+			ts.Fatalf("the token stands on %s", stream)
+		}
+	}
+	ts.Check(filepath.WalkDir(ts.MkAbs("."), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) == ".ini" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(text, []byte(scriptToken)) {
+			return fmt.Errorf("the token stands in %s", path)
+		}
+		return err
+	}))
+}
+
+// exits: exits CODE PROGRAM ARG...: runs a program that must end with exactly this code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
+	}
+	want := number(ts, args[0])
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	if e, ok := err.(interface{ ExitCode() int }); ok {
+		got = e.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("%s ended with %d, want %d", args[1], got, want)
+	}
+}
