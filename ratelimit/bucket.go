@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -23,25 +24,24 @@ func NewBucket(r Rate, burst int) *Bucket {
 	return &Bucket{tokens: rate.NewLimiter(limit, max(burst, 1))}
 }
 
-// Acquire waits for a token. When ctx ends first, the token it was waiting for goes back.
+// Acquire waits for a token. The token is taken when the wait is over, not when it begins: where a busy machine
+// ends a wait late, the tokens that came meanwhile are no more than the bucket holds, and no window sees too many
+// starts. Of several that wait at once, any may be next.
 func (b *Bucket) Acquire(ctx context.Context) (Permit, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	for ctx.Err() == nil {
+		// Not tokens.Wait: it takes the token when the wait begins, and with a deadline in ctx refuses at once
+		// what it could not finish in time, with an error that is not the context's.
+		now := time.Now()
+		if b.tokens.AllowN(now, 1) {
+			return func(Feedback) {}, nil
+		}
+		missing := 1 - b.tokens.TokensAt(now)
+		timer := time.NewTimer(time.Duration(math.Ceil(missing / float64(b.tokens.Limit()) * float64(time.Second))))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
 	}
-	// Not tokens.Wait: with a deadline in ctx it refuses at once what it could not finish in time, and its
-	// error is not the context's.
-	reservation := b.tokens.Reserve()
-	delay := reservation.Delay()
-	if delay == 0 {
-		return func(Feedback) {}, nil
-	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return func(Feedback) {}, nil
-	case <-ctx.Done():
-		reservation.Cancel()
-		return nil, context.Cause(ctx)
-	}
+	return nil, context.Cause(ctx)
 }

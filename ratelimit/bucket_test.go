@@ -68,7 +68,7 @@ func TestBucketWithoutARateNeverWaits(t *testing.T) {
 	})
 }
 
-func TestBucketWaitEndsWithTheContextAndGivesItsTokenBack(t *testing.T) {
+func TestBucketWaitEndsWithTheContextAndTakesNoToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bucket := ratelimit.NewBucket(ratelimit.Rate(1.0/3600), 1)
 		acquire(t, bucket)
@@ -84,9 +84,39 @@ func TestBucketWaitEndsWithTheContextAndGivesItsTokenBack(t *testing.T) {
 		}
 		acquire(t, bucket)
 		if waited := time.Since(begin); waited != time.Hour {
-			t.Errorf("the next send started after %v, want 1h: the abandoned wait kept its token", waited)
+			t.Errorf("the next send started after %v, want 1h: the abandoned wait took a token", waited)
 		}
 	})
+}
+
+// A machine under load ends a wait late. The sends that follow must not make up for it beyond the burst.
+func TestBucketCountsATokenWhenTheSendStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const burst = 4
+		bucket := ratelimit.NewBucket(50, burst)
+		for range burst {
+			acquire(t, bucket)
+		}
+		stalled := stall{Context: t.Context()}
+		if _, err := bucket.Acquire(stalled); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		for range burst {
+			acquire(t, bucket)
+		}
+		if took := time.Since(begin); took != 20*time.Millisecond {
+			t.Errorf("the %d sends after the late one took %v, want 20ms: it was one of the burst", burst, took)
+		}
+	})
+}
+
+// A stall is a context whose Done holds up whoever waits for it, as a machine under load would.
+type stall struct{ context.Context }
+
+func (s stall) Done() <-chan struct{} {
+	time.Sleep(time.Second)
+	return s.Context.Done()
 }
 
 func TestBucketRefusesAContextThatHasEnded(t *testing.T) {

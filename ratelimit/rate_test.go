@@ -51,8 +51,15 @@ func TestParseRateRefusesWhatIsNoRateAndSaysWhatToWrite(t *testing.T) {
 
 func TestRatePrintsAsItIsRead(t *testing.T) {
 	for _, row := range []struct{ text, want string }{
-		{"10", "10/s"}, {"600/m", "10/s"}, {"10/m", "10/m"}, {"7/h", "7/h"}, {"0.5/h", "0.5/h"}, {"0", "none"},
-		{"1000000", "1000000/s"}, {"0.3", "18/m"}, {"1.5", "1.5/s"},
+		{"10", "10/s"},
+		{"600/m", "10/s"},
+		{"10/m", "10/m"},
+		{"7/h", "7/h"},
+		{"0.5/h", "0.5/h"},
+		{"0", "none"},
+		{"1000000", "1000000/s"},
+		{"0.3", "18/m"},
+		{"1.5", "1.5/s"},
 	} {
 		r, err := ratelimit.ParseRate(row.text)
 		if err != nil || r.String() != row.want {
