@@ -37,6 +37,7 @@ type Client struct {
 	token     Token
 	timeout   time.Duration
 	transport http.RoundTripper
+	reports   bool        // see reports
 	header    http.Header // shared by all requests; never changed
 	groups    endpoint
 	send      endpoint
@@ -102,6 +103,7 @@ func New(site *url.URL, token Token, o Options) *Client {
 	if c.transport == nil {
 		c.transport = NewTransport(TransportOptions{})
 	}
+	c.reports = reports(c.transport)
 	if o.UserAgent != "" {
 		c.header.Set("User-Agent", o.UserAgent)
 	}

@@ -509,6 +509,37 @@ func TestATransportThatReportsNothingMayHaveSent(t *testing.T) {
 	}
 }
 
+// HTTP/2 gives a request up before its writer has come to an end.
+func TestOverHTTP2ARequestThatArrivedWasSent(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			t.Error(r.Proto)
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		arrived <- struct{}{}
+		<-r.Context().Done()
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	c := hooks.New(parseURL(t, server.URL), hooks.NewToken("t"), hooks.Options{Transport: transport})
+	t.Cleanup(c.CloseIdleConnections)
+	for range 50 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-arrived
+			cancel()
+		}()
+		_, err := c.SendDigest(ctx, group)
+		if e := transportError(t, err); !e.Wrote {
+			t.Fatal(err)
+		}
+	}
+}
+
 // net/http repeats what it takes for idempotent on another connection; a send is not.
 func TestNothingIsRepeatedAfterAByteWasWritten(t *testing.T) {
 	t.Parallel()

@@ -40,11 +40,12 @@ func (t *trip) trace(ctx context.Context) context.Context {
 		// net/http takes another connection when nothing went over the first.
 		t.reported.Store(false)
 		t.filled.Store(false)
-		c := underlying(info.Conn)
-		if c != nil {
+		if c := underlying(info.Conn); c != nil && t.client.reports {
 			t.start.Store(c.writes.Load())
+			t.conn.Store(c)
+		} else {
+			t.conn.Store(nil)
 		}
-		t.conn.Store(c)
 	}
 	t.hooks.WroteRequest = func(info httptrace.WroteRequestInfo) {
 		t.filled.Store(info.Err == nil)
@@ -60,14 +61,21 @@ func (t *trip) wrote() bool {
 	case t.reported.Load():
 		return t.filled.Load()
 	}
-	// No connection yet, or a transport of another kind that does not report.
+	// No connection yet, or a transport of another kind that has not reported.
 	return t.taken.Load()
+}
+
+// reports tells whether all of the above is true of a transport: it is net/http's, and has no HTTP/2, which ends a
+// request without waiting for its writer.
+func reports(transport http.RoundTripper) bool {
+	t, ok := transport.(*http.Transport)
+	return ok && t.Protocols != nil && !t.Protocols.HTTP2() && !t.Protocols.UnencryptedHTTP2()
 }
 
 // body is the form as a transport reads it.
 func (t *trip) body(form string) io.ReadCloser {
 	text := strings.NewReader(form)
-	if _, reports := t.client.transport.(*http.Transport); reports {
+	if t.client.reports {
 		return io.NopCloser(text) // net/http writes head and form at once if it knows the type
 	}
 	return &formBody{t, text}
