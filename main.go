@@ -16,9 +16,11 @@ func main() {
 	// Room for two: the first stops the run, the second cuts what is in flight.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// A reader that has left must not end a run: the write fails instead.
+	signal.Ignore(syscall.SIGPIPE)
 	binary, _ := os.Executable() // unknown is fine: it only helps to find the configuration file
 	os.Exit(command.Main(command.Process{
-		Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv,
+		Name: os.Args[0], Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv,
 		Signals: signals, ResetSignals: func() { signal.Stop(signals) }, Binary: binary, Version: version,
 	}))
 }

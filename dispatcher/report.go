@@ -93,8 +93,20 @@ func (r *Report) Causes(examples int) []Cause {
 			c.Examples = append(c.Examples, result.Job.Key())
 		}
 	}
-	slices.SortStableFunc(causes, func(a, b Cause) int { return cmp.Compare(b.Jobs, a.Jobs) })
+	slices.SortStableFunc(causes, func(a, b Cause) int {
+		return cmp.Or(cmp.Compare(b.Jobs, a.Jobs), failedFirst(a.Outcome, b.Outcome))
+	})
 	return causes
+}
+
+func failedFirst(a, b Outcome) int {
+	switch {
+	case a.Failed() == b.Failed():
+		return 0
+	case a.Failed():
+		return -1
+	}
+	return 1
 }
 
 // Err is nil if no job failed and none was left; otherwise a [*FailedError].
@@ -126,14 +138,14 @@ func (e *FailedError) Error() string {
 			fmt.Fprintf(&b, " (%v)", e.StoppedBy)
 		}
 	}
-	sep := ": "
-	for i, c := range e.Causes {
-		switch {
-		case c.Outcome == NotAttempted || c.Outcome == UnknownGroup:
+	sep, named := ": ", 0
+	for _, c := range e.Causes {
+		if !c.Outcome.Failed() {
 			continue
-		case i >= namedCauses:
+		}
+		if named++; named > namedCauses {
 			b.WriteString(", …")
-			return b.String()
+			break
 		}
 		fmt.Fprintf(&b, "%s%d %v (%s)", sep, c.Jobs, c.Outcome, c.Reason)
 		sep = ", "

@@ -10,11 +10,13 @@ package hooks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,11 +72,16 @@ func ParseURL(text string) (*url.URL, error) {
 		return nil, &URLError{"the URL cannot be read", hint}
 	}
 	shown := u.Redacted()
+	port, err := strconv.Atoi(cmp.Or(u.Port(), "80"))
 	switch {
 	case u.User != nil:
 		return nil, &URLError{"the URL holds a user name or a password", "leave them out: the hooks ask for the token alone"}
+	case text == "":
+		return nil, &URLError{"the URL is empty", hint}
 	case u.Hostname() == "":
 		return nil, &URLError{"no host in the URL " + shown, hint}
+	case err != nil || port < 1 || port > 65535:
+		return nil, &URLError{"the port in the URL " + shown + " is not from 1 to 65535", hint}
 	case u.Scheme == "":
 		return nil, &URLError{"the URL " + shown + " does not begin with http:// or https://", hint}
 	case u.Scheme != "http" && u.Scheme != "https":

@@ -28,7 +28,7 @@ type NotOKError struct {
 
 // Reason is the status, and the cause that the page names.
 func (e *NotOKError) Reason() string {
-	reason := fmt.Sprintf("%d %s", e.Status, e.Phrase)
+	reason := strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, e.Phrase))
 	if e.Detail != "" {
 		reason += ": " + e.Detail
 	}

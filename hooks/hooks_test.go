@@ -141,7 +141,9 @@ func TestSchemePortAndPrefixOfTheURLAreHonoured(t *testing.T) {
 
 func TestParseURLRefusesWhatIsNoSite(t *testing.T) {
 	for _, row := range []struct{ text, want string }{
-		{"", "no host in the URL "},
+		{"", "the URL is empty"},
+		{"http://h:0/", "the port in the URL http://h:0/ is not from 1 to 65535"},
+		{"https://h:99999/", "the port in the URL https://h:99999/ is not from 1 to 65535"},
 		{"groups.example.com", "no host in the URL groups.example.com"},
 		{"localhost:8080", "no host in the URL localhost:8080"},
 		{"http:///", "no host in the URL http:///"},
@@ -289,6 +291,9 @@ func TestGroupsHookAnswers(t *testing.T) {
 		{"200, application/json, starts with { and does not parse: refused", answer{200, js, nil, fixture(t, "groups-wrong-token-backslash.txt")}, "rejected: token"},
 		{"200, starts with { and does not parse, not application/json: not the hook", answer{200, html, nil, []byte("{{ template }}")}, "unexpected"},
 		{"200, not JSON: not the hook", answer{200, html, nil, fixture(t, "handmade-login-page.html")}, "unexpected"},
+		{"200, an object that is JSON but of other types: not the hook", answer{200, js, nil, []byte(`{"message": "Not found"}`)}, "unexpected"},
+		{"200, a status that is no number: not the hook", answer{200, js, nil, []byte(`{"status": "ok", "message": ["hello"]}`)}, "unexpected"},
+		{"200, an object too long to be a refusal: not the hook", answer{200, js, nil, []byte(`{"a": "` + strings.Repeat("a", 70_000) + `"}`)}, "unexpected"},
 		{"200, empty: not the hook", answer{200, html, nil, nil}, "unexpected"},
 		{"200, another JSON object: not the hook", answer{200, js, nil, []byte(`{"error": "no"}`)}, "unexpected"},
 		{"200, JSON array with other elements than pairs of strings: unexpected element", answer{200, js, nil, []byte(`[["a", ""]]`)}, "malformed"},
@@ -405,6 +410,7 @@ func TestAMalformedListSaysWhere(t *testing.T) {
 		{`[["a",1]]`, "entry 1, at byte 7): its group is not a string"},
 		{`[[null,"b"]]`, "entry 1, at byte 6): its site is not a string"},
 		{`[["",""]]`, "entry 1, at byte 4): its site is empty"},
+		{`[["a","` + strings.Repeat("g", 1025) + `"]]`, "entry 1, at byte 1033): its group is longer than 1024 bytes"},
 		{`[["a",""]]`, "entry 1, at byte 8): its group is empty"},
 		{`[["a","b"]`, "at byte 10): it breaks off"},
 		{`[["a","b"],["c"`, "entry 2, at byte 15): it breaks off"},
@@ -423,7 +429,7 @@ func TestAMalformedListSaysWhere(t *testing.T) {
 
 // An endless list of long ids.
 func endless() io.Reader {
-	entry := fmt.Sprintf("[%q,%q],", "site", strings.Repeat("g", 64<<10))
+	entry := fmt.Sprintf("[%q,%q],", "site", strings.Repeat("g", 1000))
 	return io.MultiReader(strings.NewReader("["), &repeat{text: entry})
 }
 
@@ -453,6 +459,11 @@ func TestReadsAreBounded(t *testing.T) {
 	if want := "it is longer than 64 MiB"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("an endless list: %v, want …%s", err, want)
 	}
+	tiny := io.MultiReader(strings.NewReader("["), &repeat{text: `["s","g"],`})
+	_, err = client(t, reply("application/json", tiny), "t").DigestGroups(t.Context())
+	if want := "there are more than 1000000"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("an endless list of short names: %v, want …%s", err, want)
+	}
 	spaces := io.MultiReader(strings.NewReader("<p>"), neverEnding(' '))
 	_, err = client(t, reply("text/html", spaces), "t").SendDigest(t.Context(), hooks.Group{Site: "s", Group: "g"})
 	if got := word(false, err); got != "unexpected" {
@@ -467,7 +478,7 @@ func TestReadsAreBounded(t *testing.T) {
 		t.Error("endless white space is no list")
 	}
 	_, err = client(t, reply("application/json", io.MultiReader(strings.NewReader("{"), neverEnding(' '))), "t").DigestGroups(t.Context())
-	if got := word(false, err); got != "rejected: token" {
+	if got := word(false, err); got != "unexpected" {
 		t.Errorf("an endless object: %v", err)
 	}
 }

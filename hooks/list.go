@@ -14,6 +14,13 @@ import (
 // maxList bounds the list of groups: some 600,000 groups with long names.
 const maxList = 64 << 20
 
+// The largest known installations have some thousands of groups, with ids of a few dozen characters. What is far
+// beyond that is no list, and must not cost the memory of one.
+const (
+	maxGroups = 1_000_000
+	maxID     = 1 << 10 // bytes
+)
+
 // maxRefusal bounds the object that the hook sends instead of a list.
 const maxRefusal = 64 << 10
 
@@ -36,7 +43,7 @@ func (t tooLarge) Read(p []byte) (int, error) {
 }
 
 // readList judges what the groups hook answered with 200 (docs/groupserver.md section 3). It decodes the list
-// entry by entry, so that memory holds the groups and nothing else.
+// entry by entry, so that memory never holds the whole text.
 func (c *Client) readList(body io.Reader, contentType string) ([]Group, error) {
 	r := bufio.NewReader(limit(body, maxList))
 	first, err := firstByte(r)
@@ -86,6 +93,10 @@ func decodeList(r io.Reader) ([]Group, error) {
 	d.expect('[', "")
 	for d.err == nil && d.json.More() {
 		d.entry++
+		if d.entry > maxGroups {
+			d.fail(fmt.Sprintf("there are more than %d", maxGroups))
+			break
+		}
 		d.expect('[', "is not a pair of site and group")
 		site, group := d.id("site"), d.id("group")
 		d.expect(']', "is a list of more than two")
@@ -159,6 +170,8 @@ func (d *listDecoder) id(half string) string {
 		d.fail("its " + half + " is not a string")
 	case id == "":
 		d.fail("its " + half + " is empty")
+	case len(id) > maxID:
+		d.fail(fmt.Sprintf("its %s is longer than %d bytes", half, maxID))
 	}
 	return id
 }
@@ -190,11 +203,11 @@ func (c *Client) readRefusal(r io.Reader, contentType string) error {
 		Arguments map[string]any
 	}
 	switch err := json.Unmarshal(body, &answer); {
-	case err != nil && strings.Contains(contentType, "json"):
+	case err != nil && !json.Valid(body) && len(body) < maxRefusal && strings.Contains(contentType, "json"):
 		// The hook does not escape what it repeats: a token with a backslash or a line end in it spoils the JSON.
 		return &RejectedError{Hook: groupsHook, Token: true}
 	case err != nil:
-		return &UnexpectedPageError{groupsHook, "not the list of groups"}
+		return &UnexpectedPageError{groupsHook, "neither the list of groups nor the hook's refusal"}
 	case answer.Status != nil:
 		return c.refusal(*answer.Status, answer.Message)
 	case answer.Actions != nil && answer.Arguments != nil:

@@ -4,12 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"time"
 )
 
-// DefaultConnectTimeout bounds connecting and the TLS handshake, each.
+// DefaultConnectTimeout bounds the dial and the TLS handshake together.
 const DefaultConnectTimeout = 10 * time.Second
 
 // idleTimeout is how long a connection may be kept that no worker uses. It is shorter than any server's own
@@ -17,10 +18,13 @@ const DefaultConnectTimeout = 10 * time.Second
 // for nothing.
 const idleTimeout = 2 * time.Second
 
+// errHandshake tells a server that accepts connections and then says nothing from one that cannot be reached.
+var errHandshake = errors.New("TLS handshake timeout")
+
 // TransportOptions of the connections to a site. The zero value works.
 type TransportOptions struct {
 	Workers        int            // connections kept while idle; below 1 counts as 1
-	ConnectTimeout time.Duration  // of the dial, and of the TLS handshake; 0: DefaultConnectTimeout
+	ConnectTimeout time.Duration  // of the dial and the TLS handshake together; 0: DefaultConnectTimeout
 	Roots          *x509.CertPool // authorities to trust; nil: the system's
 	Insecure       bool           // verify no certificate
 }
@@ -32,7 +36,14 @@ func NewTransport(o TransportOptions) *http.Transport {
 	if timeout == 0 {
 		timeout = DefaultConnectTimeout
 	}
-	dialer := &net.Dialer{Timeout: timeout}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &conn{Conn: c}, nil
+	}
+	config := &tls.Config{RootCAs: o.Roots, InsecureSkipVerify: o.Insecure}
 	// HTTP/1.1 alone: there a send has a connection for itself, so that one reset costs one send, and it is
 	// certain which requests left whole (see trip).
 	var http1 http.Protocols
@@ -40,13 +51,35 @@ func NewTransport(o TransportOptions) *http.Transport {
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, address)
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			return dial(ctx, network, address)
+		},
+		// Of our own so that one time-out covers both parts. Behind a proxy net/http does the handshake, with a
+		// time-out of its own.
+		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			c, err := dial(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			return &conn{Conn: c}, nil
+			named := config.Clone()
+			if named.ServerName, _, err = net.SplitHostPort(address); err != nil {
+				_ = c.Close()
+				return nil, err
+			}
+			secured := tls.Client(c, named)
+			if err := secured.HandshakeContext(ctx); err != nil {
+				_ = c.Close()
+				if errors.Is(err, context.DeadlineExceeded) {
+					err = errHandshake
+				}
+				return nil, err
+			}
+			return secured, nil
 		},
-		TLSClientConfig:     &tls.Config{RootCAs: o.Roots, InsecureSkipVerify: o.Insecure},
+		TLSClientConfig:     config,
 		TLSHandshakeTimeout: timeout,
 		Protocols:           &http1,
 		MaxIdleConnsPerHost: max(o.Workers, 1),

@@ -117,11 +117,19 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		options.MaxFailures = s.MaxFailures(len(plan.Groups))
 	}
 	results := dispatcher.Run(ctx, plan.Groups, func(ctx context.Context, g hooks.Group) dispatcher.Verdict {
+		defer scrubPanic(client)
 		return judge(client.SendDigest(ctx, g))
 	}, options)
 	results.Results = append(results.Results, plan.skipped...)
 	meta.StopWord = StopWord(results.StoppedBy)
 	return Result{Document: report.New(results, meta), StoppedBy: results.StoppedBy}
+}
+
+// scrubPanic passes a panic on without the token, which its value may quote.
+func scrubPanic(client *hooks.Client) {
+	if p := recover(); p != nil {
+		panic(client.Scrub(fmt.Sprint(p)))
+	}
 }
 
 // noList is the result of a run that ended before the first send.

@@ -68,6 +68,9 @@ func arrange(args []string, app *cli.App) ([]string, error) {
 				switch {
 				case !ok:
 					return nil, unknown("-"+name, known)
+				case !takesValue(f) && strings.HasPrefix(letters, "="):
+					option(f, letters[1:], true)
+					letters = ""
 				case !takesValue(f):
 					option(f, "", false)
 				case letters != "":

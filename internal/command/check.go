@@ -9,6 +9,7 @@ import (
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/printable"
+	"github.com/groupserver/senddigest/internal/progress"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/urfave/cli/v2"
 )
@@ -41,9 +42,10 @@ func (p Process) checkSite(site *url.URL, s *config.Settings) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	p.warn(p.Stderr, site, s)
-	ctx, _, end := p.stops(s, p.Stderr)
-	defer end()
+	queue := progress.NewQueue(p.Stderr)
+	p.warn(queue, site, s)
+	ctx, _, end := p.stops(s, queue)
+	defer func() { end(); queue.Close() }()
 
 	out := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "configuration\t%s, set %s\n", printable.Line(s.Config), printable.Line(s.Instance))
@@ -58,7 +60,7 @@ func (p Process) checkSite(site *url.URL, s *config.Settings) error {
 	for _, g := range plan.Groups {
 		sites[g.Site] = true
 	}
-	fmt.Fprintf(out, "groups\t%d of %d would be sent to, on %d sites\n", len(plan.Groups), plan.Listed(), len(sites))
+	fmt.Fprintf(out, "groups\t%d of %d would be sent to (sites: %d)\n", len(plan.Groups), plan.Listed(), len(sites))
 	fmt.Fprintf(out, "nothing was sent\n")
 	return report.StdoutError(out.Flush())
 }
@@ -72,6 +74,9 @@ func connection(site *url.URL, state *tls.ConnectionState, s *config.Settings) s
 		return "not encrypted: the token travels in the clear"
 	}
 	text := tls.VersionName(state.Version)
+	if site.Scheme == "http" {
+		text = "redirects to https, after the token came in the clear: give the https URL; there " + text
+	}
 	if s.Insecure {
 		return text + ", certificate not verified"
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/printable"
+	"github.com/groupserver/senddigest/internal/report"
 	"github.com/urfave/cli/v2"
 )
 
@@ -23,7 +24,8 @@ const program = "senddigest"
 
 // Process is what the command needs of the process it runs in.
 type Process struct {
-	Args           []string // without the program's name
+	Name           string   // as the program was called, for commands that a person may type; empty: "senddigest"
+	Args           []string // without it
 	Stdout, Stderr io.Writer
 	Getenv         func(string) (string, bool)
 	Signals        <-chan os.Signal // those that stop a run
@@ -103,12 +105,12 @@ func (p Process) app() *cli.App {
 		{
 			Name: "check", Usage: "can it work? TLS, token and list, read-only; sends nothing",
 			UsageText: program + " check [options] URL",
-			Flags:     append(flags(forCheck), help), Action: p.orHelp(p.check),
+			Flags:     append(flags(forCheck), version, help), Action: p.orHelp(p.check),
 		},
 		{
 			Name: "demo", Usage: "a whole run against a stand-in GroupServer started in this process",
 			UsageText: program + " demo [options]",
-			Flags:     append(append(demoFlags(), flags(forDemo)...), help), Action: p.orHelp(p.demo),
+			Flags:     append(append(demoFlags(), flags(forDemo)...), version, help), Action: p.orHelp(p.demo),
 		},
 	} {
 		c.HideHelp, c.CustomHelpTemplate, c.OnUsageError = true, commandHelp, onUsageError
@@ -127,7 +129,7 @@ func (p Process) orHelp(action cli.ActionFunc) cli.ActionFunc {
 			return cli.ShowCommandHelp(c, c.Command.Name)
 		case c.Bool("version"):
 			_, err := fmt.Fprintln(p.Stdout, program, p.version())
-			return err
+			return report.StdoutError(err)
 		}
 		return action(c)
 	}

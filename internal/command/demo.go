@@ -72,7 +72,8 @@ func (p Process) demo(c *cli.Context) error {
 	if _, ok := args["workers"]; !ok {
 		args["workers"] = []string{fmt.Sprint(min(c.Int("threads"), standinWorkers))}
 	}
-	s, err := config.Resolve(config.Sources{Args: args, Getenv: p.Getenv})
+	// Not the environment: it is meant for the real site.
+	s, err := config.Resolve(config.Sources{Args: args, Getenv: func(string) (string, bool) { return "", false }})
 	if err != nil {
 		return err
 	}
@@ -83,8 +84,8 @@ func (p Process) demo(c *cli.Context) error {
 	if s.DryRun {
 		return p.dryRun(site, s)
 	}
-	fmt.Fprintf(p.Stdout, "a stand-in GroupServer with %d groups and %d request threads; the digests are sent as by\n    %s\n",
-		c.Int("groups"), c.Int("threads"), again(args, d.url)())
+	fmt.Fprintf(p.Stdout, "a stand-in GroupServer with %d groups and %d request threads is at %s\n",
+		c.Int("groups"), c.Int("threads"), d.url)
 	code, result, err := p.run(site, s, nil)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"crypto/tls"
 	"errors"
 	"os"
 	"syscall"
@@ -96,14 +97,17 @@ func hintOf(err error) string {
 	if e, ok := errors.AsType[*hooks.URLError](err); ok {
 		return e.Hint
 	}
-	if _, ok := errors.AsType[*hooks.RejectedError](err); ok {
+	if e, ok := errors.AsType[*hooks.RejectedError](err); ok && e.Token {
 		return "compare the token in the configuration file with the one in the site's database"
-	}
-	if e, ok := errors.AsType[*hooks.RedirectError](err); ok && e.Use != "" {
-		return "if that is the site, give " + e.Use + " as the URL"
 	}
 	if e, ok := errors.AsType[*hooks.NotOKError](err); ok && e.Status == 404 {
 		return "is the host one of the installation's sites? GroupServer before April 2015 has other hooks"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "--cacert FILE trusts the authority of the site's certificate"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "does the URL have to begin with http://, or to name another port?"
 	}
 	if e, ok := errors.AsType[*hooks.TransportError](err); ok && !e.Wrote {
 		return "is the site up, and is the URL right?"

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -35,9 +36,12 @@ func (p Process) send(c *cli.Context) error {
 		return err
 	}
 	if s.DryRun {
+		if args["report"] != nil {
+			return &usageError{"--dry-run sends nothing, so there is no report to write", "leave out one of --dry-run and --report"}
+		}
 		return p.dryRun(site, s)
 	}
-	code, _, err := p.run(site, s, again(args, c.Args().First()))
+	code, _, err := p.run(site, s, p.again(args, c.Args().First()))
 	if err != nil {
 		return err
 	}
@@ -63,7 +67,8 @@ func (p Process) run(site *url.URL, s *config.Settings, againCommand func(...str
 		return 0, campaign.Result{}, err
 	}
 	defer client.CloseIdleConnections()
-	display := progress.New(p.Stderr, terminalWidth(p.Stderr))
+	queue := progress.NewQueue(p.Stderr)
+	display := progress.New(queue, p.terminalWidth())
 	p.warn(display, site, s)
 
 	ctx, abort, end := p.stops(s, display)
@@ -84,21 +89,24 @@ func (p Process) run(site *url.URL, s *config.Settings, againCommand func(...str
 	}
 	result := campaign.Run(ctx, client, settings)
 	display.Close()
+	queue.Close()
 
 	writing := p.tell(result, s)
 	return runCode(result, writing), result, nil
 }
 
-// tell prints the summary where one is due and writes the reports. Its error has been printed.
+// tell writes the reports, and prints the summary where one is due: last, since standard error may be blocked. Its
+// error, the last of the reports', has been printed.
 func (p Process) tell(result campaign.Result, s *config.Settings) (writing error) {
 	d := result.Document
+	var summary strings.Builder
 	switch c := d.Counts; {
 	case result.Err != nil:
-		fmt.Fprint(p.Stderr, message(fmt.Errorf("%s: %w", d.URL, result.Err)))
+		summary.WriteString(message(fmt.Errorf("%s: %w", d.URL, result.Err)))
 	case result.StoppedBy != nil && d.Error != "":
-		fmt.Fprint(p.Stderr, message(fmt.Errorf("no digest sent: %w", result.StoppedBy)))
+		summary.WriteString(message(fmt.Errorf("no digest sent: %w", result.StoppedBy)))
 	case s.Verbose || c.Accepted+c.Skipped < c.Groups:
-		_ = d.WriteText(p.Stderr) // nowhere is left to say that this failed
+		_ = d.WriteText(&summary) // a builder takes everything
 	}
 	for _, path := range s.Reports {
 		var err error
@@ -108,30 +116,28 @@ func (p Process) tell(result campaign.Result, s *config.Settings) (writing error
 			err = d.WriteFile(path)
 		}
 		if err != nil {
-			fmt.Fprint(p.Stderr, message(err))
+			summary.WriteString(message(err))
 			writing = err
 		}
 	}
-	if s.Only != nil && d.Error == "" && d.Counts.Groups > 0 && d.Counts.Groups == d.Counts.Skipped {
-		fmt.Fprintf(p.Stderr, "%s: warning: --only and --exclude leave out all %d groups\n", program, d.Counts.Groups)
+	if c := d.Counts; leftOut(s) != nil && c.Groups > 0 && c.Groups == c.Skipped {
+		fmt.Fprintf(&summary, "%s: warning: --only and --exclude leave out all %d groups\n", program, c.Groups)
 	}
+	_, _ = io.WriteString(p.Stderr, summary.String()) // nowhere is left to say that this failed
 	return writing
 }
 
 // dryRun prints what a run would send to, in its order, and sends nothing.
 func (p Process) dryRun(site *url.URL, s *config.Settings) error {
-	if len(s.Reports) > 0 {
-		return &usageError{"--dry-run sends nothing, so there is no report to write", "leave out one of --dry-run and --report"}
-	}
 	client, err := p.client(site, s)
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	display := progress.New(p.Stderr, nil)
-	p.warn(display, site, s)
-	ctx, _, end := p.stops(s, display)
-	defer end()
+	queue := progress.NewQueue(p.Stderr)
+	p.warn(queue, site, s)
+	ctx, _, end := p.stops(s, queue)
+	defer func() { end(); queue.Close() }()
 	plan, err := campaign.Fetch(ctx, client, campaign.Settings{LeftOut: leftOut(s)})
 	if err != nil {
 		return fmt.Errorf("%s: %w", site, err)
@@ -233,10 +239,10 @@ func leftOut(s *config.Settings) func(hooks.Group) string {
 	}
 }
 
-// terminalWidth gives the columns of the terminal that w is, and nil if it is none.
-func terminalWidth(w io.Writer) func() int {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
+// terminalWidth gives the columns of the terminal that standard error is, and nil if it is none.
+func (p Process) terminalWidth() func() int {
+	f, ok := p.Stderr.(*os.File)
+	if kind, _ := p.Getenv("TERM"); !ok || !term.IsTerminal(int(f.Fd())) || kind == "dumb" {
 		return nil
 	}
 	return func() int {
@@ -250,9 +256,9 @@ func terminalWidth(w io.Writer) func() int {
 
 // again makes the command line that sends to some groups again: the same options, but for those that choose
 // groups, and --report, which must not overwrite the report of the whole run.
-func again(args map[string][]string, site string) func(keys ...string) string {
+func (p Process) again(args map[string][]string, site string) func(keys ...string) string {
 	return func(keys ...string) string {
-		words := []string{program}
+		words := []string{quote(cmp.Or(p.Name, program))}
 		for _, f := range config.Flags() {
 			values, there := args[f.Name]
 			if !there || f.Name == "report" || len(keys) > 0 && (f.Name == "only" || f.Name == "exclude") {

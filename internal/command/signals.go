@@ -12,7 +12,8 @@ import (
 
 // stops makes the two contexts of a run. When ctx ends nothing more starts: at the first signal, at the deadline,
 // or once the run has lasted long enough. When abort ends, at the second signal, what is in flight is cut. Both
-// carry the cause. end releases what watches for all this.
+// carry the cause. end releases what watches for all this. w must not block: a second signal is heard only after
+// the word about the first.
 func (p Process) stops(s *config.Settings, w io.Writer) (ctx, abort context.Context, end func()) {
 	abort, cut := context.WithCancelCause(context.Background())
 	ctx, stop := context.WithCancelCause(abort)
@@ -28,7 +29,7 @@ func (p Process) stops(s *config.Settings, w io.Writer) (ctx, abort context.Cont
 				why := &campaign.SignalError{Signal: sig}
 				if signals == 0 {
 					stop(why)
-					fmt.Fprintf(w, "%s: %v: what is in flight may end; once more to cut it\n", program, why)
+					fmt.Fprintf(w, "%s: %v: nothing more starts; once more to cut what is in flight\n", program, why)
 					continue
 				}
 				cut(why)

@@ -120,7 +120,7 @@ func (s *Settings) readFile(missing map[string]bool) error {
 		f, ok := find(option.Name)
 		switch {
 		case !ok:
-			wrong.Problem, wrong.Hint = "is not an option of senddigest", "senddigest --help lists them; leave out the --"
+			wrong.Problem, wrong.Hint = "is not an option of senddigest", "senddigest --help lists the options; here they stand without the --"
 			return wrong
 		case f.NotFile:
 			wrong.Option, wrong.Problem = f.Name, "has no place in the file"

@@ -149,7 +149,7 @@ func TestAnUnknownOptionOfTheFileIsNamedByItsLineAlone(t *testing.T) {
 		if want := "etc/gsconfig.ini: line 8: [senddigest-on]: is not an option of senddigest"; err.Error() != want {
 			t.Errorf("got %q, want %q", err, want)
 		}
-		if want := "senddigest --help lists them; leave out the --"; e.Hint != want {
+		if want := "senddigest --help lists the options; here they stand without the --"; e.Hint != want {
 			t.Errorf("got hint %q, want %q", e.Hint, want)
 		}
 		for word := range strings.FieldsFuncSeq(option, func(r rune) bool { return r == ' ' || r == '=' }) {

@@ -94,6 +94,9 @@ var (
 	}
 )
 
+// fine is a group that was accepted, beside those that were not.
+var fine = sent(job{"parks", "fine"}, accepted, 0, time.Second, 2)
+
 // every gives one result to each of n groups, a second after the other.
 func every(n int, v dispatcher.Verdict) []dispatcher.Result {
 	results := make([]dispatcher.Result, n)

@@ -18,9 +18,8 @@ const (
 	namedGroups = 10
 	namedCauses = 10
 
-	// namedAgain is how many failed groups the next command names. Beyond that it is simpler, and as safe, to
-	// send to all: the server skips who had a digest (docs/groupserver.md section 2).
-	namedAgain = 5
+	// namedAgain is how many groups the next command names: more is no command to type.
+	namedAgain = 20
 
 	width = 78 // columns of the lists of groups
 )
@@ -124,33 +123,41 @@ func writeList(out io.Writer, names []string, more int) {
 }
 
 // next says what to do now, and the command for it; nothing if there is nothing to do.
+//
+// To send again has a price that the reader cannot know: the server skips a group for 21.6 hours after a digest
+// (docs/groupserver.md section 2). So the command names the groups that need it wherever it can, and a word of
+// caution stands below it.
 func (d *Document) next() []string {
-	c := d.Counts
 	var again []string // the groups to send to again
 	nameable := true
 	for i := range d.results.Results {
 		r := &d.results.Results[i]
-		if (r.Failed() || r.Outcome == dispatcher.NotAttempted) && len(again) <= namedAgain {
+		if r.Failed() || r.Outcome == dispatcher.NotAttempted {
 			key := r.Job.Key()
 			again = append(again, key)
 			nameable = nameable && printable.Line(key) == key // or nobody could type the command
 		}
 	}
-	switch {
-	case d.meta.Again == nil || d.Error != "" || len(again) == 0:
+	c := d.Counts
+	all := len(again) == c.Groups-c.Skipped
+	if d.meta.Again == nil || d.Error != "" || len(again) == 0 {
 		return nil
+	}
+	lines := []string{"", "next:"}
+	switch {
 	case d.StoppedBy != nil && *d.StoppedBy == "token":
-		return []string{"", "next: correct the token, then", "    " + d.meta.Again()}
+		lines[1] = "next: correct the token, then"
+	case c.Ambiguous+c.Unexpected > 0:
+		lines[1] = "next: the server may still be at work on what has no clear answer; wait ten minutes, then"
 	}
-	lines := []string{""}
-	if c.Ambiguous > 0 {
-		lines = append(lines, "next: the server may still be at work on what is ambiguous; wait ten minutes, then")
-	} else {
-		lines = append(lines, "next:")
+	switch {
+	case all:
+		lines = append(lines, "    "+d.meta.Again())
+	case len(again) <= namedAgain && nameable:
+		lines = append(lines, "    "+d.meta.Again(again...))
+	default:
+		lines = append(lines, "    "+d.meta.Again(),
+			"    which asks for the accepted groups too; the server skips who had a digest within 21.6 hours")
 	}
-	if len(again) > namedAgain || !nameable {
-		return append(lines, "    "+d.meta.Again(),
-			"    (who had a digest within 21.6 hours is not mailed again)")
-	}
-	return append(lines, "    "+d.meta.Again(again...))
+	return append(lines, "    (a digest mailed more than 2 h 24 min later than usual makes the server skip that group in the next run)")
 }

@@ -66,9 +66,10 @@ func TestTextIsAHeadlineThenCausesThenTheNextCommand(t *testing.T) {
 		{"more than ten causes", ended(time.Minute, nil, manyCauses()...), meta()},
 		{"ten groups of a cause", ended(10*time.Second, nil, every(10, database)...), meta()},
 		{"eleven groups of a cause", ended(11*time.Second, nil, every(11, database)...), meta()},
-		{"five to send again", ended(5*time.Second, nil, every(5, noAnswer)...), meta()},
-		{"six to send again", ended(6*time.Second, nil, every(6, noAnswer)...), meta()},
-		{"one nobody can type", ended(time.Second, nil, sent(job{"main", "bell\a"}, noAnswer, 0, time.Second, 1)), meta()},
+		{"all to send again", ended(5*time.Second, nil, every(5, noAnswer)...), meta()},
+		{"twenty to send again", ended(20*time.Second, nil, append(every(20, noAnswer), fine)...), meta()},
+		{"more than twenty to send again", ended(21*time.Second, nil, append(every(21, noAnswer), fine)...), meta()},
+		{"one nobody can type", ended(time.Second, nil, sent(job{"main", "bell\a"}, noAnswer, 0, time.Second, 1), fine), meta()},
 		{"only ambiguous", ended(2*time.Second, nil, every(2, proxy504)...), meta()},
 		{"only unknown", ended(2*time.Second, nil, every(2, unknown)...), meta()},
 	} {
