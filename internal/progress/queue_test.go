@@ -49,16 +49,16 @@ func TestAQueueWritesAllInOrderBeforeItIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		q := progress.NewQueue(&out)
-		want := ""
-		for _, word := range strings.Fields("one two three four five six") {
+		var want strings.Builder
+		for word := range strings.FieldsSeq("one two three four five six") {
 			_, _ = q.Write([]byte(word + "\n"))
-			want += word + "\n"
+			want.WriteString(word + "\n")
 		}
 		q.Close()
-		if out.String() != want {
-			t.Errorf("got %q, want %q", out.String(), want)
+		if out.String() != want.String() {
+			t.Errorf("got %q, want %q", out.String(), want.String())
 		}
-		if _, err := q.Write([]byte("late")); err != nil || out.String() != want {
+		if _, err := q.Write([]byte("late")); err != nil || out.String() != want.String() {
 			t.Errorf("after Close: %v, %q", err, out.String())
 		}
 	})
