@@ -104,8 +104,12 @@ func (p Process) compare(d *demo, result campaign.Result, code int) int {
 	wall, alone := result.Document.Finished.Sub(result.Document.Started), d.site.Busy()
 	fmt.Fprintf(p.Stdout, "\nthe site mailed %d digests, %d of them twice\n", mailed, twice)
 	if alone > 0 && wall > 0 {
-		fmt.Fprintf(p.Stdout, "one at a time, as the Python script sends, the same work takes the site %v; this run took %v: %.1f times as fast\n",
-			alone.Round(100*time.Millisecond), wall.Round(100*time.Millisecond), alone.Seconds()/wall.Seconds())
+		fmt.Fprintf(p.Stdout, "one at a time, as the Python script sends, the same work takes the site %v; this run took %v",
+			alone.Round(100*time.Millisecond), wall.Round(100*time.Millisecond))
+		if alone > wall { // not so with a low --rate, or one worker
+			fmt.Fprintf(p.Stdout, ": %.1f times as fast", alone.Seconds()/wall.Seconds())
+		}
+		fmt.Fprintln(p.Stdout)
 	}
 	if code == exitFailed && d.faults && twice == 0 {
 		fmt.Fprintln(p.Stdout, "the failures were part of the demo; a run in which groups fail exits 1")
