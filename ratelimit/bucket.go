@@ -27,21 +27,15 @@ func NewBucket(r Rate, burst int) *Bucket {
 // Acquire waits for a token. The token is taken when the wait is over, not when it begins: where a busy machine
 // ends a wait late, the tokens that came meanwhile are no more than the bucket holds, and no window sees too many
 // starts. Of several that wait at once, any may be next.
-func (b *Bucket) Acquire(ctx context.Context) (Permit, error) {
-	for ctx.Err() == nil {
-		// Not tokens.Wait: it takes the token when the wait begins, and with a deadline in ctx refuses at once
-		// what it could not finish in time, with an error that is not the context's.
-		now := time.Now()
-		if b.tokens.AllowN(now, 1) {
-			return func(Feedback) {}, nil
-		}
-		missing := 1 - b.tokens.TokensAt(now)
-		timer := time.NewTimer(time.Duration(math.Ceil(missing / float64(b.tokens.Limit()) * float64(time.Second))))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+func (b *Bucket) Acquire(ctx context.Context) (Permit, error) { return acquire(ctx, b.ask) }
+
+func (b *Bucket) ask() (Permit, hold, error) {
+	// Not tokens.Wait: it takes the token when the wait begins, and with a deadline in ctx refuses at once
+	// what it could not finish in time, with an error that is not the context's.
+	now := time.Now()
+	if b.tokens.AllowN(now, 1) {
+		return func(Feedback) {}, hold{}, nil
 	}
-	return nil, context.Cause(ctx)
+	missing := 1 - b.tokens.TokensAt(now)
+	return nil, hold{wait: time.Duration(math.Ceil(missing / float64(b.tokens.Limit()) * float64(time.Second)))}, nil
 }

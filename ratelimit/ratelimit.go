@@ -12,7 +12,8 @@ import (
 // A Limiter says when one more send may start.
 type Limiter interface {
 	// Acquire waits until one more send may start, or until ctx ends; then it returns ctx's cause. It never
-	// gives up early because a deadline is near: whoever set the deadline decides what it means.
+	// gives up early because a deadline is near: whoever set the deadline decides what it means. Any other
+	// error means that no send may start any more.
 	Acquire(ctx context.Context) (Permit, error)
 }
 
@@ -20,7 +21,51 @@ type Limiter interface {
 // turned out that none is to start.
 type Permit func(Feedback)
 
-// Feedback is what a limiter learns from a send.
+// Feedback is what a limiter learns from a send. The zero value says that none was made.
 type Feedback struct {
-	Took time.Duration // from the start of the send to its end; 0: no send was made with this permit
+	Sent   bool          // a send was made with the permit
+	Took   time.Duration // from its start to its end
+	Pause  time.Duration // the service asked for so long a pause before the next send; 0: it did not
+	Health Health        // what the answer tells of the service itself
+}
+
+// Health is what the answer to a send tells of the service as a whole.
+type Health uint8
+
+// The zero value is Unknown: an answer that tells nothing, or none.
+const (
+	Unknown Health = iota
+	Up             // the service itself answered
+	Down           // nothing answered, or only something in front of it
+)
+
+// A Gate is a limiter that can be joined with others: one that answers at once. All limiters of this package are.
+type Gate interface {
+	Limiter
+	// ask gives a permit, or says how long to wait before it is asked again, or why that is of no use.
+	ask() (Permit, hold, error)
+}
+
+// A hold is how long to wait before asking again.
+type hold struct {
+	wait    time.Duration
+	changed <-chan struct{} // closed when it is worth asking sooner; nil: that does not happen
+}
+
+// acquire asks until there is a permit.
+func acquire(ctx context.Context, ask func() (Permit, hold, error)) (Permit, error) {
+	for ctx.Err() == nil {
+		permit, hold, err := ask()
+		if permit != nil || err != nil {
+			return permit, err
+		}
+		timer := time.NewTimer(hold.wait)
+		select {
+		case <-timer.C:
+		case <-hold.changed:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return nil, context.Cause(ctx)
 }

@@ -1,0 +1,159 @@
+package ratelimit
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// The breaker opens when most of the last answers say that the service is down, and enough have come to tell.
+const (
+	breakerWindow  = 10 // answers that are looked at
+	breakerMinimum = 5  // fewer prove nothing
+	breakerShare   = 0.8
+
+	firstProbe = 5 * time.Second // from the opening to the first probe; doubles with each that fails
+	lastProbe  = time.Minute     // up to this
+)
+
+// A Breaker starts nothing while the service is down, but for one send now and then to see whether it is back.
+// Without one, an outage of minutes would fail every job of a run in seconds.
+//
+// Closed, it lets every send start. When at least breakerShare of the last breakerWindow answers are [Down] it
+// opens: nothing starts until the time of a probe, then one send does. Its answer closes the breaker if it is [Up],
+// and leaves it open until the next probe otherwise. An answer to a send that was still under way does neither.
+type Breaker struct {
+	giveUpAfter time.Duration
+	notify      func(BreakerState)
+
+	mu      sync.Mutex
+	recent  []Health  // the last answers, oldest first; only Up and Down
+	since   time.Time // of the first Down after the last Up, or of that Up if the breaker was open; zero: there was no Down
+	open    bool
+	pause   time.Duration // from one probe to the next
+	probeAt time.Time
+	probing bool          // a probe is under way
+	changed chan struct{} // closed, and made anew, when a wait may have ended
+}
+
+// BreakerState is what a breaker tells when it opens, when a probe fails, and when it closes.
+type BreakerState struct {
+	Open  bool
+	Since time.Time // the service has not answered since then
+	Probe time.Time // when the next probe may leave
+}
+
+// NewBreaker makes a closed breaker. When it is open and the service has been away for giveUpAfter, Acquire fails
+// with a [*DownError]; 0 is never. notify is told of each change, one at a time, and must be quick; nil: nobody is.
+func NewBreaker(giveUpAfter time.Duration, notify func(BreakerState)) *Breaker {
+	if notify == nil {
+		notify = func(BreakerState) {}
+	}
+	return &Breaker{giveUpAfter: giveUpAfter, notify: notify, changed: make(chan struct{})}
+}
+
+// Open tells whether the service is down, so that only probes start.
+func (b *Breaker) Open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open
+}
+
+// Acquire waits while the service is down.
+func (b *Breaker) Acquire(ctx context.Context) (Permit, error) { return acquire(ctx, b.ask) }
+
+func (b *Breaker) ask() (Permit, hold, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return b.hear, hold{}, nil
+	}
+	now := time.Now()
+	giveUp := b.since.Add(b.giveUpAfter)
+	if b.giveUpAfter > 0 && !now.Before(giveUp) {
+		return nil, hold{}, &DownError{For: now.Sub(b.since)}
+	}
+	if !b.probing && !now.Before(b.probeAt) {
+		b.probing = true
+		return b.hearProbe, hold{}, nil
+	}
+	wait := b.probeAt.Sub(now)
+	if b.probing {
+		wait = lastProbe // at most: the probe's answer ends the wait
+	}
+	if b.giveUpAfter > 0 {
+		wait = min(wait, giveUp.Sub(now))
+	}
+	return nil, hold{wait, b.changed}, nil
+}
+
+// hear takes the answer to a send that started while the breaker was closed.
+func (b *Breaker) hear(f Feedback) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		b.note(f.Health)
+		return
+	}
+	if f.Health == Up { // a late answer; whether the service still lets a send in is for the probe to find out
+		b.since = time.Now()
+	}
+}
+
+// hearProbe takes the answer to a probe. One that tells nothing of the service was no proof that it is back.
+func (b *Breaker) hearProbe(f Feedback) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.probing = false
+	switch {
+	case !f.Sent:
+		b.wake() // another may be the probe
+	case f.Health == Up:
+		b.open, b.recent = false, nil
+		b.note(Up)
+		b.wake()
+		b.notify(BreakerState{})
+	default:
+		b.pause = min(2*b.pause, lastProbe)
+		b.holdUntilProbe()
+	}
+}
+
+// note remembers an answer, and opens the breaker if most of the last ones say that the service is down.
+func (b *Breaker) note(h Health) {
+	switch {
+	case h == Unknown:
+		return
+	case h == Up:
+		b.since = time.Time{}
+	case b.since.IsZero():
+		b.since = time.Now()
+	}
+	b.recent = append(b.recent, h)
+	if len(b.recent) > breakerWindow {
+		b.recent = b.recent[1:]
+	}
+	down := 0
+	for _, answer := range b.recent {
+		if answer == Down {
+			down++
+		}
+	}
+	// Not on an answer that says up, whatever came before it.
+	if h == Down && len(b.recent) >= breakerMinimum && float64(down) >= breakerShare*float64(len(b.recent)) {
+		b.open, b.pause = true, firstProbe
+		b.holdUntilProbe()
+	}
+}
+
+// holdUntilProbe sets the time of the next probe and tells of it.
+func (b *Breaker) holdUntilProbe() {
+	b.probeAt = time.Now().Add(b.pause)
+	b.wake()
+	b.notify(BreakerState{Open: true, Since: b.since, Probe: b.probeAt})
+}
+
+func (b *Breaker) wake() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+}

@@ -1,0 +1,262 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/groupserver/senddigest/ratelimit"
+	"pgregory.net/rapid"
+)
+
+const unknown = ratelimit.Unknown
+
+// feed makes one send after the other, with these answers: U up, D down, ? neither.
+func feed(t *testing.T, b *ratelimit.Breaker, answers string) {
+	t.Helper()
+	for _, a := range answers {
+		try(t, b, ratelimit.Feedback{Health: map[rune]ratelimit.Health{'U': up, 'D': down, '?': unknown}[a]})
+	}
+}
+
+func TestABreakerOpensWhenMostOfTheLastAnswersSayDown(t *testing.T) {
+	for _, tt := range []struct {
+		answers string
+		open    bool
+	}{
+		{"", false},
+		{"DDDD", false},
+		{"DDDDD", true},
+		{"DDDDU", false},
+		{"DDDDUD", true},
+		{"UDDD", false},
+		{"UDDDD", true},
+		{"DDDDUU", false},
+		{"UUDDDDDDD", false},
+		{"UUDDDDDDDD", true},
+		{"UUUUUUUUUUDDDDDDD", false},
+		{"UUUUUUUUUUDDDDDDDD", true},
+		{"DUDUDUDUDUDUDUDUDU", false},
+		{"DDDUDDUDUDDDUDDUDU", false},
+		{"????????????????????", false},
+		{"D?D?D?D?", false},
+		{"D?D?D?D?D", true},
+	} {
+		t.Run(tt.answers, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := ratelimit.NewBreaker(0, nil)
+				feed(t, b, tt.answers)
+				if b.Open() != tt.open {
+					t.Errorf("open %t, want %t", b.Open(), tt.open)
+				}
+			})
+		})
+	}
+}
+
+func TestAnOpenBreakerProbesLessAndLessOftenAndTellsOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		at := func(x time.Time) string {
+			if x.IsZero() {
+				return "-"
+			}
+			return x.Sub(begin).String()
+		}
+		var told []string
+		b := ratelimit.NewBreaker(0, func(s ratelimit.BreakerState) {
+			told = append(told, fmt.Sprintf("%v: open %t, since %s, probe %s", time.Since(begin), s.Open, at(s.Since), at(s.Probe)))
+		})
+		time.Sleep(time.Second)
+		feed(t, b, "DDDDDDDD?DDU") // from the sixth on each is a probe
+		feed(t, b, "U")
+		want := []string{
+			"1s: open true, since 1s, probe 6s",
+			"6s: open true, since 1s, probe 16s",
+			"16s: open true, since 1s, probe 36s",
+			"36s: open true, since 1s, probe 1m16s",
+			"1m16s: open true, since 1s, probe 2m16s",
+			"2m16s: open true, since 1s, probe 3m16s",
+			"3m16s: open true, since 1s, probe 4m16s",
+			"4m16s: open false, since -, probe -",
+		}
+		if diff := cmp.Diff(told, want); diff != "" {
+			t.Errorf("got -, want +:\n%s", diff)
+		}
+		feed(t, b, "DDDD")
+		if b.Open() {
+			t.Error("open again after four answers of six")
+		}
+	})
+}
+
+func TestAnOpenBreakerLetsOneProbeStartAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := ratelimit.NewBreaker(0, nil)
+		feed(t, b, "DDDDD")
+		begin := time.Now()
+		var mu sync.Mutex
+		var started []time.Duration
+		starts := func() []time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(started)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for range 4 {
+			go func() {
+				permit, err := b.Acquire(ctx)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				started = append(started, time.Since(begin))
+				mu.Unlock()
+				time.Sleep(time.Minute)
+				permit(ratelimit.Feedback{Sent: true, Health: up})
+			}()
+		}
+		time.Sleep(30 * time.Second)
+		if diff := cmp.Diff(starts(), []time.Duration{5 * time.Second}); diff != "" {
+			t.Errorf("while the probe is under way: got -, want +:\n%s", diff)
+		}
+		time.Sleep(time.Hour)
+		if diff := cmp.Diff(starts(), []time.Duration{5 * time.Second, 65 * time.Second, 65 * time.Second, 65 * time.Second}); diff != "" {
+			t.Errorf("once it was answered: got -, want +:\n%s", diff)
+		}
+	})
+}
+
+func TestAProbeThatNeverLeftMakesRoomForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := ratelimit.NewBreaker(0, nil)
+		feed(t, b, "DDDDD")
+		begin := time.Now()
+		acquire(t, b) // and makes no send
+		acquire(t, b)
+		if waited := time.Since(begin); waited != 5*time.Second {
+			t.Errorf("the second left after %v, want 5s", waited)
+		}
+	})
+}
+
+func TestALateAnswerThatSaysUpLeavesTheRestToTheProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := ratelimit.NewBreaker(time.Minute, nil)
+		late, err := b.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		feed(t, b, "DDDDD")
+		begin := time.Now()
+		time.AfterFunc(2*time.Second, func() { late(ratelimit.Feedback{Sent: true, Health: up}) })
+		try(t, b, ratelimit.Feedback{Health: down})
+		if waited := time.Since(begin); waited != 5*time.Second || !b.Open() {
+			t.Errorf("the probe left after %v, open %t, want 5s, true", waited, b.Open())
+		}
+		feed(t, b, "DD")
+		gone(t, b)
+		if waited := time.Since(begin); waited != 62*time.Second {
+			t.Errorf("gave up after %v, want 1m after the last answer", waited)
+		}
+	})
+}
+
+func TestALateAnswerThatSaysDownChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := ratelimit.NewBreaker(time.Minute, nil)
+		late, err := b.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		feed(t, b, "DDDDD")
+		begin := time.Now()
+		late(ratelimit.Feedback{Sent: true, Health: down})
+		feed(t, b, "U")
+		if waited := time.Since(begin); waited != 5*time.Second || b.Open() {
+			t.Errorf("the probe left after %v, open %t, want 5s, false", waited, b.Open())
+		}
+	})
+}
+
+func TestABreakerGivesUpExactlyInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := ratelimit.NewBreaker(15*time.Minute, nil)
+		feed(t, b, "U")
+		time.Sleep(time.Hour)
+		begin := time.Now() // of the first answer that says down
+		feed(t, b, "D")
+		time.Sleep(3 * time.Second)
+		feed(t, b, "DDD")
+		for time.Since(begin) < 15*time.Minute {
+			permit, err := b.Acquire(t.Context())
+			if err != nil {
+				if e, ok := errors.AsType[*ratelimit.DownError](err); !ok || e.For != 15*time.Minute || e.Error() != "the site has not answered for 15m0s" {
+					t.Errorf("got %v", err)
+				}
+				break
+			}
+			permit(ratelimit.Feedback{Sent: true, Health: down})
+		}
+		if waited := time.Since(begin); waited != 15*time.Minute {
+			t.Errorf("gave up after %v, want 15m", waited)
+		}
+		gone(t, b)
+	})
+}
+
+func TestABreakerGivesUpBesideAProbeThatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := ratelimit.NewBreaker(time.Minute, nil)
+		begin := time.Now()
+		feed(t, b, "DDDDD")
+		if _, err := b.Acquire(t.Context()); err != nil { // never answered
+			t.Fatal(err)
+		}
+		gone(t, b)
+		if waited := time.Since(begin); waited != time.Minute {
+			t.Errorf("gave up after %v, want 1m", waited)
+		}
+	})
+}
+
+func TestTheWaitForAnOpenBreakerEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := ratelimit.NewBreaker(0, nil)
+		feed(t, b, "DDDDD")
+		begin, why := time.Now(), errors.New("deadline")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, why)
+		defer cancel()
+		if _, err := b.Acquire(ctx); !errors.Is(err, why) || time.Since(begin) != 3*time.Second {
+			t.Errorf("got %v after %v, want %v after 3s", err, time.Since(begin), why)
+		}
+	})
+}
+
+// Whatever is answered: closed, nothing waits; open, a send leaves every minute at least; one Up closes it.
+func TestABreakerNeverWaitsForLongAndNeverForNothing(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		answers := rapid.StringOfN(rapid.SampledFrom([]rune("DDDDU?")), 0, 80, -1).Draw(rt, "answers")
+		synctest.Test(t, func(t *testing.T) {
+			b := ratelimit.NewBreaker(0, nil)
+			for i, a := range answers {
+				wasOpen, begin := b.Open(), time.Now()
+				feed(t, b, string(a))
+				waited := time.Since(begin)
+				if !wasOpen && waited != 0 || wasOpen && (waited < 5*time.Second || waited > time.Minute) {
+					rt.Fatalf("answer %d: waited for %v, open %t", i, waited, wasOpen)
+				}
+				if a == 'U' && b.Open() {
+					rt.Fatalf("answer %d: open after an answer that says up", i)
+				}
+			}
+		})
+	})
+}
