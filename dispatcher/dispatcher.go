@@ -9,10 +9,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/groupserver/senddigest/ratelimit"
@@ -29,13 +26,21 @@ type Job interface {
 type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 
 // Options of a run. The zero value sends one job at a time, as fast as that goes.
+//
+// While Away says so, a try that found the service down and may be made again counts neither against Retries nor
+// against the run's budget, and no back-off follows it: Limiter lets few tries start and ends the run in time, as a
+// [ratelimit.Breaker] does. Otherwise the jobs that happen to ask whether the service is back would fail of it.
 type Options struct {
-	Workers     int               // most sends in flight; below 1 counts as 1
-	Limiter     ratelimit.Limiter // asked before each send; nil: none
-	Throttle    time.Duration     // how long a worker rests after a send; 0: not at all
-	MaxFailures int               // failed jobs after which nothing more starts; 0: no limit
-	Abort       context.Context   // when it ends, sends in flight are cut; nil: they end by themselves
-	Observers   []Observer        // told of every event, in this order
+	Workers     int                         // most sends in flight; below 1 counts as 1
+	Limiter     ratelimit.Limiter           // asked before each send; nil: none
+	Throttle    time.Duration               // how long a worker rests after a send; 0: not at all
+	Retries     int                         // extra tries of a job whose verdicts allow them; 0: none
+	Backoff     func(try int) time.Duration // wait after a try, counted from 1, before the next; nil: FullJitter(1s, 1m)
+	Away        func() bool                 // the service is down, and Limiter sees to it, see below; nil: never
+	MaxFailures int                         // failed jobs after which nothing more starts; 0: no limit
+	Grace       time.Duration               // for sends in flight once ctx has ended; then they are cut. 0: as long as they need
+	Abort       context.Context             // when it ends, sends in flight are cut at once; nil: never
+	Observers   []Observer                  // told of every event, in this order
 }
 
 // ErrMaxFailures stops a run in which too many jobs failed.
@@ -44,16 +49,23 @@ var ErrMaxFailures = errors.New("too many failures")
 // errNoWorkers says why jobs are left although nothing stopped the run: sends ended their goroutines.
 var errNoWorkers = errors.New("no worker is left")
 
-// Run sends jobs in order, at most o.Workers at a time, and returns when every send it started has ended. When
-// ctx ends nothing more starts and its cause is the report's StoppedBy; what is in flight goes on until it ends
-// or o.Abort does. Run cannot fail: the report tells all.
+// ErrGrace cuts sends that were still in flight when their grace was over.
+var ErrGrace = errors.New("the grace after the stop was over")
+
+// Run sends jobs in order, at most o.Workers at a time, and returns when every send it started has ended. A job
+// whose verdict proves that nothing was delivered is tried again, o.Retries times at most, after a back-off in
+// which its worker sends others. When ctx ends nothing more starts and its cause is the report's StoppedBy; what
+// is in flight goes on until it ends, or o.Grace is over, or o.Abort ends. Run cannot fail: the report tells all.
 func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Report {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	if o.Backoff == nil {
+		o.Backoff = FullJitter(time.Second, time.Minute)
+	}
 	r := &run[J]{
 		jobs: jobs, send: send, options: o, stop: stop,
-		admission: make(chan struct{}, 1),
-		report:    &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
+		admission: make(chan struct{}, 1), queue: newQueue(len(jobs)), uncounted: map[int]int{},
+		report: &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
 	}
 	for i, job := range jobs {
 		r.report.Results[i] = Result{Job: job, Verdict: Verdict{Outcome: NotAttempted}}
@@ -64,6 +76,9 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 	defer cut(nil)
 	if o.Abort != nil {
 		defer context.AfterFunc(o.Abort, func() { cut(context.Cause(o.Abort)) })()
+	}
+	if o.Grace > 0 {
+		defer cutAfter(ctx, o.Grace, cut)()
 	}
 
 	// Not errgroup.WithContext: its first error would cut the sends of all others. Workers return no error.
@@ -89,33 +104,33 @@ type run[J Job] struct {
 	// admission holds a value while a worker waits to start a send. Only one waits for the limiter at a time, so
 	// sends start in dispatch order. A channel, since a wait for a mutex does not end with the context.
 	admission chan struct{}
-	next      atomic.Int64 // the first job nobody has taken; moved by who holds the admission
+	queue     *queue
 
-	mu       sync.Mutex // for all below, and held while the observers are told
-	report   *Report
-	failures int
-	ended    bool // a verdict stopped the run, or a send was cut
+	mu        sync.Mutex // for all below, and held while the observers are told
+	report    *Report
+	begun     int         // jobs
+	retries   int         // tries that were granted beyond a job's first, as far as they count
+	uncounted map[int]int // tries of a job that do not count
+	failures  int
+	flying    int  // sends in flight
+	ended     bool // a verdict stopped the run, or a stop changed what became of a job
 }
 
 // work sends one job after the other until none is left or the run is stopped.
 func (r *run[J]) work(ctx, inFlight context.Context, worker int) {
-	for r.one(ctx, inFlight, worker) && r.rest(ctx) {
+	for {
+		i, permit, ok := r.admit(ctx, worker)
+		if !ok {
+			return
+		}
+		r.try(ctx, inFlight, i, permit)
+		if !r.rest(ctx) {
+			return
+		}
 	}
 }
 
-// one sends the next job. It reports false when there is none, or when the run was stopped.
-func (r *run[J]) one(ctx, inFlight context.Context, worker int) bool {
-	i, permit, ok := r.admit(ctx, worker)
-	if !ok {
-		return false
-	}
-	var feedback ratelimit.Feedback
-	defer func() { permit(feedback) }() // deferred: a send may end its goroutine
-	feedback.Took = r.try(inFlight, i)
-	return true
-}
-
-// admit waits until one more send may start, takes the next job for it, and records its start. It reports false
+// admit waits until one more try may start, takes the next job for it, and records its start. It reports false
 // when there is none, or when the run was stopped: the stop is looked at after every wait.
 func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelimit.Permit, ok bool) {
 	select {
@@ -123,14 +138,14 @@ func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelim
 		defer func() { <-r.admission }()
 	case <-ctx.Done():
 	}
-	if ctx.Err() != nil || r.left() == 0 {
+	if ctx.Err() != nil || !r.queue.ready(ctx) {
 		return 0, nil, false
 	}
 	permit = func(ratelimit.Feedback) {}
 	if r.options.Limiter != nil {
 		p, err := r.options.Limiter.Acquire(ctx)
 		if err != nil {
-			r.stop(fmt.Errorf("rate limit: %w", err)) // changes nothing where ctx had ended already
+			r.stop(err) // changes nothing where ctx had ended already
 			return 0, nil, false
 		}
 		permit = p
@@ -139,69 +154,17 @@ func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelim
 		permit(ratelimit.Feedback{})
 		return 0, nil, false
 	}
-	job = int(r.next.Add(1)) - 1
+	job = r.queue.take()
+	tries := r.report.Results[job].Attempts // nobody else touches the result of a job that is not under way
 	// Ambiguous until more is known.
-	r.record(Started, job, Result{Job: r.jobs[job], Attempts: 1, Worker: worker, Start: time.Now()})
+	r.record(Started, job, Result{Job: r.jobs[job], Attempts: tries + 1, Worker: worker, Start: time.Now()}, +1)
 	return job, permit, true
 }
 
-// left counts the jobs that nobody has taken.
-func (r *run[J]) left() int { return len(r.jobs) - int(r.next.Load()) }
-
-// try sends job number i, whose start is on record, once, records what came of it, and reports how long that took.
-func (r *run[J]) try(inFlight context.Context, i int) time.Duration {
-	result := r.report.Results[i] // nobody else touches it until the send has ended
-	result.Verdict = judge(inFlight, r.send, r.jobs[i])
-	result.Took = time.Since(result.Start)
-	r.record(Finished, i, result)
-
-	switch failed := result.Failed(); {
-	case result.Stop != nil:
-		r.end(result.Stop)
-	case failed && inFlight.Err() != nil:
-		r.end(context.Cause(inFlight))
-	}
-	return result.Took
-}
-
-// judge sends one job. A panic is that job's outcome: the night goes on.
-func judge[J Job](ctx context.Context, send SendFunc[J], job J) (v Verdict) {
-	defer func() {
-		if p := recover(); p != nil {
-			v = Verdict{Outcome: Ambiguous, Reason: "panic while sending", Err: &PanicError{p, debug.Stack()}}
-		}
-	}()
-	return send(ctx, job)
-}
-
-// record keeps what is known of a job and tells the observers.
-func (r *run[J]) record(kind Kind, i int, result Result) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.report.Results[i] = result
-	for _, o := range r.options.Observers {
-		o.Observe(Event{Kind: kind, Result: result})
-	}
-	if kind == Finished && result.Failed() {
-		r.failures++
-		if r.failures == r.options.MaxFailures {
-			r.stop(ErrMaxFailures)
-		}
-	}
-}
-
-// end stops the run for a cause that counts even where no job was left to start.
-func (r *run[J]) end(cause error) {
-	r.stop(cause)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ended = true
-}
-
-// rest keeps a worker idle for the throttle's time, unless nothing is left that it could send then. It reports
-// false when the run was stopped meanwhile.
+// rest keeps a worker idle for the throttle's time, unless no job is left and none can come back. It reports false
+// when the run was stopped meanwhile.
 func (r *run[J]) rest(ctx context.Context) bool {
-	if r.options.Throttle <= 0 || r.left() == 0 {
+	if r.options.Throttle <= 0 {
 		return true
 	}
 	timer := time.NewTimer(r.options.Throttle)
@@ -209,18 +172,48 @@ func (r *run[J]) rest(ctx context.Context) bool {
 	select {
 	case <-timer.C:
 		return true
+	case <-r.queue.empty:
+		return true
 	case <-ctx.Done():
 		return false
+	}
+}
+
+// cutAfter cuts what is in flight when ctx has ended and the grace is over. What it returns takes that back.
+func cutAfter(ctx context.Context, grace time.Duration, cut context.CancelCauseFunc) (release func()) {
+	over := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-over:
+			return
+		}
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cut(ErrGrace)
+		case <-over:
+		}
+	})
+	return func() {
+		close(over)
+		watch.Wait()
 	}
 }
 
 // finish completes the report once all workers have ended.
 func (r *run[J]) finish(ctx context.Context) {
 	r.report.Finished = time.Now()
-	if r.ended || r.left() > 0 {
+	fresh, waiting := r.queue.rest()
+	if r.ended || fresh < len(r.jobs) || len(waiting) > 0 {
 		r.report.StoppedBy = cmp.Or(context.Cause(ctx), errNoWorkers)
 	}
-	for i := int(r.next.Load()); i < len(r.jobs); i++ {
+	for _, i := range waiting {
+		r.record(Finished, i, r.report.Results[i], 0) // with what came of its last try
+	}
+	for i := fresh; i < len(r.jobs); i++ {
 		r.report.Results[i].Reason = r.report.StoppedBy.Error()
 	}
 }

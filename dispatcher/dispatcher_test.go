@@ -30,7 +30,7 @@ func jobs(n int) []job {
 	return list
 }
 
-var accepted = dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
+var accepted = dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200, Health: ratelimit.Up}
 
 func failed(reason string) dispatcher.Verdict {
 	return dispatcher.Verdict{Outcome: dispatcher.NotOK, Reason: reason, Err: errors.New(reason)}
@@ -332,13 +332,24 @@ func TestCausesGroupFailuresMostJobsFirst(t *testing.T) {
 	})
 }
 
-// A limiter that counts the permits it has out.
-type counting struct{ out, given atomic.Int64 }
+// A limiter that counts the permits it has out. They come from another, if there is one.
+type counting struct {
+	ratelimit.Limiter
+	out, given atomic.Int64
+}
 
-func (c *counting) Acquire(context.Context) (ratelimit.Permit, error) {
+func (c *counting) Acquire(ctx context.Context) (ratelimit.Permit, error) {
+	permit := func(ratelimit.Feedback) {}
+	if c.Limiter != nil {
+		p, err := c.Limiter.Acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		permit = p
+	}
 	c.out.Add(1)
 	c.given.Add(1)
-	return func(ratelimit.Feedback) { c.out.Add(-1) }, nil
+	return func(f ratelimit.Feedback) { c.out.Add(-1); permit(f) }, nil
 }
 
 // Any mix of outcomes, durations, panics and a stop at any time: every job ends exactly once, its events come

@@ -1,8 +1,8 @@
 package dispatcher
 
-// An Observer is told of each event before the dispatcher goes on: of Started before the request leaves, of
-// Finished before that worker takes its next job. Calls come one at a time, so an observer must be quick, and
-// must not call back into the run.
+// An Observer is told of each event before the dispatcher goes on: of Started before the request leaves, of a try's
+// end before that worker makes its next. Calls come one at a time, so an observer must be quick, and must not call
+// back into the run.
 type Observer interface {
 	Observe(Event)
 }
@@ -16,14 +16,17 @@ func (f ObserverFunc) Observe(e Event) { f(e) }
 // Kind of an [Event].
 type Kind uint8
 
-// The kinds of event. Each job that is tried has one of both, in this order.
+// The kinds of event. Each try begins with Started and ends with one of the others; each job that was tried ends with
+// Finished, once. Where a run is stopped while a job waits for another try, its Finished comes after its Retrying.
 const (
-	Started  Kind = iota + 1 // a send is about to leave; of the result, its verdict is not known yet
-	Finished                 // it has ended, and the result says how
+	Started  Kind = iota + 1 // a try is about to leave; of the result, its verdict is not known yet
+	Retrying                 // it has ended, the result says how, and the job waits for another
+	Finished                 // the job has ended, and the result says how
 )
 
 // Event is one step in the life of a job.
 type Event struct {
-	Kind   Kind
-	Result Result
+	Kind     Kind
+	Result   Result
+	InFlight int // sends under way once this has happened
 }

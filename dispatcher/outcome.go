@@ -1,6 +1,11 @@
 package dispatcher
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+
+	"github.com/groupserver/senddigest/ratelimit"
+)
 
 // Outcome is what became of a job. Its text is the word that reports use.
 type Outcome uint8
@@ -56,7 +61,11 @@ type Verdict struct {
 	Status  int    // the service's code; 0 if it gave none
 	Reason  string // short, and the same for all jobs that ended for one cause; empty if accepted
 	Err     error  // the whole story; nil for Accepted and UnknownGroup
+	Retry   bool   // proof that nothing was delivered: another try is harmless, and may do better
 	Stop    error  // no other job can do better: end the run for this cause
+
+	Pause  time.Duration    // the service asked the whole run to wait, which is for the limiter to see to; 0: it did not
+	Health ratelimit.Health // what the answer tells of the service itself, whatever became of the job
 }
 
 // Failed reports whether the job counts as failed.

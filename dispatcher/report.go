@@ -14,8 +14,8 @@ type Result struct {
 	Verdict
 	Attempts int           // tries made; 0 if it never started
 	Worker   int           // who made the last one, from 1; 0 if it never started
-	Start    time.Time     // of the first try; zero if it never started
-	Took     time.Duration // from Start to the end of the last try
+	Start    time.Time     // of the last try; zero if it never started
+	Took     time.Duration // from Start to the end of that try
 }
 
 // Report is what became of a run: one result for each job, in dispatch order.

@@ -1,0 +1,103 @@
+package dispatcher
+
+import (
+	"cmp"
+	"context"
+	"runtime/debug"
+	"time"
+
+	"github.com/groupserver/senddigest/ratelimit"
+)
+
+// try sends job number i, whose start is on record, once, and sees to what follows from it.
+func (r *run[J]) try(ctx, inFlight context.Context, i int, permit ratelimit.Permit) {
+	result := r.report.Results[i] // nobody else touches it until the try has ended
+	result.Reason = "the send ended its goroutine"
+	defer func() { r.conclude(ctx, inFlight, i, result, permit) }() // deferred: it may do so
+	result.Verdict = judge(inFlight, r.send, r.jobs[i])
+}
+
+// conclude ends a try: the limiter hears of it, the observers are told, and the job ends or waits for another try.
+func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, permit ratelimit.Permit) {
+	result.Took = time.Since(result.Start)
+	feedback := ratelimit.Feedback{Sent: true, Took: result.Took, Pause: result.Pause, Health: result.Health}
+	cut := inFlight.Err() != nil
+	if cut {
+		feedback.Pause, feedback.Health = 0, ratelimit.Unknown // that tells of us, not of the service
+	}
+	if result.Stop != nil {
+		r.end(result.Stop) // before the permit is given back, or another send might start
+	}
+	permit(feedback) // before the job is, or it might be tried before the limiter knows why it should not
+
+	wait, retry := r.another(i, result)
+	switch {
+	case retry && !cut && ctx.Err() == nil:
+		r.record(Retrying, i, result, -1)
+		r.queue.again(i, wait)
+		return
+	case retry, cut && result.Failed():
+		r.end(cmp.Or(context.Cause(ctx), context.Cause(inFlight))) // it might have ended otherwise
+	}
+	r.record(Finished, i, result, -1)
+	r.queue.done()
+}
+
+// another decides whether a job is tried again, and how long it waits for that: only with proof that nothing was
+// delivered, and only while its tries and the run's budget last. It takes from both what it grants.
+func (r *run[J]) another(i int, result Result) (wait time.Duration, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.options.Retries <= 0 || !result.Retry || result.Outcome == Ambiguous || result.Stop != nil {
+		return 0, false
+	}
+	if result.Health == ratelimit.Down && r.options.Away != nil && r.options.Away() {
+		r.uncounted[i]++
+		return 0, true // the limiter makes it wait
+	}
+	counted := result.Attempts - r.uncounted[i]
+	if counted > r.options.Retries || r.retries >= retryReserve+r.begun/retryShare {
+		return 0, false
+	}
+	r.retries++
+	return r.options.Backoff(counted), true
+}
+
+// judge sends one job. A panic is that job's outcome: the night goes on.
+func judge[J Job](ctx context.Context, send SendFunc[J], job J) (v Verdict) {
+	defer func() {
+		if p := recover(); p != nil {
+			v = Verdict{Outcome: Ambiguous, Reason: "panic while sending", Err: &PanicError{p, debug.Stack()}}
+		}
+	}()
+	return send(ctx, job)
+}
+
+// record keeps what is known of a job and tells the observers. flying is by how much this changes the number of
+// sends in flight.
+func (r *run[J]) record(kind Kind, i int, result Result, flying int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Results[i] = result
+	r.flying += flying
+	if kind == Started && result.Attempts == 1 {
+		r.begun++
+	}
+	for _, o := range r.options.Observers {
+		o.Observe(Event{Kind: kind, Result: result, InFlight: r.flying})
+	}
+	if kind == Finished && result.Failed() {
+		r.failures++
+		if r.failures == r.options.MaxFailures {
+			r.stop(ErrMaxFailures)
+		}
+	}
+}
+
+// end stops the run for a cause that counts even where no job was left to start.
+func (r *run[J]) end(cause error) {
+	r.stop(cause)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+}
