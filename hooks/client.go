@@ -194,6 +194,7 @@ func (c *Client) notOK(hook string, resp *http.Response, t *trip) error {
 	return &NotOKError{
 		Hook: hook, Status: resp.StatusCode, Phrase: c.quote(phrase(resp)),
 		Detail: c.errorDetail(resp, body), Zope: fromZope(resp.Header),
+		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 }
 

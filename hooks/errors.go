@@ -24,6 +24,8 @@ type NotOKError struct {
 	Phrase string // the standard's phrase for the status, or what the server said where there is none
 	Detail string // what the page gives as its cause, if it gives one: "RuntimeError: database error"
 	Zope   bool   // the site itself answered, not a proxy before it (docs/groupserver.md section 3)
+
+	RetryAfter time.Duration // how long the answer asks to wait before another request; 0: it does not ask
 }
 
 // Reason is the status, and the cause that the page names.
