@@ -37,7 +37,7 @@ var table = []row{
 	{pkg: "ratelimit", outside: []string{"golang.org/x/time/rate"}, never: world},
 	{pkg: "hooks", outside: []string{"golang.org/x/net/html"}},
 	{pkg: "dispatcher", ours: []string{"ratelimit"}, outside: []string{"golang.org/x/sync/errgroup"}, never: world},
-	{pkg: "internal/progress", ours: []string{"dispatcher", "internal/printable"}},
+	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/printable"}},
 	{pkg: "internal/report", ours: []string{"dispatcher", "internal/printable"}},
 	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/printable"}}, // hooks for the Token, ratelimit for the rates
 	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report"}},

@@ -16,11 +16,13 @@ func main() {
 	// Room for two: the first stops the run, the second cuts what is in flight.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	status := make(chan os.Signal, 1)
+	signal.Notify(status, syscall.SIGUSR1)
 	// A reader that has left must not end a run: the write fails instead.
 	signal.Ignore(syscall.SIGPIPE)
 	binary, _ := os.Executable() // unknown is fine: it only helps to find the configuration file
 	os.Exit(command.Main(command.Process{
 		Name: os.Args[0], Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv,
-		Signals: signals, ResetSignals: func() { signal.Stop(signals) }, Binary: binary, Version: version,
+		Signals: signals, StatusSignals: status, ResetSignals: func() { signal.Stop(signals) }, Binary: binary, Version: version,
 	}))
 }

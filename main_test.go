@@ -203,10 +203,10 @@ func signalProgram(ts *testscript.TestScript, neg bool, args []string) {
 		wait("a send", signalled(siteOf(ts).started))
 	}
 	for i, name := range signals {
-		sig := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[name]
+		sig := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1}[name]
 		ts.Check(cmd.Process.Signal(sig))
 		if i < len(signals)-1 {
-			wait("a word about the first signal", signalled(said.lines))
+			wait("a word about the signal", signalled(said.lines))
 		}
 	}
 	ended := make(chan struct{})

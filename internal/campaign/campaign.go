@@ -24,6 +24,12 @@ type Settings struct {
 	Rate        ratelimit.Rate
 	Burst       int
 	Throttle    time.Duration
+	Retries     int           // extra tries of a send that provably mailed nothing
+	GiveUpAfter time.Duration // end the run when the site has not answered, or will not, for so long; 0: never
+	Grace       time.Duration // for sends in flight after a stop; 0: as long as they need
+	// Down is told when the site stops answering and when it is back, Paused when it asks for a pause; nil: nobody is.
+	Down        func(ratelimit.BreakerState)
+	Paused      func(time.Duration)
 	MaxFailures func(groups int) int // how many failures stop a run of so many groups; nil or 0: none
 	// LeftOut says why the user does not want a group to be sent to; empty: it is wanted. nil: all are.
 	LeftOut   func(hooks.Group) string
@@ -107,11 +113,12 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	if s.Listed != nil {
 		s.Listed(len(plan.Groups))
 	}
+	breaker := ratelimit.NewBreaker(s.GiveUpAfter, s.Down)
 	options := dispatcher.Options{
-		Workers: s.Workers, Throttle: s.Throttle, Abort: s.Abort, Observers: s.Observers,
-	}
-	if s.Rate > 0 {
-		options.Limiter = ratelimit.NewBucket(s.Rate, s.Burst)
+		Workers: s.Workers, Throttle: s.Throttle, Retries: s.Retries, Away: breaker.Open,
+		Grace: s.Grace, Abort: s.Abort, Observers: s.Observers,
+		Limiter: ratelimit.Join(
+			ratelimit.NewPause(s.GiveUpAfter, s.Paused), breaker, ratelimit.NewBucket(s.Rate, s.Burst)),
 	}
 	if s.MaxFailures != nil {
 		options.MaxFailures = s.MaxFailures(len(plan.Groups))

@@ -762,6 +762,8 @@ func TestStopWordIsTheContracts(t *testing.T) {
 	}{
 		{nil, ""},
 		{campaign.ErrToken, "token"},
+		{&ratelimit.DownError{For: 15 * time.Minute}, "site_down"},
+		{fmt.Errorf("rate limit: %w", &ratelimit.DownError{}), "site_down"},
 		{dispatcher.ErrMaxFailures, "max_failures"},
 		{&campaign.DeadlineError{Option: "--max-duration 3h"}, "deadline"},
 		{&campaign.SignalError{Signal: os.Interrupt}, "signal"},
@@ -784,6 +786,8 @@ func TestCausesReadWellAsTheReasonOfWhatTheyLeft(t *testing.T) {
 	}{
 		{campaign.ErrToken, "the site refused the token"},
 		{&campaign.DeadlineError{Option: "--max-duration 3h0m0s"}, "time was over (--max-duration 3h0m0s)"},
+		{&ratelimit.DownError{For: 15 * time.Minute}, "the site has not answered for 15m0s"},
+		{&ratelimit.DownError{For: 24 * time.Hour, Asked: true}, "the site asked for a pause of 24h0m0s"},
 		{&campaign.SignalError{Signal: os.Interrupt}, "stopped by SIGINT"},
 		{&campaign.SignalError{Signal: syscall.SIGTERM}, "stopped by SIGTERM"},
 		{&campaign.SignalError{Signal: syscall.SIGHUP}, "stopped by a signal"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/ratelimit"
 )
 
 // The causes that stop a run. Each is the cause of the one context that a run is under, and reads well as the
@@ -51,6 +52,9 @@ func StopWord(cause error) string {
 	}
 	if _, ok := errors.AsType[*DeadlineError](cause); ok {
 		return "deadline"
+	}
+	if _, ok := errors.AsType[*ratelimit.DownError](cause); ok {
+		return "site_down"
 	}
 	switch {
 	case errors.Is(cause, ErrToken):

@@ -5,23 +5,39 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/ratelimit"
 )
+
+// The retry table, from docs/groupserver.md section 5. A send is tried again only with proof that nothing was
+// mailed:
+//
+//	the whole request never left                          proof
+//	429; 503 or another 4xx with Retry-After, by a proxy  proof: refused before any work
+//	500, by the site or by a page of its own              proof: the transaction was rolled back
+//	503 with a sign of Zope                               nothing mailed, but useless: an error in the code
+//	404, 3xx, any other status                            useless
+//	503 without a sign of Zope and without Retry-After    no proof
+//	502, 504, time-out, reset, an answer cut short        none at all: it may have been mailed
+//	200, whatever the page says                           useless
+//
+// The site is up when Zope itself answered, and down when nobody did, or a proxy that could not reach it or would
+// not let us; any other page tells nothing of it.
 
 // judge says what an answer of the send hook makes of its group, by docs/groupserver.md section 3. What it does
 // not know is ambiguous: it takes proof to say that nothing was mailed.
 func judge(reply hooks.Reply, err error) dispatcher.Verdict {
 	if e, ok := errors.AsType[*hooks.RejectedError](err); ok {
-		v := dispatcher.Verdict{Outcome: dispatcher.Rejected, Status: 200, Reason: e.Reason(), Err: err}
+		v := dispatcher.Verdict{
+			Outcome: dispatcher.Rejected, Status: 200, Reason: e.Reason(), Err: err, Health: ratelimit.Up,
+		}
 		if e.Token {
 			v.Stop = ErrToken // every other group would be refused as well
 		}
 		return v
 	}
 	if e, ok := errors.AsType[*hooks.NotOKError](err); ok {
-		v := dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: e.Status, Reason: e.Reason(), Err: err}
-		if lostByProxy(e.Status) {
-			v.Outcome = dispatcher.Ambiguous
-		}
+		v := judgeStatus(e)
+		v.Err = err
 		return v
 	}
 	if e, ok := errors.AsType[*hooks.UnexpectedPageError](err); ok {
@@ -31,9 +47,9 @@ func judge(reply hooks.Reply, err error) dispatcher.Verdict {
 		return dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: e.Status, Reason: e.Reason(), Err: err}
 	}
 	if e, ok := errors.AsType[*hooks.TransportError](err); ok {
-		v := dispatcher.Verdict{Outcome: dispatcher.Unreachable, Reason: e.Reason(), Err: err}
-		if e.Wrote {
-			v.Outcome = dispatcher.Ambiguous
+		v := dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Reason: e.Reason(), Err: err, Health: ratelimit.Down}
+		if !e.Wrote {
+			v.Outcome, v.Retry = dispatcher.Unreachable, true
 		}
 		return v
 	}
@@ -42,11 +58,30 @@ func judge(reply hooks.Reply, err error) dispatcher.Verdict {
 		return dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Status: reply.Status, Reason: "an error of no known kind", Err: err}
 	case !reply.Confirmed:
 		return dispatcher.Verdict{
-			Outcome: dispatcher.UnknownGroup, Status: reply.Status,
+			Outcome: dispatcher.UnknownGroup, Status: reply.Status, Health: ratelimit.Up,
 			Reason: "the site knows no such group; nothing was mailed",
 		}
 	}
-	return dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: reply.Status}
+	return dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: reply.Status, Health: ratelimit.Up}
+}
+
+// judgeStatus judges an answer with another status than 200.
+func judgeStatus(e *hooks.NotOKError) dispatcher.Verdict {
+	v := dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: e.Status, Reason: e.Reason(), Pause: e.RetryAfter}
+	refused := e.Status == 429 || !e.Zope && e.RetryAfter > 0 && (e.Status == 503 || e.Status/100 == 4)
+	switch {
+	case lostByProxy(e.Status):
+		v.Outcome = dispatcher.Ambiguous
+	case e.Status == 500, refused:
+		v.Retry = true
+	}
+	switch {
+	case e.Zope, e.Status == 500: // proxies do not make up a 500
+		v.Health = ratelimit.Up
+	case lostByProxy(e.Status), e.Status == 503, refused:
+		v.Health = ratelimit.Down
+	}
+	return v
 }
 
 // lostByProxy tells the statuses with which a proxy says that it lost the server or gave up on it, while the

@@ -29,6 +29,7 @@ type Process struct {
 	Stdout, Stderr io.Writer
 	Getenv         func(string) (string, bool)
 	Signals        <-chan os.Signal // those that stop a run
+	StatusSignals  <-chan os.Signal // those that ask how far a run is; nil: none do
 	ResetSignals   func()           // gives the signals back to the system, so that one more ends the process
 	Binary         string           // path of the program; empty: not known
 	Version        string           // as the linker set it; empty: ask the build information

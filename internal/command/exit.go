@@ -11,6 +11,7 @@ import (
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/ratelimit"
 )
 
 // The exit codes, those of sysexits.h where it has one. README's table says when each occurs.
@@ -18,6 +19,7 @@ const (
 	exitOK       = 0
 	exitFailed   = 1   // at least one group failed
 	exitUsage    = 64  // a bad option or URL
+	exitGone     = 69  // the site stopped answering and the run gave up
 	exitNoWrite  = 73  // a report could not be written
 	exitNotNow   = 75  // the deadline or --max-failures left groups
 	exitNoList   = 76  // the list of groups could not be had, or made no sense
@@ -27,7 +29,7 @@ const (
 	exitSigterm  = 143 // SIGTERM, with groups left
 )
 
-// runCode is the exit code of a run. Where several apply: the signal's, 77, 75, 1, 73. Without a list
+// runCode is the exit code of a run. Where several apply: the signal's, 77, 69, 75, 1, 73. Without a list
 // (76, 77) nothing else can.
 func runCode(r campaign.Result, writing error) int {
 	if e, ok := errors.AsType[*campaign.SignalError](r.StoppedBy); ok {
@@ -36,6 +38,8 @@ func runCode(r campaign.Result, writing error) int {
 	switch {
 	case errors.Is(r.StoppedBy, campaign.ErrToken):
 		return exitNoAccess
+	case isDown(r.StoppedBy):
+		return exitGone
 	case isDeadline(r.StoppedBy), errors.Is(r.StoppedBy, dispatcher.ErrMaxFailures):
 		return exitNotNow
 	case r.Err != nil:
@@ -57,6 +61,11 @@ func signalCode(s os.Signal) int {
 
 func isDeadline(err error) bool {
 	_, ok := errors.AsType[*campaign.DeadlineError](err)
+	return ok
+}
+
+func isDown(err error) bool {
+	_, ok := errors.AsType[*ratelimit.DownError](err)
 	return ok
 }
 

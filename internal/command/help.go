@@ -26,6 +26,7 @@ EXIT CODES
     0  every group was accepted, or left out on purpose, or there was none
     1  the run finished, and at least one group failed
    64  a bad option or URL; nothing was sent
+   69  the site stopped answering, and the run gave up
    73  a report could not be written; the digests went out all the same
    75  the deadline or --max-failures left groups; run again
    76  the list of groups could not be had, or made no sense

@@ -73,15 +73,18 @@ func (p Process) run(site *url.URL, s *config.Settings, againCommand func(...str
 
 	ctx, abort, end := p.stops(s, display)
 	defer end()
+	defer p.tellStatus(display)()
 	settings := campaign.Settings{
 		URL: site.String(), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
+		Retries: s.Retries, GiveUpAfter: s.GiveUpAfter, Grace: cmp.Or(s.Grace, s.Timeout),
 		MaxFailures: s.MaxFailures.Of, LeftOut: leftOut(s), Abort: abort,
-		Observers: []dispatcher.Observer{&logger{p.log(display, s), client}},
+		Down: display.Down, Paused: display.Paused, Listed: display.Count,
+		Observers: []dispatcher.Observer{&logger{p.log(display, s), client}, display},
 		Again:     againCommand,
 	}
 	if s.Verbose {
+		defer context.AfterFunc(ctx, func() { display.Ending(settings.Grace) })()
 		fmt.Fprintln(display, "Retrieving the list of groups")
-		settings.Observers = append(settings.Observers, display)
 		settings.Listed = func(groups int) {
 			fmt.Fprintf(display, "Sending the digest to each of %d groups, %s\n", groups, pace(s))
 			display.Begin(groups)
@@ -306,10 +309,10 @@ type logger struct {
 	client *hooks.Client
 }
 
-// Observe logs the end of a send: a panic as an error, a failure for information, all else for debugging. The
+// Observe logs the end of a try: a panic as an error, a failure for information, all else for debugging. The
 // summary tells of failures anyway.
 func (l *logger) Observe(e dispatcher.Event) {
-	if e.Kind != dispatcher.Finished {
+	if e.Kind == dispatcher.Started {
 		return
 	}
 	r := e.Result
@@ -320,6 +323,7 @@ func (l *logger) Observe(e dispatcher.Event) {
 	attrs := []slog.Attr{
 		slog.String("group", r.Job.Key()), slog.String("outcome", r.Outcome.String()), slog.Int("status", r.Status),
 		slog.Float64("seconds", r.Took.Seconds()), slog.Int("worker", r.Worker),
+		slog.Int("attempts", r.Attempts), slog.Bool("again", e.Kind == dispatcher.Retrying),
 	}
 	if r.Err != nil {
 		attrs = append(attrs, slog.String("error", r.Err.Error()))

@@ -26,6 +26,9 @@ type Settings struct {
 	Throttle       time.Duration
 	Timeout        time.Duration
 	ConnectTimeout time.Duration
+	Retries        int
+	GiveUpAfter    time.Duration
+	Grace          time.Duration // 0: as long as Timeout
 	MaxDuration    time.Duration // 0: none
 	Deadline       *Clock        // nil: none
 	MaxFailures    Limit
@@ -131,6 +134,11 @@ func Flags() []Flag {
 			set:   duration(func(s *Settings) *time.Duration { return &s.ConnectTimeout }),
 		},
 		{
+			Name: "retries", Arg: "N", Default: "2", Category: catPace,
+			Usage: "try a send up to `N` times more that provably mailed nothing; 0: never",
+			set:   whole(0, maxRetries, func(s *Settings) *int { return &s.Retries }),
+		},
+		{
 			Name: "only", Arg: "PATTERN", Repeat: true, Category: catGroups,
 			Usage: "send only to groups that match `PATTERN`, SITE/GROUP with shell wildcards; repeatable",
 			set:   patterns(func(s *Settings) *[]Pattern { return &s.Only }),
@@ -149,6 +157,16 @@ func Flags() []Flag {
 			Name: "dry-run", Aliases: []string{"n"}, Category: catGroups,
 			Usage: "print the groups in the order of the sends, and send nothing",
 			set:   switchTo(func(s *Settings) *bool { return &s.DryRun }),
+		},
+		{
+			Name: "give-up-after", Arg: "TIME", Default: "15m", Category: catStop,
+			Usage: "end the run when the site has not answered for `TIME`, or asks for a longer pause",
+			set:   duration(func(s *Settings) *time.Duration { return &s.GiveUpAfter }),
+		},
+		{
+			Name: "grace", Arg: "TIME", Category: catStop,
+			Usage: "let what is in flight go on for `TIME` after a signal or another stop, then cut it; without it, for that of --timeout",
+			set:   duration(func(s *Settings) *time.Duration { return &s.Grace }),
 		},
 		{
 			Name: "max-duration", Arg: "TIME", Category: catStop,
@@ -201,8 +219,8 @@ func Flags() []Flag {
 	}
 }
 
-// More workers or a longer burst than this is a slip of the hand.
-const maxWorkers, maxBurst = 1000, 1_000_000
+// More workers, a longer burst or more tries than this are a slip of the hand.
+const maxWorkers, maxBurst, maxRetries = 1000, 1_000_000, 20
 
 // problem is why a value does not do. It goes on where "--name VALUE" ends.
 type problem string

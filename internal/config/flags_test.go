@@ -167,6 +167,19 @@ var samples = []sample{
 		good: [2][2]string{{"5s", "5s"}, {"300ms", "300ms"}}, bad: all(noTime, "0", "5", "never"),
 	},
 	{
+		name: "retries", show: func(s *config.Settings) any { return s.Retries }, none: "2",
+		good: [2][2]string{{"0", "0"}, {"5", "5"}}, more: [][2]string{{"20", "20"}},
+		bad: all("is not a whole number from 0 to 20", "-1", "21", "two", "1.5", ""),
+	},
+	{
+		name: "give-up-after", show: func(s *config.Settings) any { return s.GiveUpAfter }, none: "15m0s",
+		good: [2][2]string{{"30m", "30m0s"}, {"90s", "1m30s"}}, bad: all(noTime, "0", "0s", "-1m", "15", "never", ""),
+	},
+	{
+		name: "grace", show: func(s *config.Settings) any { return s.Grace }, none: "0s", // as --timeout
+		good: [2][2]string{{"30s", "30s"}, {"2m", "2m0s"}}, bad: all(noTime, "0", "0s", "-1s", "30", "none", ""),
+	},
+	{
 		name: "max-duration", show: func(s *config.Settings) any { return s.MaxDuration }, none: "0s",
 		good: [2][2]string{{"3h", "3h0m0s"}, {"10m", "10m0s"}}, bad: all(noTime, "0", "3", "-3h"),
 	},
@@ -261,6 +274,9 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 		{Name: "throttle", Aliases: []string{"t"}, Arg: "SECONDS", Default: "0"},
 		{Name: "timeout", Arg: "TIME", Default: "4m"},
 		{Name: "connect-timeout", Arg: "TIME", Default: "10s"},
+		{Name: "retries", Arg: "N", Default: "2"},
+		{Name: "give-up-after", Arg: "TIME", Default: "15m"},
+		{Name: "grace", Arg: "TIME"},
 		{Name: "max-duration", Arg: "TIME"},
 		{Name: "deadline", Arg: "HH:MM"},
 		{Name: "max-failures", Arg: "N|P%"},

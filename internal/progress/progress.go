@@ -15,6 +15,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/printable"
+	"github.com/groupserver/senddigest/ratelimit"
 )
 
 const (
@@ -28,13 +29,16 @@ type Display struct {
 	out   io.Writer
 	width func() int // of the terminal, in columns; nil: out is no terminal
 
-	mu     sync.Mutex
-	total  int
-	flying int
-	counts dispatcher.Counts
-	began  time.Time
-	live   bool // between Begin and Close
-	shown  bool // a status line is on the screen
+	mu      sync.Mutex
+	total   int
+	flying  int
+	retries int
+	down    bool // the site does not answer
+	counts  dispatcher.Counts
+	began   time.Time
+	live    bool // between Begin and Close
+	quiet   bool // the run is followed, and not shown
+	shown   bool // a status line is on the screen
 
 	stop, done chan struct{} // ends the goroutine; it has ended
 }
@@ -98,17 +102,73 @@ func (d *Display) tick() {
 func (d *Display) Observe(e dispatcher.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if e.Kind == dispatcher.Started {
-		d.flying++
+	d.flying = e.InFlight
+	if e.Kind == dispatcher.Retrying {
+		d.retries++
+	}
+	if e.Kind != dispatcher.Finished {
 		return
 	}
-	d.flying--
 	d.counts[e.Result.Outcome]++
 	if e.Result.Failed() {
-		d.erase()
-		fmt.Fprintf(d.out, "%s: %v: %s\n", printable.Line(e.Result.Job.Key()), e.Result.Outcome, printable.Line(e.Result.Reason))
-		d.draw()
+		d.say(fmt.Sprintf("%s: %v: %s", printable.Line(e.Result.Job.Key()), e.Result.Outcome, printable.Line(e.Result.Reason)))
 	}
+}
+
+// Count follows a run of total groups without showing it, for Status. It stands in the place of Begin.
+func (d *Display) Count(total int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.total, d.began, d.quiet = total, time.Now(), true
+}
+
+// Status says in one line how far the run is, whether it is shown or not.
+func (d *Display) Status() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.began.IsZero() {
+		return "waiting for the list of groups"
+	}
+	return d.status()
+}
+
+// Down takes the news that the site has stopped answering, when it will be asked again, and that it is back.
+func (d *Display) Down(s ratelimit.BreakerState) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.down = s.Open
+	text := "the site answers again"
+	if s.Open {
+		text = fmt.Sprintf("the site has not answered for %s; in %s one send tries again, and no other until it answers",
+			clock(time.Since(s.Since)), clock(time.Until(s.Probe)))
+	}
+	d.say(text)
+}
+
+// Paused takes the news that the site asked for a pause.
+func (d *Display) Paused(pause time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.say(fmt.Sprintf("the site asked for a pause of %s; nothing starts until it is over", clock(pause)))
+}
+
+// Ending takes the news that what is in flight has so long to end.
+func (d *Display) Ending(grace time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.flying > 0 {
+		d.say(fmt.Sprintf("%d in flight, which may take up to %s", d.flying, clock(grace)))
+	}
+}
+
+// say puts a line above the status line.
+func (d *Display) say(line string) {
+	if d.quiet {
+		return
+	}
+	d.erase()
+	fmt.Fprintln(d.out, line)
+	d.draw()
 }
 
 // Write puts a message above the status line. Messages are whole lines.
@@ -163,7 +223,13 @@ func (d *Display) status() string {
 	if gone := d.counts[dispatcher.UnknownGroup]; gone > 0 {
 		fmt.Fprintf(&b, ", %d unknown", gone)
 	}
+	if d.retries > 0 {
+		fmt.Fprintf(&b, ", %d tried again", d.retries)
+	}
 	fmt.Fprintf(&b, ", %d in flight, %s", d.flying, clock(elapsed))
+	if d.down {
+		b.WriteString(", waiting for the site")
+	}
 	// A guess from less than a twentieth of the work would jump about.
 	if left := d.total - done; left > 0 && done*20 >= d.total {
 		guess := time.Duration(float64(elapsed) * float64(left) / float64(done)) // floats: the product may be long

@@ -14,16 +14,32 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/progress"
+	"github.com/groupserver/senddigest/ratelimit"
 )
 
 type job string
 
 func (j job) Key() string { return string(j) }
 
+// flying is how many sends are in flight, as far as each display was told.
+var flying = struct {
+	sync.Mutex
+	in map[*progress.Display]int
+}{in: map[*progress.Display]int{}}
+
+// observe tells a display of an event that changes by n how many sends are in flight.
+func observe(d *progress.Display, n int, e dispatcher.Event) {
+	flying.Lock()
+	flying.in[d] += n
+	e.InFlight = flying.in[d]
+	flying.Unlock()
+	d.Observe(e)
+}
+
 // start tells a display of the start of n sends.
 func start(d *progress.Display, n int) {
 	for range n {
-		d.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: dispatcher.Result{Job: job("main/some")}})
+		observe(d, +1, dispatcher.Event{Kind: dispatcher.Started, Result: dispatcher.Result{Job: job("main/some")}})
 	}
 }
 
@@ -35,7 +51,18 @@ func finish(d *progress.Display, n int, o dispatcher.Outcome, reason string) {
 }
 
 func fail(d *progress.Display, key string, o dispatcher.Outcome, reason string) {
-	d.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: dispatcher.Result{
+	end(d, dispatcher.Finished, key, o, reason)
+}
+
+// again tells a display of the end of n sends that are to be tried again.
+func again(d *progress.Display, n int) {
+	for range n {
+		end(d, dispatcher.Retrying, "main/some", dispatcher.NotOK, "500")
+	}
+}
+
+func end(d *progress.Display, kind dispatcher.Kind, key string, o dispatcher.Outcome, reason string) {
+	observe(d, -1, dispatcher.Event{Kind: kind, Result: dispatcher.Result{
 		Job: job(key), Attempts: 1, Verdict: dispatcher.Verdict{Outcome: o, Reason: reason},
 	}})
 }
@@ -104,6 +131,20 @@ func TestStatusSaysHowFarTheRunIs(t *testing.T) {
 			"3 of 3 groups (100%), 0 in flight, 0:02",
 		},
 		{
+			"sends that are tried again are not done", 200, func(d *progress.Display) { start(d, 4); again(d, 3); start(d, 1) }, time.Second,
+			"0 of 200 groups (0%), 3 tried again, 2 in flight, 0:01",
+		},
+		{
+			"while the site is down", 200, func(d *progress.Display) { d.Down(ratelimit.BreakerState{Open: true}) }, time.Second,
+			"0 of 200 groups (0%), 0 in flight, 0:01, waiting for the site",
+		},
+		{
+			"when it is back", 200, func(d *progress.Display) {
+				d.Down(ratelimit.BreakerState{Open: true})
+				d.Down(ratelimit.BreakerState{})
+			}, time.Second, "0 of 200 groups (0%), 0 in flight, 0:01",
+		},
+		{
 			"hours", 10, func(d *progress.Display) { start(d, 1); finish(d, 1, dispatcher.Accepted, "") }, 64*time.Second + 59*time.Minute,
 			"1 of 10 groups (10%), 0 in flight, 1:00:04, about 9:00:36 left",
 		},
@@ -167,6 +208,55 @@ func TestFailuresAreToldAtOnce(t *testing.T) {
 		}
 		if diff := cmp.Diff(out.lines, want); diff != "" {
 			t.Errorf("got -, want +:\n%s", diff)
+		}
+	})
+}
+
+func TestADisplaySaysWhyARunWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &timed{began: time.Now()}
+		d := progress.New(out, nil)
+		d.Begin(100)
+		d.Down(ratelimit.BreakerState{Open: true, Since: time.Now().Add(-20 * time.Second), Probe: time.Now().Add(40 * time.Second)})
+		d.Down(ratelimit.BreakerState{})
+		d.Paused(90 * time.Second)
+		d.Ending(4 * time.Minute) // nothing is in flight that might
+		start(d, 2)
+		d.Ending(4 * time.Minute)
+		d.Close()
+		want := []string{
+			"0s: the site has not answered for 0:20; in 0:40 one send tries again, and no other until it answers",
+			"0s: the site answers again",
+			"0s: the site asked for a pause of 1:30; nothing starts until it is over",
+			"0s: 2 in flight, which may take up to 4:00",
+		}
+		if diff := cmp.Diff(out.lines, want); diff != "" {
+			t.Errorf("got -, want +:\n%s", diff)
+		}
+	})
+}
+
+func TestADisplayThatOnlyCountsSaysNothingUnasked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		d := progress.New(&out, nil)
+		if got, want := d.Status(), "waiting for the list of groups"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		d.Count(20)
+		start(d, 3)
+		fail(d, "main/alpha", dispatcher.NotOK, "500")
+		again(d, 1)
+		d.Down(ratelimit.BreakerState{Open: true})
+		d.Paused(time.Minute)
+		d.Ending(time.Minute)
+		time.Sleep(time.Minute)
+		if got, want := d.Status(), "1 of 20 groups (5%), 1 failed, 1 tried again, 1 in flight, 1:00, waiting for the site, about 19:00 left"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		d.Close()
+		if out.Len() > 0 {
+			t.Errorf("got %q, want nothing", &out)
 		}
 	})
 }

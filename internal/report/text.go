@@ -144,10 +144,15 @@ func (d *Document) next() []string {
 		return nil
 	}
 	lines := []string{"", "next:"}
+	unclear := c.Ambiguous+c.Unexpected > 0
 	switch {
-	case d.StoppedBy != nil && *d.StoppedBy == "token":
+	case d.meta.StopWord == "token":
 		lines[1] = "next: correct the token, then"
-	case c.Ambiguous+c.Unexpected > 0:
+	case d.meta.StopWord == "site_down" && unclear:
+		lines[1] = "next: the server may still be at work on what has no clear answer; wait ten minutes, and until it answers, then"
+	case d.meta.StopWord == "site_down":
+		lines[1] = "next: wait until the site answers again, then"
+	case unclear:
 		lines[1] = "next: the server may still be at work on what has no clear answer; wait ten minutes, then"
 	}
 	switch {

@@ -38,6 +38,7 @@ func TestTextIsAHeadlineThenCausesThenTheNextCommand(t *testing.T) {
 	}
 	refused := errors.New("the site refused the token")
 	timeOver := errors.New("time was over (--max-duration 1h30m0s)")
+	gone := errors.New("the site has not answered for 15m0s")
 	noList := stopped("")
 	noList.Error = "list of groups: 500 Internal Server Error: MemoryError"
 	storedRun, storedMeta := stored()
@@ -62,6 +63,16 @@ func TestTextIsAHeadlineThenCausesThenTheNextCommand(t *testing.T) {
 			"deadline",
 			ended(90*time.Minute, timeOver, append(every(20, accepted), inUnits(30, dispatcher.NotAttempted, timeOver.Error())...)...),
 			stopped("deadline"),
+		},
+		{
+			"site down",
+			ended(20*time.Minute, gone, append(every(2, noAnswer), inUnits(30, dispatcher.NotAttempted, gone.Error())...)...),
+			stopped("site_down"),
+		},
+		{
+			"site down with no clear answer",
+			ended(20*time.Minute, gone, append(every(2, proxy504), inUnits(30, dispatcher.NotAttempted, gone.Error())...)...),
+			stopped("site_down"),
 		},
 		{"more than ten causes", ended(time.Minute, nil, manyCauses()...), meta()},
 		{"ten groups of a cause", ended(10*time.Second, nil, every(10, database)...), meta()},

@@ -1,0 +1,259 @@
+package campaign_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/standin"
+	"github.com/groupserver/senddigest/ratelimit"
+)
+
+// frail starts a stand-in that refuses connections from one time after the start of the test to another, with a
+// client for it. Requests that are under way when the outage begins end as if nothing had happened.
+func frail(t *testing.T, o standin.Options, from, to time.Duration) (*standin.Site, *hooks.Client) {
+	t.Helper()
+	s, pipe := standin.New(o), standin.Pipe()
+	server := s.Serve(pipe)
+	begin := time.Now()
+	transport := hooks.NewTransport(hooks.TransportOptions{Workers: 100})
+	transport.Proxy, transport.DisableKeepAlives = nil, true // each send dials
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if at := time.Since(begin); at >= from && at < to {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+		}
+		return pipe.DialContext(ctx, network, address)
+	}
+	t.Cleanup(func() {
+		server.Close()
+		s.Close()
+	})
+	return s, client(t, transport)
+}
+
+// extra are the tries of a run beyond the first of each group.
+func extra(r campaign.Result) int { return r.Document.Counts.Retries }
+
+func TestAnOutageOfTenMinutesFailsNoGroup(t *testing.T) {
+	for _, workers := range []int{1, 2, 4, 16} {
+		t.Run(fmt.Sprintf("workers=%d", workers), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const groups = 1000
+				s, c := frail(t, standin.Options{Groups: numbered(groups), Threads: 16, Cost: always(time.Second)}, 20*time.Second, 10*time.Minute+20*time.Second)
+				var told []ratelimit.BreakerState
+				r := campaign.Run(t.Context(), c, campaign.Settings{
+					URL: siteURL, Workers: workers, Retries: 2, GiveUpAfter: 15 * time.Minute,
+					Down: func(b ratelimit.BreakerState) { told = append(told, b) },
+				})
+				if got := counted(r); got != "1000 accepted" || r.StoppedBy != nil || len(s.Mails()) != groups {
+					t.Errorf("got %s, %d mailed, stopped by %v", got, len(s.Mails()), r.StoppedBy)
+				}
+				// The opening, twelve probes that fail, after 5, 15, 35, 75 s and each minute, and the end.
+				if len(told) != 14 || !told[12].Open || told[13] != (ratelimit.BreakerState{}) {
+					t.Errorf("told of %d changes: %+v", len(told), told)
+				}
+				if got, most := extra(r), 10+workers+13; got < 8 || got > most {
+					t.Errorf("got %d tries more, want from 8 to %d: what opened the breaker, and the probes", got, most)
+				}
+			})
+		})
+	}
+}
+
+func TestAnOutageThatLastsTooLongEndsTheRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := frail(t, standin.Options{Groups: numbered(1000), Threads: 4, Cost: always(time.Second)}, 20*time.Second, 16*time.Minute+20*time.Second)
+		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: 15 * time.Minute})
+		n := r.Document.Counts
+		if n.Accepted != 80 || n.Unreachable > 8+3 || n.Accepted+n.Unreachable+n.NotAttempted != 1000 || len(s.Mails()) != 80 {
+			t.Errorf("got %s, %d mailed, want 80 accepted, and few of the others to fail", counted(r), len(s.Mails()))
+		}
+		if _, ok := errors.AsType[*ratelimit.DownError](r.StoppedBy); !ok || stopped(r) != "site_down" || r.Document.Complete {
+			t.Errorf("stopped by %v, %q", r.StoppedBy, stopped(r))
+		}
+		if got, want := r.Document.Seconds.Wall, (15*time.Minute + 20*time.Second).Seconds(); got != want {
+			t.Errorf("gave up after %v s, want %v s", got, want)
+		}
+		for g := range r.Document.Groups() {
+			if g.Outcome == "not_attempted" && (g.Reason != "the site has not answered for 15m0s" || g.Attempts != 0) {
+				t.Errorf("got %+v", g)
+			}
+		}
+	})
+}
+
+func TestWithoutRetriesAnOutageFailsThoseThatMeetIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := frail(t, standin.Options{Groups: numbered(100), Cost: always(time.Second)}, 5*time.Second, time.Minute)
+		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, GiveUpAfter: 15 * time.Minute})
+		if n := r.Document.Counts; extra(r) != 0 || n.Unreachable == 0 || n.Accepted+n.Unreachable != 100 {
+			t.Errorf("got %s, %d tries more", counted(r), extra(r))
+		}
+	})
+}
+
+func TestARetryAfterHoldsTheWholeRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := site(t, standin.Options{
+			Groups: numbered(12), Threads: 4, Cost: always(2 * time.Second),
+			Faults: []standin.Fault{{Pattern: "main/g0004", Kind: standin.TooMany, RetryAfter: "30", Times: 1}},
+		})
+		begin := time.Now()
+		var told []time.Duration
+		r := campaign.Run(t.Context(), c, campaign.Settings{
+			URL: siteURL, Workers: 4, Rate: 2, Burst: 1, Retries: 2, Paused: func(d time.Duration) { told = append(told, d) },
+		})
+		if got := counted(r); got != "12 accepted" || extra(r) != 1 {
+			t.Errorf("got %s, %d tries more", got, extra(r))
+		}
+		// Two a second; g0004 is refused at 2s, when the next worker already waits for its token.
+		var at []time.Duration
+		for _, start := range s.Starts() {
+			at = append(at, start.Sub(begin))
+		}
+		const half = 500 * time.Millisecond
+		want := []time.Duration{0, half, 2 * half, 3 * half, 4 * half}
+		for i := range 8 {
+			want = append(want, 32*time.Second+time.Duration(i)*half)
+		}
+		if diff := cmp.Diff(at, want); diff != "" {
+			t.Errorf("got -, want +:\n%s", diff)
+		}
+		if !slices.Equal(told, []time.Duration{30 * time.Second}) {
+			t.Errorf("told of %v", told)
+		}
+	})
+}
+
+func TestARetryAfterThatIsTooLongEndsTheRun(t *testing.T) {
+	for _, groups := range []int{1, 10} {
+		t.Run(fmt.Sprint(groups), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, c := site(t, standin.Options{
+					Groups: numbered(groups), Faults: []standin.Fault{{Pattern: "main/g0000", Kind: standin.TooMany, RetryAfter: "86400"}},
+				})
+				r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Retries: 2, GiveUpAfter: 15 * time.Minute})
+				if n := r.Document.Counts; n.NotOK != 1 || n.NotAttempted != groups-1 || stopped(r) != "site_down" {
+					t.Errorf("got %s, stopped by %v", counted(r), r.StoppedBy)
+				}
+				if r.StoppedBy == nil || r.StoppedBy.Error() != "the site asked for a pause of 24h0m0s" || r.Document.Seconds.Wall > 1 {
+					t.Errorf("stopped by %v after %v s, want at once", r.StoppedBy, r.Document.Seconds.Wall)
+				}
+			})
+		})
+	}
+}
+
+func TestADeadlineEndsAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := site(t, standin.Options{
+			Groups: numbered(3), Faults: []standin.Fault{{Pattern: "main/g0000", Kind: standin.TooMany, RetryAfter: "600"}},
+		})
+		r := campaign.Run(deadline(t, time.Minute), c, campaign.Settings{URL: siteURL, Workers: 1, Retries: 2, GiveUpAfter: 15 * time.Minute})
+		if got, want := counted(r), "1 not_ok, 2 not_attempted"; got != want || stopped(r) != "deadline" || r.Document.Seconds.Wall != 60 {
+			t.Errorf("got %s, %q after %v s, want %s", got, stopped(r), r.Document.Seconds.Wall, want)
+		}
+	})
+}
+
+// Each fault for the first two tries: what proves that nothing was mailed ends accepted, all else ends where it began.
+func TestEachFaultIsTriedAgainOnlyWithProof(t *testing.T) {
+	proof := []standin.Kind{
+		standin.Error500, standin.DigestError, standin.CommitError, standin.Conflict, standin.SiteError, standin.Bare500, standin.TooMany,
+	}
+	for _, kind := range standin.Kinds() {
+		fault := standin.Fault{Pattern: "main/*", Kind: kind, Times: 2}
+		switch {
+		case kind == standin.HalfJSON, kind == standin.Dicts, kind == standin.Huge:
+			continue // of the list alone
+		case strings.HasPrefix(kind.String(), "redirect"):
+			fault.URL = "https://elsewhere.example.com$PATH"
+		}
+		t.Run(kind.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, c := site(t, standin.Options{Groups: numbered(1), Cost: always(time.Second), Faults: []standin.Fault{fault}})
+				r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2, Retries: 2})
+				tries := 1
+				if slices.Contains(proof, kind) {
+					tries = 3
+				}
+				if got := len(s.Starts()); got != tries || extra(r) != tries-1 {
+					t.Errorf("%d sends, %d tries more, want %d", got, extra(r), tries)
+				}
+				n := s.Mails()[numbered(1)[0]]
+				if tries == 3 && (counted(r) != "1 accepted" || n != 1) || n > 1 || s.Overlaps() > 0 {
+					t.Errorf("got %s, mailed %d times, %d overlaps", counted(r), n, s.Overlaps())
+				}
+			})
+		})
+	}
+}
+
+func TestTheReportCountsTriesAndTimesTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := site(t, standin.Options{
+			Groups: numbered(1), Cost: always(time.Second), Faults: []standin.Fault{{Pattern: "main/*", Kind: standin.TooMany, RetryAfter: "10", Times: 2}},
+		})
+		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Retries: 2})
+		for g := range r.Document.Groups() {
+			if g.Outcome != "accepted" || g.Attempts != 3 || g.Start != 20 || g.Seconds != 1 {
+				t.Errorf("got %+v, want the third try, after 20 s", g)
+			}
+		}
+		if extra(r) != 2 || r.Document.Seconds.Wall != 21 {
+			t.Errorf("got %d tries more in %v s", extra(r), r.Document.Seconds.Wall)
+		}
+	})
+}
+
+func TestASiteThatFailsEverythingIsAskedAFifthMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := site(t, standin.Options{Groups: numbered(500), Threads: 4, Faults: []standin.Fault{{Pattern: "*/*", Kind: standin.Error500}}})
+		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: 15 * time.Minute})
+		if got := len(s.Starts()); got != 610 || counted(r) != "500 not_ok" {
+			t.Errorf("%d sends, %s, want 610 of 500 groups", got, counted(r))
+		}
+	})
+}
+
+func TestEveryTryKeepsTheRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := site(t, standin.Options{Groups: numbered(60), Threads: 8, Faults: []standin.Fault{{Pattern: "*/*", Kind: standin.Error500, Times: 1}}})
+		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 8, Rate: 10, Burst: 3, Retries: 2})
+		if extra(r) != 22 || s.Overlaps() != 0 {
+			t.Errorf("got %d tries more, %d overlaps, want 22 (the budget's), 0", extra(r), s.Overlaps())
+		}
+		for _, window := range []time.Duration{time.Millisecond, 100 * time.Millisecond, time.Second, 5 * time.Second} {
+			if got, most := s.MaxInWindow(window), int(10*window.Seconds())+3; got > most {
+				t.Errorf("%d sends began within %v, want at most %d", got, window, most)
+			}
+		}
+	})
+}
+
+func TestGraceCutsWhatGoesOnForTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := site(t, standin.Options{Groups: numbered(10), Cost: always(time.Minute)})
+		signal := &campaign.SignalError{Signal: syscall.SIGTERM}
+		r := campaign.Run(endsWith(t, time.Second, signal), c, campaign.Settings{URL: siteURL, Workers: 2, Retries: 2, Grace: 10 * time.Second})
+		if got, want := counted(r), "2 ambiguous, 8 not_attempted"; got != want || r.StoppedBy != error(signal) || r.Document.Seconds.Wall != 11 {
+			t.Errorf("got %s, stopped by %v after %v s, want %s", got, r.StoppedBy, r.Document.Seconds.Wall, want)
+		}
+		for g := range r.Document.Groups() {
+			if g.Outcome == "ambiguous" && g.Reason != dispatcher.ErrGrace.Error() {
+				t.Errorf("got %q", g.Reason)
+			}
+		}
+	})
+}
