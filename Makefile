@@ -25,6 +25,10 @@ COUNT    ?= 1
 BENCH    ?= .
 BENCHPKG ?= .
 
+# make soak: how many nights, and the number of the first.
+SOAK_NIGHTS ?= 10000
+SOAK_FIRST  ?= 1
+
 # make fuzz: how long each target is fuzzed.
 FUZZTIME ?= 30s
 
@@ -33,7 +37,7 @@ FUZZTIME ?= 30s
 silent = if out=$$($(1)) && [[ -z $$out ]]; then exit 0; fi; \
 	[[ -z $$out ]] || printf '%s\n' "$$out" "make: $(2)"; exit 1
 
-.PHONY: help test lint needs compiler fmt vet staticcheck fix tidy format fuzz bench build clean
+.PHONY: help test lint needs compiler fmt vet staticcheck fix tidy format soak fuzz bench build clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +81,11 @@ tidy:
 
 format: ## lay out all Go files as gofumpt does
 	@$(TOOL) gofumpt -w . testdata/groupserver
+
+# A night that fails says how it is made again.
+soak: needs compiler ## SOAK_NIGHTS (10000) nights of cut runs on a failing site, from number SOAK_FIRST (1) on
+	@CGO_ENABLED=1 SOAK_NIGHTS=$(SOAK_NIGHTS) SOAK_FIRST=$(SOAK_FIRST) \
+		go test -race -count=1 -timeout 60m -run '^TestSoak' -v ./internal/campaign
 
 # An input that fails is kept by Go in that package's testdata/fuzz: fix the code, commit both.
 fuzz: needs ## fuzz every fuzz target for FUZZTIME (30s)

@@ -40,7 +40,8 @@ var table = []row{
 	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/printable"}},
 	{pkg: "internal/report", ours: []string{"dispatcher", "internal/printable"}},
 	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/printable"}}, // hooks for the Token, ratelimit for the rates
-	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report"}},
+	{pkg: "internal/journal", ours: []string{"dispatcher", "internal/printable"}, outside: []string{"github.com/gofrs/flock"}},
+	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report", "internal/journal"}},
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
 	{
 		pkg: "internal/command",

@@ -4,6 +4,7 @@ package main
 import (
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/groupserver/senddigest/internal/command"
@@ -13,6 +14,10 @@ import (
 var version string
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		// The machine's memory is the site's: 115 MiB for 200,000 groups instead of 150, for a few more collections.
+		debug.SetGCPercent(50)
+	}
 	// Room for two: the first stops the run, the second cuts what is in flight.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

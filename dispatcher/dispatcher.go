@@ -34,6 +34,7 @@ type Options struct {
 	Workers     int                         // most sends in flight; below 1 counts as 1
 	Limiter     ratelimit.Limiter           // asked before each send; nil: none
 	Throttle    time.Duration               // how long a worker rests after a send; 0: not at all
+	NotBefore   func(Job) time.Time         // holds a job back until a time, while others pass; nil: none is held
 	Retries     int                         // extra tries of a job whose verdicts allow them; 0: none
 	Backoff     func(try int) time.Duration // wait after a try, counted from 1, before the next; nil: FullJitter(1s, 1m)
 	Away        func() bool                 // the service is down, and Limiter sees to it, see below; nil: never
@@ -59,12 +60,16 @@ var ErrGrace = errors.New("the grace after the stop was over")
 func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Report {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	var notBefore func(int) time.Time
+	if o.NotBefore != nil {
+		notBefore = func(i int) time.Time { return o.NotBefore(jobs[i]) }
+	}
 	if o.Backoff == nil {
 		o.Backoff = FullJitter(time.Second, time.Minute)
 	}
 	r := &run[J]{
 		jobs: jobs, send: send, options: o, stop: stop,
-		admission: make(chan struct{}, 1), queue: newQueue(len(jobs)), uncounted: map[int]int{},
+		admission: make(chan struct{}, 1), queue: newQueue(len(jobs), notBefore), uncounted: map[int]int{},
 		report: &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
 	}
 	for i, job := range jobs {
@@ -206,14 +211,15 @@ func cutAfter(ctx context.Context, grace time.Duration, cut context.CancelCauseF
 // finish completes the report once all workers have ended.
 func (r *run[J]) finish(ctx context.Context) {
 	r.report.Finished = time.Now()
-	fresh, waiting := r.queue.rest()
-	if r.ended || fresh < len(r.jobs) || len(waiting) > 0 {
+	left := r.queue.rest()
+	if r.ended || len(left) > 0 {
 		r.report.StoppedBy = cmp.Or(context.Cause(ctx), errNoWorkers)
 	}
-	for _, i := range waiting {
-		r.record(Finished, i, r.report.Results[i], 0) // with what came of its last try
-	}
-	for i := fresh; i < len(r.jobs); i++ {
-		r.report.Results[i].Reason = r.report.StoppedBy.Error()
+	for _, i := range left {
+		if result := &r.report.Results[i]; result.Attempts > 0 {
+			r.record(Finished, i, *result, 0) // with what came of its last try
+		} else {
+			result.Reason = r.report.StoppedBy.Error()
+		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A queue hands out the jobs of a run by their number: first those that wait for another try and whose time has
-// come, then those that nobody has tried, in dispatch order.
+// A queue hands out the jobs of a run by their number: first those that wait, for another try or because they are
+// held back, and whose time has come, then the others in dispatch order.
 //
 // One worker at a time may call ready and take (who holds the run's admission); the others may call again and done.
 type queue struct {
@@ -18,14 +18,26 @@ type queue struct {
 	empty   chan struct{} // closed once no job is left and none can come back
 
 	mu      sync.Mutex
-	jobs    int
-	next    int     // the first job that nobody has taken
-	waiting delayed // jobs that wait for another try
+	fresh   []int   // jobs that nobody has taken and that need not wait, in dispatch order
+	waiting delayed // jobs that wait for their time
 	busy    int     // jobs that are under way; each may come back
 }
 
-func newQueue(jobs int) *queue {
-	return &queue{jobs: jobs, changed: make(chan struct{}, 1), empty: make(chan struct{})}
+// newQueue makes a queue of so many jobs. notBefore says until when a job is held back; nil: none is.
+func newQueue(jobs int, notBefore func(job int) time.Time) *queue {
+	q := &queue{fresh: make([]int, 0, jobs), changed: make(chan struct{}, 1), empty: make(chan struct{})}
+	now := time.Now()
+	for job := range jobs {
+		if notBefore != nil {
+			if at := notBefore(job); at.After(now) {
+				q.waiting = append(q.waiting, delayedJob{job, at})
+				continue
+			}
+		}
+		q.fresh = append(q.fresh, job)
+	}
+	heap.Init(&q.waiting)
+	return q
 }
 
 // ready waits until a job may be taken. It reports false when none is left and none can come back, or when ctx
@@ -50,15 +62,15 @@ func (q *queue) ready(ctx context.Context) bool {
 	}
 }
 
-// look tells whether a job is left that nobody has tried, and when the first of those that wait may be tried again;
-// zero: none waits.
+// look tells whether a job is left that need not wait, and when the time comes of the first of those that wait; zero:
+// none waits.
 func (q *queue) look() (fresh bool, due time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) > 0 {
 		due = q.waiting[0].at
 	}
-	return q.next < q.jobs, due
+	return len(q.fresh) > 0, due
 }
 
 // take takes the next job; ready has said that there is one.
@@ -66,12 +78,14 @@ func (q *queue) take() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.busy++
-	if len(q.waiting) > 0 && !q.waiting[0].at.After(time.Now()) {
+	// Whose time had come when ready looked is taken even if a clock was put back since.
+	if len(q.waiting) > 0 && (len(q.fresh) == 0 || !q.waiting[0].at.After(time.Now())) {
 		job, _ := heap.Pop(&q.waiting).(delayedJob)
 		return job.number
 	}
-	q.next++
-	return q.next - 1
+	job := q.fresh[0]
+	q.fresh = q.fresh[1:]
+	return job
 }
 
 // again gives a job back, to be taken again once a time has passed.
@@ -91,19 +105,19 @@ func (q *queue) done() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.busy--
-	if q.busy == 0 && q.next == q.jobs && len(q.waiting) == 0 {
+	if q.busy == 0 && len(q.fresh) == 0 && len(q.waiting) == 0 {
 		close(q.empty)
 	}
 }
 
-// rest gives what the run did not come to, once all workers have ended: the number of the first job that nobody
-// tried, and those that wait for another try, in dispatch order.
-func (q *queue) rest() (fresh int, waiting []int) {
+// rest gives the jobs that the run did not come to, once all workers have ended, in dispatch order.
+func (q *queue) rest() []int {
+	left := slices.Clone(q.fresh)
 	for _, job := range q.waiting {
-		waiting = append(waiting, job.number)
+		left = append(left, job.number)
 	}
-	slices.Sort(waiting)
-	return q.next, waiting
+	slices.Sort(left)
+	return left
 }
 
 type delayedJob struct {

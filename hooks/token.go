@@ -2,6 +2,8 @@ package hooks
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -78,6 +80,16 @@ func (t Token) escaped() string {
 		return ""
 	}
 	return *t.secret.escaped
+}
+
+// Digest names the token without telling it: the same for the same token, and good for nothing else. It is not to
+// be kept anywhere as it is, since whoever has it could try tokens against it.
+func (t Token) Digest() string {
+	if t.IsZero() {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("senddigest token\x00" + t.escaped()))
+	return hex.EncodeToString(sum[:])
 }
 
 // Scrub replaces the token in text, in whatever form a page, a URL or a message shows it. Whatever a server said

@@ -5,6 +5,7 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/ratelimit"
 )
@@ -24,21 +26,32 @@ type Settings struct {
 	Rate        ratelimit.Rate
 	Burst       int
 	Throttle    time.Duration
-	Retries     int           // extra tries of a send that provably mailed nothing
-	GiveUpAfter time.Duration // end the run when the site has not answered, or will not, for so long; 0: never
-	Grace       time.Duration // for sends in flight after a stop; 0: as long as they need
+	Retries     int                         // extra tries of a send that provably mailed nothing
+	Backoff     func(try int) time.Duration // wait after a try before the next; nil: the dispatcher's
+	GiveUpAfter time.Duration               // end the run when the site has not answered, or will not, for so long; 0: never
+	Grace       time.Duration               // for sends in flight after a stop; 0: as long as they need
 	// Down is told when the site stops answering and when it is back, Paused when it asks for a pause; nil: nobody is.
 	Down        func(ratelimit.BreakerState)
 	Paused      func(time.Duration)
 	MaxFailures func(groups int) int // how many failures stop a run of so many groups; nil or 0: none
 	// LeftOut says why the user does not want a group to be sent to; empty: it is wanted. nil: all are.
-	LeftOut   func(hooks.Group) string
+	LeftOut  func(hooks.Group) string
+	Run      string          // the run's name, see [RunID]; empty: a new one
+	Journal  *journal.Writer // nil: none
+	Previous *Previous       // the run to go on with; nil: none
+	Guard    *Guard          // nil: nobody is held back
+	// Open is when the last try of unknown fate started, of groups that the server may still be at work on, by key; they
+	// are sent to Settle after that at the earliest, in any run.
+	Open      map[string]time.Time
+	Settle    time.Duration
 	Abort     context.Context // when it ends, sends in flight are cut
 	Observers []dispatcher.Observer
-	// Listed is told how many groups will be sent to, before the first send; nil: nobody is.
-	Listed func(groups int)
+	// Listed is told what will be sent to, before the first send; nil: nobody is.
+	Listed func(*Plan)
 	// Again gives the command that sends to some groups again, see [report.Meta].
 	Again func(keys ...string) string
+	// GoOn gives the command that goes on with the run, see [report.Meta]; it is not asked without a Journal.
+	GoOn func(option string) string
 }
 
 // A ListError is a list of groups that could not be had. Nothing was sent.
@@ -46,45 +59,6 @@ type ListError struct{ Err error }
 
 func (e *ListError) Error() string { return e.Err.Error() }
 func (e *ListError) Unwrap() error { return e.Err }
-
-// Plan is which groups a run will send to, in order, and which it leaves out.
-type Plan struct {
-	Groups  []hooks.Group
-	skipped []dispatcher.Result
-}
-
-// Fetch gets the list of groups and plans the run. Its error is a [*ListError], or the cause of ctx where that
-// ended first.
-func Fetch(ctx context.Context, client *hooks.Client, s Settings) (*Plan, error) {
-	groups, err := client.DigestGroups(ctx)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return nil, cause
-	}
-	if err != nil {
-		return nil, &ListError{err}
-	}
-	plan := &Plan{}
-	if s.LeftOut == nil {
-		plan.Groups = groups
-		return plan, nil
-	}
-	wanted := groups[:0]
-	for _, g := range groups {
-		reason := s.LeftOut(g)
-		if reason == "" {
-			wanted = append(wanted, g)
-			continue
-		}
-		plan.skipped = append(plan.skipped, dispatcher.Result{
-			Job: g, Verdict: dispatcher.Verdict{Outcome: dispatcher.Skipped, Reason: reason},
-		})
-	}
-	plan.Groups = wanted
-	return plan, nil
-}
-
-// Listed counts the groups of the site's list.
-func (p *Plan) Listed() int { return len(p.Groups) + len(p.skipped) }
 
 // Result is what became of a run.
 type Result struct {
@@ -98,7 +72,7 @@ type Result struct {
 func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	started := time.Now()
 	meta := report.Meta{
-		Campaign: "digest", Run: runID(started), URL: s.URL, Started: started,
+		Campaign: "digest", Run: cmp.Or(s.Run, RunID(started)), URL: s.URL, Started: started,
 		Workers: s.Workers, Rate: float64(s.Rate), Burst: s.Burst,
 		Names: func(j dispatcher.Job) (site, group string) {
 			g, _ := j.(hooks.Group)
@@ -108,14 +82,23 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	}
 	plan, err := Fetch(ctx, client, s)
 	if err != nil {
-		return noList(meta, err)
+		result := noList(meta, err)
+		s.ends(result)
+		return result
 	}
+	if s.Journal != nil {
+		plan.journalled(s.Journal)
+		s.Observers = append([]dispatcher.Observer{s.Journal}, s.Observers...) // first: on file before the request leaves
+		meta.GoOn = s.GoOn
+	}
+	s.Previous = nil // it may be large, and has said what it knows
 	if s.Listed != nil {
-		s.Listed(len(plan.Groups))
+		s.Listed(plan)
 	}
 	breaker := ratelimit.NewBreaker(s.GiveUpAfter, s.Down)
 	options := dispatcher.Options{
-		Workers: s.Workers, Throttle: s.Throttle, Retries: s.Retries, Away: breaker.Open,
+		Workers: s.Workers, Throttle: s.Throttle, Retries: s.Retries, Backoff: s.Backoff,
+		Away: breaker.Open, NotBefore: plan.held(),
 		Grace: s.Grace, Abort: s.Abort, Observers: s.Observers,
 		Limiter: ratelimit.Join(
 			ratelimit.NewPause(s.GiveUpAfter, s.Paused), breaker, ratelimit.NewBucket(s.Rate, s.Burst)),
@@ -127,9 +110,31 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		defer scrubPanic(client)
 		return judge(client.SendDigest(ctx, g))
 	}, options)
-	results.Results = append(results.Results, plan.skipped...)
+	plan.doubt(results.Results)
+	meta.Guarded = plan.guarded(results.Results)
+	results.Results = append(results.Results, plan.left...)
+	if s.Journal != nil && s.Journal.Err() != nil {
+		meta.GoOn = nil // what is not on record cannot be gone on with
+	}
 	meta.StopWord = StopWord(results.StoppedBy)
-	return Result{Document: report.New(results, meta), StoppedBy: results.StoppedBy}
+	result := Result{Document: report.New(results, meta), StoppedBy: results.StoppedBy}
+	s.ends(result)
+	return result
+}
+
+// ends puts the end of the run on record.
+func (s *Settings) ends(r Result) {
+	if s.Journal == nil {
+		return
+	}
+	e := journal.Ending{At: r.Document.Finished, Error: r.Document.Error}
+	if r.Document.StoppedBy != nil {
+		e.StoppedBy = *r.Document.StoppedBy
+	}
+	if r.StoppedBy != nil {
+		e.Error = r.StoppedBy.Error()
+	}
+	s.Journal.Finish(e)
 }
 
 // scrubPanic passes a panic on without the token, which its value may quote.
@@ -156,8 +161,8 @@ func noList(meta report.Meta, err error) Result {
 	return result
 }
 
-// runID names a run: when it started, in UTC, and two random bytes against a second one in the same second.
-func runID(started time.Time) string {
+// RunID names a run: when it started, in UTC, and two random bytes against a second one in the same second.
+func RunID(started time.Time) string {
 	var tail [2]byte
 	_, _ = rand.Read(tail[:]) // never fails
 	return fmt.Sprintf("%s-%x", started.UTC().Format("20060102T150405Z"), tail)

@@ -390,7 +390,7 @@ func TestASiteThatGoesAwayAfterItsListIsUnreachable(t *testing.T) {
 		transport := hooks.NewTransport(hooks.TransportOptions{})
 		transport.Proxy, transport.DialContext = nil, pipe.DialContext
 		r := campaign.Run(t.Context(), client(t, transport), campaign.Settings{
-			URL: siteURL, Workers: 1, Listed: func(int) {
+			URL: siteURL, Workers: 1, Listed: func(*campaign.Plan) {
 				server.Close()
 				synctest.Wait() // the client has noticed that its idle connection is gone
 			},
@@ -422,7 +422,7 @@ func TestADeadlineDuringTheListSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := site(t, standin.Options{Groups: numbered(5), Faults: []standin.Fault{{Pattern: "list", Kind: standin.Hang}}})
 		r := campaign.Run(deadline(t, 30*time.Second), c, campaign.Settings{
-			URL: siteURL, Workers: 2, Listed: func(int) { t.Error("told of a list") },
+			URL: siteURL, Workers: 2, Listed: func(*campaign.Plan) { t.Error("told of a list") },
 		})
 		if _, ok := errors.AsType[*campaign.DeadlineError](r.StoppedBy); !ok || r.Err != nil {
 			t.Errorf("got stopped by %v, error %v, want a DeadlineError", r.StoppedBy, r.Err)
@@ -458,11 +458,11 @@ func TestADeadlineLetsEndWhatIsInFlight(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, c := site(t, standin.Options{Groups: numbered(tt.groups), Cost: always(2 * time.Second)})
-				ctx, listed := deadline(t, tt.after), func(int) {}
+				ctx, listed := deadline(t, tt.after), func(*campaign.Plan) {}
 				if tt.after == 0 {
 					timeOver := &campaign.DeadlineError{Option: "--deadline 05:30"}
 					cancelled, cancel := context.WithCancelCause(t.Context())
-					ctx, listed = cancelled, func(int) { cancel(timeOver) } // between the list and the first send
+					ctx, listed = cancelled, func(*campaign.Plan) { cancel(timeOver) } // between the list and the first send
 				}
 				r := campaign.Run(ctx, c, campaign.Settings{URL: siteURL, Workers: 2, Listed: listed})
 				if got := counted(r); got != tt.want || stopped(r) != tt.stopped || r.Document.Complete != tt.complete || r.Err != nil {
@@ -533,7 +533,7 @@ func TestWithoutAListThereIsAnErrorAndNoSend(t *testing.T) {
 				tt.fault.Pattern = standin.ListPattern
 				s, c := site(t, standin.Options{Groups: numbered(5), Faults: []standin.Fault{tt.fault}})
 				r := campaign.Run(t.Context(), c, campaign.Settings{
-					URL: siteURL, Workers: 2, Listed: func(int) { t.Error("told of a list") },
+					URL: siteURL, Workers: 2, Listed: func(*campaign.Plan) { t.Error("told of a list") },
 				})
 				e, ok := errors.AsType[*campaign.ListError](r.Err)
 				if !ok || r.StoppedBy != nil {
@@ -561,7 +561,7 @@ func TestAnEmptyListIsAWholeRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := site(t, standin.Options{})
 		told := -1
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2, Listed: func(n int) { told = n }})
+		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2, Listed: func(p *campaign.Plan) { told = len(p.Groups) }})
 		if d := r.Document; !d.Complete || d.Counts != (report.Counts{}) || r.Err != nil || r.StoppedBy != nil || told != 0 {
 			t.Errorf("got %+v, %v, %v, told of %d", d, r.Err, r.StoppedBy, told)
 		}
@@ -597,7 +597,7 @@ func TestWhatTheUserLeavesOutIsSkippedAndSaidSo(t *testing.T) {
 			return ""
 		}
 		told := 0
-		settings := campaign.Settings{URL: siteURL, Workers: 1, LeftOut: odd, Listed: func(n int) { told = n }}
+		settings := campaign.Settings{URL: siteURL, Workers: 1, LeftOut: odd, Listed: func(p *campaign.Plan) { told = len(p.Groups) }}
 		r := campaign.Run(t.Context(), c, settings)
 		if got, want := counted(r), "4 accepted, 2 skipped"; got != want || told != 4 || !r.Document.Complete {
 			t.Errorf("got %s, told of %d, complete %t, want %s, 4, true", got, told, r.Document.Complete, want)
@@ -737,7 +737,7 @@ func TestTheReportIsOfThisRun(t *testing.T) {
 		}
 		want := map[string]int{
 			"groups": 4, "accepted": 2, "not_ok": 1, "unknown_group": 1, "rejected": 0, "unexpected": 0, "unreachable": 0,
-			"ambiguous": 0, "not_attempted": 0, "skipped": 0, "retries": 0,
+			"ambiguous": 0, "not_attempted": 0, "skipped": 0, "retries": 0, "guarded": 0,
 		}
 		if diff := cmp.Diff(got.Counts, want); diff != "" {
 			t.Errorf("got -, want +:\n%s", diff)

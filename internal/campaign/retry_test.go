@@ -63,7 +63,8 @@ func TestAnOutageOfTenMinutesFailsNoGroup(t *testing.T) {
 				if len(told) != 14 || !told[12].Open || told[13] != (ratelimit.BreakerState{}) {
 					t.Errorf("told of %d changes: %+v", len(told), told)
 				}
-				if got, most := extra(r), 10+workers+13; got < 8 || got > most {
+				// Each send that was in flight when the outage began still ends well, and may delay the opening by a try.
+				if got, most := extra(r), 10+2*workers+13; got < 8 || got > most {
 					t.Errorf("got %d tries more, want from 8 to %d: what opened the breaker, and the probes", got, most)
 				}
 			})
@@ -76,7 +77,9 @@ func TestAnOutageThatLastsTooLongEndsTheRun(t *testing.T) {
 		s, c := frail(t, standin.Options{Groups: numbered(1000), Threads: 4, Cost: always(time.Second)}, 20*time.Second, 16*time.Minute+20*time.Second)
 		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: 15 * time.Minute})
 		n := r.Document.Counts
-		if n.Accepted != 80 || n.Unreachable > 8+3 || n.Accepted+n.Unreachable+n.NotAttempted != 1000 || len(s.Mails()) != 80 {
+		// Eight that open the breaker, those in flight then, and one more for each send that was in flight when the
+		// outage began: it still ends well, and may delay the opening.
+		if n.Accepted != 80 || n.Unreachable > 8+4+4 || n.Accepted+n.Unreachable+n.NotAttempted != 1000 || len(s.Mails()) != 80 {
 			t.Errorf("got %s, %d mailed, want 80 accepted, and few of the others to fail", counted(r), len(s.Mails()))
 		}
 		if _, ok := errors.AsType[*ratelimit.DownError](r.StoppedBy); !ok || stopped(r) != "site_down" || r.Document.Complete {

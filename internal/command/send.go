@@ -78,16 +78,16 @@ func (p Process) run(site *url.URL, s *config.Settings, againCommand func(...str
 		URL: site.String(), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
 		Retries: s.Retries, GiveUpAfter: s.GiveUpAfter, Grace: cmp.Or(s.Grace, s.Timeout),
 		MaxFailures: s.MaxFailures.Of, LeftOut: leftOut(s), Abort: abort,
-		Down: display.Down, Paused: display.Paused, Listed: display.Count,
+		Down: display.Down, Paused: display.Paused, Listed: func(plan *campaign.Plan) { display.Count(len(plan.Groups)) },
 		Observers: []dispatcher.Observer{&logger{p.log(display, s), client}, display},
 		Again:     againCommand,
 	}
 	if s.Verbose {
 		defer context.AfterFunc(ctx, func() { display.Ending(settings.Grace) })()
 		fmt.Fprintln(display, "Retrieving the list of groups")
-		settings.Listed = func(groups int) {
-			fmt.Fprintf(display, "Sending the digest to each of %d groups, %s\n", groups, pace(s))
-			display.Begin(groups)
+		settings.Listed = func(plan *campaign.Plan) {
+			fmt.Fprintf(display, "Sending the digest to each of %d groups, %s\n", len(plan.Groups), pace(s))
+			display.Begin(len(plan.Groups))
 		}
 	}
 	result := campaign.Run(ctx, client, settings)

@@ -31,12 +31,16 @@ type Meta struct {
 	Rate     float64 // sends started per second; 0: no limit
 	Burst    int
 	StopWord string // the contract's word for why the run was stopped; empty if it was not
+	Guarded  int    // groups that were sent to although the server's duplicate check will have skipped them
 	Error    string // why there was nothing to send, if the list could not be had; one line
 
 	// Names gives the two halves of a job's name.
 	Names func(dispatcher.Job) (site, group string)
 	// Again gives the command that sends to some groups of the run again, or to all with none named.
 	Again func(keys ...string) string
+	// GoOn gives the command that goes on with the run by an option, --resume or --retry-failed; nil if nothing of the
+	// run is on record.
+	GoOn func(option string) string
 }
 
 // Document is a run, ready to be written in any format.
@@ -61,7 +65,7 @@ type Document struct {
 	results *dispatcher.Report
 }
 
-// Counts are numbers of groups; all but Retries add up to Groups.
+// Counts are numbers of groups; all but Retries and Guarded add up to Groups.
 type Counts struct {
 	Groups       int `json:"groups"`
 	Accepted     int `json:"accepted"`
@@ -74,6 +78,7 @@ type Counts struct {
 	NotAttempted int `json:"not_attempted"`
 	Skipped      int `json:"skipped"`
 	Retries      int `json:"retries"` // extra tries
+	Guarded      int `json:"guarded"` // groups sent to although the server's duplicate check will have skipped them
 }
 
 // Failed counts the groups that failed.
@@ -149,6 +154,7 @@ func (d *Document) count() {
 		Groups:   len(d.results.Results),
 		Accepted: n[dispatcher.Accepted], UnknownGroup: n[dispatcher.UnknownGroup], Rejected: n[dispatcher.Rejected],
 		NotOK: n[dispatcher.NotOK], Unexpected: n[dispatcher.Unexpected], Unreachable: n[dispatcher.Unreachable],
+		Guarded:   d.meta.Guarded,
 		Ambiguous: n[dispatcher.Ambiguous], NotAttempted: n[dispatcher.NotAttempted], Skipped: n[dispatcher.Skipped],
 	}
 	for i := range d.results.Results {

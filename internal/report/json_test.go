@@ -48,6 +48,7 @@ type (
 		NotAttempted int `json:"not_attempted"`
 		Skipped      int `json:"skipped"`
 		Retries      int `json:"retries"`
+		Guarded      int `json:"guarded"`
 	}
 	seconds1 struct {
 		Wall       float64  `json:"wall"`
@@ -152,7 +153,7 @@ func TestJSONHasTheFieldsOfTheSchemaInItsOrder(t *testing.T) {
 	withError := slices.Insert(slices.Clone(top), 8, "error")
 	counts := []string{
 		"groups", "accepted", "unknown_group", "rejected", "not_ok", "unexpected", "unreachable", "ambiguous",
-		"not_attempted", "skipped", "retries",
+		"not_attempted", "skipped", "retries", "guarded",
 	}
 	seconds := []string{"wall", "p50", "p95", "p99", "max", "lower_bound", "forecast"}
 	cause := []string{"outcome", "reason", "groups", "first", "last", "examples"}

@@ -144,7 +144,7 @@ func (d *Document) next() []string {
 		return nil
 	}
 	lines := []string{"", "next:"}
-	unclear := c.Ambiguous+c.Unexpected > 0
+	unclear := c.Ambiguous+c.Unexpected > 0 && d.meta.GoOn == nil // who goes on by the journal waits by itself
 	switch {
 	case d.meta.StopWord == "token":
 		lines[1] = "next: correct the token, then"
@@ -156,6 +156,10 @@ func (d *Document) next() []string {
 		lines[1] = "next: the server may still be at work on what has no clear answer; wait ten minutes, then"
 	}
 	switch {
+	case d.meta.GoOn != nil && d.results.StoppedBy != nil:
+		lines = append(lines, "    "+d.meta.GoOn("--resume"))
+	case d.meta.GoOn != nil:
+		lines = append(lines, "    "+d.meta.GoOn("--retry-failed"))
 	case all:
 		lines = append(lines, "    "+d.meta.Again())
 	case len(again) <= namedAgain && nameable:

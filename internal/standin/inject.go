@@ -106,10 +106,11 @@ func (s *Site) faultPage(q *request) *reply {
 	a := &reply{status: http.StatusOK, ctype: "application/json", from: fromZope}
 	switch q.fault.Kind {
 	case HalfJSON:
-		whole := s.list()
+		_, whole := s.answerList()
 		a.body = whole[:len(whole)/2]
 	case Dicts:
-		a.body = listOfDicts(s.listed)
+		listed, _ := s.answerList()
+		a.body = listOfDicts(listed)
 	}
 	return a // Huge is written elsewhere
 }

@@ -16,6 +16,7 @@ package standin
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -79,18 +80,18 @@ type Site struct {
 	quiet   func(Group) bool
 	guard   time.Duration
 	noLog   bool
-	listed  []Group
 	pages   *pages
-	list    func() []byte // the list hook's answer, made when first asked for
 	epoch   time.Time     // all times are kept as nanoseconds since then
 	closing chan struct{} // closed by Close: answers that would never come are given up
 
 	mu     sync.Mutex // guards all below; never held across a wait
 	closed bool
 	faults []*armed
-	busy   int        // request threads at work
-	idle   *sync.Cond // busy became 0
-	queue  queue      // requests that wait for a thread, oldest first; empty while a thread is free
+	listed []Group
+	list   func() []byte // the list hook's answer, made when first asked for
+	busy   int           // request threads at work
+	idle   *sync.Cond    // busy became 0
+	queue  queue         // requests that wait for a thread, oldest first; empty while a thread is free
 	index  map[Group]int32
 	groups []groupState
 	log    journal
@@ -145,6 +146,27 @@ func New(o Options) *Site {
 	}
 	s.list = sync.OnceValue(func() []byte { return listJSON(s.listed) })
 	return s
+}
+
+// SetGroups changes the groups that the list hook names from now on, in this order. One that is no longer named is
+// still known to the send hook, and what happened to it stays in the log.
+func (s *Site) SetGroups(groups ...Group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	listed := slices.Clone(groups)
+	for _, g := range listed {
+		s.groups[s.intern(g)].known = true
+	}
+	s.listed = listed
+	s.list = sync.OnceValue(func() []byte { return listJSON(listed) })
+}
+
+// answerList gives the groups that the list hook names, and its right answer.
+func (s *Site) answerList() ([]Group, []byte) {
+	s.mu.Lock()
+	listed, list := s.listed, s.list
+	s.mu.Unlock()
+	return listed, list()
 }
 
 // Close waits until the request threads have ended all work, queued requests of clients that left included, and

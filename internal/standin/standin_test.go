@@ -94,3 +94,22 @@ func blank(a answer) bool {
 	return a.status == 200 && strings.Contains(a.body, `id="gs-group-messages-topicsdigest-sendalldigests"`) &&
 		!strings.Contains(a.body, `id="gs-content-form-base-message"`)
 }
+
+func TestTheListHookNamesTheGroupsThatWereSetLast(t *testing.T) {
+	s, client := pipeSite(t, standin.Options{Groups: []standin.Group{alpha, beta}})
+	for _, groups := range [][]standin.Group{nil, {gamma, alpha}} {
+		want := `[["example_site", "alpha"], ["example_site", "beta"]]`
+		if groups != nil {
+			s.SetGroups(groups...)
+			want = `[["example_site", "gamma"], ["example_site", "alpha"]]`
+		}
+		if a := list(client); a.body != want {
+			t.Errorf("got %s, want %s", a.body, want)
+		}
+	}
+	for _, g := range []standin.Group{beta, gamma} {
+		if a := send(client, g); !accepted(a) || s.Mails()[g] != 1 {
+			t.Errorf("%s: status %d, mailed %d times, want 200 and once", g.Group, a.status, s.Mails()[g])
+		}
+	}
+}

@@ -39,7 +39,8 @@ func (s *Site) groupsHook(q *request, token string) *reply {
 	case got != token:
 		return s.pages.groupsWrongToken(got)
 	}
-	return &reply{status: 200, ctype: "application/json", body: s.list(), from: fromZope}
+	_, list := s.answerList()
+	return &reply{status: 200, ctype: "application/json", body: list, from: fromZope}
 }
 
 // sendHook is the send hook (docs/groupserver.md sections 2 to 4).

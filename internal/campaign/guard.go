@@ -1,0 +1,56 @@
+package campaign
+
+import (
+	"time"
+
+	"github.com/groupserver/senddigest/hooks"
+)
+
+// guardTime is how long after a digest the server skips a group in silence: 0.9 days (docs/groupserver.md
+// section 2), and a little for the time between our knowing of an acceptance and the server's row.
+const guardTime = 9*24*time.Hour/10 + time.Minute
+
+// Guard knows when groups had their last digest, and holds back who would be skipped for it.
+type Guard struct {
+	// Last is when groups were last accepted, by their keys.
+	Last map[string]time.Time
+	// Where Last does not know a group, another program may have sent to it: see assumed. 0: none did.
+	AssumedStart  time.Time
+	AssumedLength time.Duration
+	// Wait is how long a group may be held back; Until is when the run starts nothing more, zero for never.
+	Wait  time.Duration
+	Until time.Time
+}
+
+// hold says from when on a group may be sent to; zero: at once. swallowed: the server will skip it, since its
+// guard is still up and waiting for it would take too long.
+func (g *Guard) hold(group hooks.Group, assumed map[hooks.Group]time.Time, now time.Time) (notBefore time.Time, swallowed bool) {
+	last, known := g.Last[group.Key()]
+	if !known {
+		last, known = assumed[group]
+	}
+	if !known {
+		return time.Time{}, false
+	}
+	free := last.Add(guardTime)
+	switch {
+	case !free.After(now):
+		return time.Time{}, false
+	case free.Sub(now) > g.Wait, !g.Until.IsZero() && free.After(g.Until):
+		return time.Time{}, true
+	}
+	return free, false
+}
+
+// assumed is when the other program reached each group, if it began at a time, took so long, and went evenly
+// through the list: it had sent to group i of n, counted from 1, at start + length·i/n.
+func (g *Guard) assumed(groups []hooks.Group) map[hooks.Group]time.Time {
+	if g.AssumedLength <= 0 {
+		return nil
+	}
+	at := make(map[hooks.Group]time.Time, len(groups))
+	for i, group := range groups {
+		at[group] = g.AssumedStart.Add(time.Duration(float64(g.AssumedLength) * float64(i+1) / float64(len(groups))))
+	}
+	return at
+}

@@ -1,0 +1,645 @@
+package campaign_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/standin"
+	"github.com/groupserver/senddigest/ratelimit"
+	"go.uber.org/goleak"
+)
+
+// The soak: nights in which everything goes wrong, each made from a number. A night is some runs that are cut short
+// in all ways, on a site that fails in all ways, and a last run without limits on a site that is well again. Its
+// judge is the stand-in's log, which knows what was mailed.
+//
+//	SOAK_NIGHTS=10000 SOAK_FIRST=1 go test -race -run TestSoak ./internal/campaign
+//
+// makes other nights than the usual ones, and SOAK_NIGHTS=1 with the number of one that failed makes it again: the
+// same site, faults, limits and stops. What the kernel makes of them in time is never quite the same.
+
+const (
+	usualNights = 60 // on sockets; a tenth of it in fake time. make soak makes thousands
+	abreast     = 64 // nights on sockets at once: they wait more than they work
+	workersMost = 8
+)
+
+// night is one night, and what is known of it.
+type night struct {
+	seed uint64
+	*rand.Rand
+
+	unit time.Duration // what the lengths of a night are counted in: a millisecond on sockets, a second in fake time
+	real bool          // on sockets, where a request may come late, and a healthy one may take too long
+	dir  *journal.Dir
+	in   journal.Installation
+
+	site    *standin.Site
+	guarded bool // the site has its duplicate check
+	settle  time.Duration
+	skip    bool // runs that go on leave alone what may have been mailed
+	listed  []standin.Group
+	gone    []standin.Group // not listed at the moment
+	unknown []standin.Group
+	start   func() (*standin.Server, *hooks.Client, func(time.Duration) *hooks.Client)
+
+	servers []*standin.Server // still to be closed
+	runs    int
+	tries   map[string][]try
+	last    campaign.Result
+	doubts  int // outcomes that were ambiguous
+	broken  []string
+}
+
+// try is one try of a group as the dispatcher tells of it.
+type try struct {
+	run, number int
+	start       time.Time
+	outcome     dispatcher.Outcome
+	retried     bool
+}
+
+func (n *night) fail(format string, args ...any) {
+	n.broken = append(n.broken, fmt.Sprintf(format, args...))
+}
+
+// upTo is a random length from 0 to so many units.
+func (n *night) upTo(units int) time.Duration {
+	return time.Duration(n.Int64N(int64(units)*int64(n.unit) + 1))
+}
+
+// chance is true so many times in a hundred.
+func (n *night) chance(percent int) bool { return n.IntN(100) < percent }
+
+func newNight(seed uint64, dir *journal.Dir, unit time.Duration) *night {
+	n := &night{
+		seed: seed, Rand: rand.New(rand.NewPCG(seed, 0x50a4)), unit: unit, real: unit < time.Second,
+		dir: dir, tries: map[string][]try{},
+	}
+	n.in = soakedInstallation()
+	all := standin.Generate(5+min(n.IntN(36), n.IntN(36)), seed)
+	n.listed = all
+	if n.chance(30) {
+		n.listed, n.gone = all[:len(all)*3/4], all[len(all)*3/4:]
+	}
+	if n.chance(20) {
+		n.unknown = []standin.Group{{Site: "main", Group: "long-gone"}}
+		n.listed = append(slices.Clone(n.listed), n.unknown...)
+	}
+	n.guarded, n.skip, n.settle = n.chance(60), n.chance(40), n.upTo(60)
+	if !n.real {
+		n.settle = time.Hour // longer than any request lives
+	}
+	o := standin.Options{Unknown: n.unknown, Threads: 1 + n.IntN(6)}
+	o.Groups = slices.DeleteFunc(slices.Clone(all), func(g standin.Group) bool { return slices.Contains(n.unknown, g) })
+	if !n.guarded {
+		o.Guard = -1
+		n.skip = true // without its duplicate check nothing makes a repeat harmless
+	}
+	costs := map[standin.Group]time.Duration{}
+	usual := 1 + n.IntN(8)
+	for _, g := range all {
+		costs[g] = n.upTo(usual)
+		if n.chance(5) {
+			costs[g] = n.upTo(50)
+		}
+	}
+	o.Cost = func(g standin.Group) time.Duration { return costs[g] }
+	n.site = standin.New(o)
+	n.site.SetGroups(n.listed...)
+	return n
+}
+
+// faults are what goes wrong in one run.
+func (n *night) faults() []standin.Fault {
+	var all []standin.Fault
+	if n.chance(12) {
+		f := n.fault(standin.ListPattern)
+		f.Times = 1
+		all = append(all, f)
+	}
+	often := []int{0, 15, 40, 90}[n.IntN(4)]
+	for _, g := range append(slices.Clone(n.listed), n.gone...) {
+		for n.chance(often) {
+			f := n.fault(g.Site + "/" + g.Group)
+			f.Times = n.IntN(4) // 0: each try
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func (n *night) fault(pattern string) standin.Fault {
+	f := standin.Fault{Pattern: pattern, Delay: n.upTo(60), RetryAfter: "0"}
+	for {
+		f.Kind = standin.Kinds()[n.IntN(len(standin.Kinds()))]
+		switch f.Kind {
+		case standin.Huge:
+			continue
+		case standin.HalfJSON, standin.Dicts:
+			if pattern != standin.ListPattern {
+				continue
+			}
+		case standin.WrongToken:
+			if n.chance(80) {
+				continue // it ends the run
+			}
+		case standin.TooMany:
+			if n.chance(10) {
+				f.RetryAfter = "1"
+			}
+		case standin.Redirect301, standin.Redirect302, standin.Redirect303, standin.Redirect307, standin.Redirect308:
+			path := standin.SendPath
+			if pattern == standin.ListPattern {
+				path = standin.GroupsPath
+			}
+			f.URL = []string{"http://$HOST/moved" + path, "$PATH", "https://elsewhere.example.com$PATH"}[n.IntN(3)]
+		}
+		return f
+	}
+}
+
+// relist takes some groups from the list and puts others back.
+func (n *night) relist() {
+	if n.chance(50) {
+		return
+	}
+	back := n.gone
+	n.gone = nil
+	listed := slices.Clone(back)
+	for _, g := range n.listed {
+		if n.chance(15) {
+			n.gone = append(n.gone, g)
+		} else {
+			listed = append(listed, g)
+		}
+	}
+	n.listed = listed
+	n.site.SetGroups(listed...)
+}
+
+// previous is what the command line finds for --resume, or else for --retry-failed; nil: a new run.
+func (n *night) previous() *campaign.Previous {
+	runs, err := n.dir.Runs(n.in)
+	if err != nil {
+		n.fail("%v", err)
+	}
+	newest, ok := journal.Newest(runs)
+	if !ok {
+		return nil
+	}
+	run, err := n.dir.Load(newest.Run)
+	if err != nil {
+		n.fail("the journal of the run before cannot be read: %v", err)
+		return nil
+	}
+	return &campaign.Previous{
+		Run: run, Failed: !newest.Unfinished(), Settle: n.settle, SkipAmbiguous: n.skip, Ended: time.Now(),
+	}
+}
+
+// run makes one run. A night's last has no limits and meets no faults.
+func (n *night) run(ctx context.Context, final bool) {
+	n.runs++
+	server, c, limited := n.start()
+	s := campaign.Settings{
+		URL: siteURL, Workers: 1 + n.IntN(workersMost), Retries: n.IntN(4), Previous: n.previous(),
+		Backoff: dispatcher.FullJitter(4*n.unit, 20*n.unit),
+		Run:     fmt.Sprintf("%s-%04x", time.Now().UTC().Format("20060102T150405Z"), n.runs),
+	}
+	if n.chance(30) {
+		s.Rate, s.Burst = ratelimit.Rate(float64(100+n.IntN(900))*float64(time.Millisecond)/float64(n.unit)), 1+n.IntN(5)
+	}
+	if n.chance(20) {
+		s.Throttle = n.upTo(4)
+	}
+	if n.chance(50) { // what was sent to this night must not be held back until the next
+		last, err := n.dir.LastAccepted(n.in, time.Now().Add(-24*time.Hour))
+		if err != nil {
+			n.fail("%v", err)
+		}
+		s.Guard = &campaign.Guard{Last: last, Wait: guardWait}
+	}
+	n.site.SetFaults()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	abort, cut := context.WithCancelCause(context.Background())
+	defer cut(nil)
+	var timers []*time.Timer
+	var others sync.WaitGroup
+	after := func(d time.Duration, f func()) {
+		others.Add(1)
+		timers = append(timers, time.AfterFunc(d, func() { defer others.Done(); f() }))
+	}
+	stopping := func() {}
+	if !final {
+		n.site.SetFaults(n.faults()...)
+		c = limited(80*n.unit + n.upTo(80))
+		s.GiveUpAfter = 20*n.unit + n.upTo(200)
+		s.Abort = abort
+		if n.chance(20) {
+			most := 1 + n.IntN(6)
+			s.MaxFailures = func(int) int { return most }
+		}
+		if n.chance(50) {
+			s.Grace = 1 + n.upTo(60)
+		}
+		stop := 400 * n.unit
+		if n.chance(60) {
+			stop = n.upTo(100)
+		}
+		var cause error = &campaign.DeadlineError{Option: "--deadline"}
+		second := time.Duration(-1)
+		if n.chance(50) {
+			cause = &campaign.SignalError{Signal: syscall.SIGTERM}
+			if n.chance(50) {
+				second = n.upTo(30)
+			}
+		}
+		stopping = func() {
+			after(stop, func() { cancel(cause) })
+			if second >= 0 {
+				after(stop+second, func() { cut(cause) }) // a second signal
+			}
+		}
+		if n.chance(5) {
+			stopping() // perhaps before there is a list
+			stopping = func() {}
+		}
+		if n.chance(10) {
+			after(n.upTo(60), server.Close) // the site is restarted
+		}
+	}
+	flying := 0
+	s.Observers = []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) {
+		flying = max(flying, e.InFlight)
+		n.observe(e)
+	})}
+	listed := 0
+	s.Listed = func(p *campaign.Plan) {
+		listed = p.Listed()
+		stopping()
+	}
+	header := journal.Header{
+		Campaign: "digest", Run: s.Run, URL: siteURL, Installation: n.in, Started: time.Now(), Workers: s.Workers,
+	}
+	if s.Previous != nil {
+		header.Resumes = s.Previous.Run.Header.Run
+	}
+	w, err := n.dir.Begin(header, func(e *journal.WriteError) { n.fail("the journal was set aside: %v", e) })
+	if err != nil {
+		n.fail("%v", err)
+		return
+	}
+	s.Journal = w
+	n.last = campaign.Run(ctx, c, s)
+	if err := w.Close(); err != nil {
+		n.fail("%v", err)
+	}
+	for _, t := range timers {
+		if t.Stop() {
+			others.Done()
+		}
+	}
+	others.Wait()
+	c.CloseIdleConnections()
+
+	if flying > s.Workers {
+		n.fail("run %d: %d in flight with %d workers", n.runs, flying, s.Workers)
+	}
+	n.checkReport(listed, s.Run)
+	if !final && n.chance(25) {
+		n.tear(w.Path())
+	}
+	// A run that repeats what may have been mailed waits for longer than any request lives. How long that is on a
+	// busy machine nobody knows, but the stand-in's end of all work is. Where such groups are left alone, nothing
+	// need be waited for: the next run begins beside what is left of this one's requests.
+	if n.real && !n.skip || final {
+		server.Close()
+	} else {
+		n.servers = append(n.servers, server)
+	}
+}
+
+func (n *night) observe(e dispatcher.Event) {
+	r := e.Result
+	key := r.Job.Key()
+	switch tries := n.tries[key]; e.Kind {
+	case dispatcher.Started:
+		if len(tries) > 0 && tries[len(tries)-1].outcome == dispatcher.NotAttempted {
+			n.fail("%s: a try began before the one before it had ended", key)
+		}
+		n.tries[key] = append(tries, try{n.runs, r.Attempts, r.Start, dispatcher.NotAttempted, false})
+	case dispatcher.Retrying, dispatcher.Finished:
+		t := &tries[len(tries)-1]
+		if t.run != n.runs || t.number != r.Attempts {
+			n.fail("%s: the end of try %d of run %d is told after try %d of run %d", key, r.Attempts, n.runs, t.number, t.run)
+		}
+		t.outcome, t.retried = r.Outcome, t.retried || e.Kind == dispatcher.Retrying
+		if r.Outcome == dispatcher.Ambiguous && e.Kind == dispatcher.Finished {
+			n.doubts++
+		}
+	}
+}
+
+// checkReport checks that a run's report has each listed group once, and its journal the same outcomes.
+func (n *night) checkReport(listed int, name string) {
+	d := n.last.Document
+	c := d.Counts
+	if sum := c.Accepted + c.UnknownGroup + c.Failed() + c.NotAttempted + c.Skipped; sum != c.Groups {
+		n.fail("run %d: the counts add up to %d of %d groups", n.runs, sum, c.Groups)
+	}
+	if listed == 0 && (n.last.Err != nil || n.last.StoppedBy != nil) {
+		return // there was no list
+	}
+	if c.Groups != len(n.listed) || listed != len(n.listed) {
+		n.fail("run %d: %d groups in the report, %d in the plan, want %d", n.runs, c.Groups, listed, len(n.listed))
+	}
+	run, err := n.dir.Load(name)
+	if err != nil {
+		n.fail("run %d: %v", n.runs, err)
+		return
+	}
+	seen := map[standin.Group]bool{}
+	for g := range d.Groups() {
+		group := standin.Group{Site: g.Site, Group: g.Group}
+		if seen[group] || !slices.Contains(n.listed, group) {
+			n.fail("run %d: %v is in the report twice, or not listed", n.runs, group)
+		}
+		seen[group] = true
+		if e, ok := run.Entry(g.Site + "/" + g.Group); !ok || e.Outcome.String() != g.Outcome {
+			n.fail("run %d: %v is %s in the report, and in the journal %v (%v)", n.runs, group, g.Outcome, e.Outcome, ok)
+		}
+	}
+}
+
+// tear takes ends from a journal's end, as if the process had been killed before it could write them.
+func (n *night) tear(path string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		n.fail("%v", err)
+		return
+	}
+	lines := bytes.SplitAfter(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
+	for most := n.IntN(6); most >= 0; most-- {
+		last := lines[len(lines)-1]
+		if !bytes.HasPrefix(last, []byte(`{"end"`)) && !bytes.HasPrefix(last, []byte(`{"finished"`)) {
+			break
+		}
+		lines = lines[:len(lines)-1]
+	}
+	text = bytes.Join(lines, nil)
+	if !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n')
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		n.fail("%v", err)
+	}
+}
+
+// whole makes the night.
+func (n *night) whole(ctx context.Context) {
+	defer n.site.Close()
+	for range 1 + n.IntN(3) {
+		n.run(ctx, false)
+		n.relist()
+	}
+	n.run(ctx, true)
+	for _, s := range n.servers {
+		s.Close()
+	}
+	n.judge()
+}
+
+// judge compares what the runs said with what the site did.
+func (n *night) judge() {
+	if got := n.site.Overlaps(); got != 0 {
+		n.fail("%d requests overlapped another for their group", got)
+	}
+	if got := n.site.MaxInFlight(); n.doubts == 0 && got > workersMost {
+		n.fail("%d sends in flight", got) // a client that gave up counts until the site notices
+	}
+	mails := n.site.Mails()
+	for g, m := range mails {
+		if m > 1 {
+			n.fail("%v: mailed %d times", g, m)
+		}
+	}
+	n.judgeTries()
+	n.judgeLosses(mails)
+}
+
+// judgeTries checks what was said of each try.
+func (n *night) judgeTries() {
+	requests := map[string][][]standin.Request{} // of each try
+	for _, q := range n.site.Requests() {
+		if q.Hook != standin.Send {
+			continue
+		}
+		key := q.Group.Site + "/" + q.Group.Group
+		i := len(n.tries[key]) - 1
+		for i >= 0 && n.tries[key][i].start.After(q.Arrived.Add(time.Millisecond)) {
+			i--
+		}
+		if i < 0 {
+			n.fail("%s: a request came before any try", key)
+			continue
+		}
+		if requests[key] == nil {
+			requests[key] = make([][]standin.Request, len(n.tries[key]))
+		}
+		requests[key][i] = append(requests[key][i], q)
+	}
+	for key, tries := range n.tries {
+		for i, t := range tries {
+			var came []standin.Request
+			if requests[key] != nil {
+				came = requests[key][i]
+			}
+			mailed := slices.ContainsFunc(came, func(q standin.Request) bool { return q.Mailed })
+			confirmed := slices.ContainsFunc(came, func(q standin.Request) bool {
+				return q.Status == 200 && !q.Ended.IsZero() && (q.Fault.String() == "" || q.Fault == standin.SlowBody)
+			})
+			what := fmt.Sprintf("%s, run %d, try %d: %v (retried: %v)", key, t.run, t.number, t.outcome, t.retried)
+			if i > 0 && tries[i-1].outcome == dispatcher.Ambiguous {
+				if waited := t.start.Sub(tries[i-1].start); n.skip || waited < n.settle {
+					n.fail("%s, %v after one of unknown fate in run %d", what, waited, tries[i-1].run)
+				}
+			}
+			switch {
+			case t.outcome == dispatcher.NotAttempted:
+				n.fail("%s: no end of it was told", what)
+			case t.outcome == dispatcher.Accepted && !confirmed:
+				n.fail("%s, and the site did not confirm it: %v", what, came)
+			case t.outcome == dispatcher.Unreachable && slices.ContainsFunc(came, func(q standin.Request) bool { return !redirected(q) }):
+				n.fail("%s, and yet it came: %v", what, came)
+			case t.outcome == dispatcher.Ambiguous && t.retried:
+				n.fail("%s without proof", what)
+			case t.outcome != dispatcher.Accepted && t.outcome != dispatcher.Ambiguous && mailed:
+				n.fail("%s, and yet mailed: %v", what, came)
+			}
+		}
+	}
+}
+
+// redirected tells a request that was answered with the way to another.
+func redirected(q standin.Request) bool { return q.Status >= 300 && q.Status < 400 }
+
+// judgeLosses checks that the last run left no group without a mail or a word about it.
+func (n *night) judgeLosses(mails map[standin.Group]int) {
+	if n.last.Err != nil || n.last.StoppedBy != nil {
+		n.fail("the last run: %v, stopped by %v", n.last.Err, n.last.StoppedBy)
+		return
+	}
+	for g := range n.last.Document.Groups() {
+		group := standin.Group{Site: g.Site, Group: g.Group}
+		said := fmt.Sprintf("%v: %s, %s, %s; mailed %d times", group, g.Outcome, g.Reason, g.Error, mails[group])
+		want := 0
+		switch {
+		case g.Outcome == "accepted", strings.HasPrefix(g.Reason, "accepted already"):
+			want = 1
+		case g.Outcome == "unknown_group" && slices.Contains(n.unknown, group),
+			g.Outcome == "skipped" && strings.HasPrefix(g.Reason, "not in run"):
+		case g.Outcome == "skipped" && strings.HasPrefix(g.Reason, "unknown to the site"), // after a mail of unknown fate, perhaps
+			g.Outcome == "ambiguous" && n.skip && strings.HasSuffix(g.Reason, "was left alone"),
+			g.Outcome == "ambiguous" && n.real && strings.Contains(g.Error, "timed out"): // a busy machine
+			continue
+		default:
+			n.fail("lost: %s", said)
+			continue
+		}
+		if mails[group] != want {
+			n.fail("%s, want %d", said, want)
+		}
+	}
+}
+
+// onSockets puts a night on real sockets.
+func (n *night) onSockets() {
+	n.start = func() (*standin.Server, *hooks.Client, func(time.Duration) *hooks.Client) {
+		server, err := n.site.Start()
+		if err != nil {
+			panic(err)
+		}
+		limited := func(timeout time.Duration) *hooks.Client {
+			transport := hooks.NewTransport(hooks.TransportOptions{Workers: workersMost})
+			transport.Proxy = nil
+			return clientAt(server.URL, hooks.Options{Transport: transport, Timeout: timeout})
+		}
+		return server, limited(30 * time.Second), limited
+	}
+}
+
+// inFakeTime puts a night on pipes.
+func (n *night) inFakeTime() {
+	n.start = func() (*standin.Server, *hooks.Client, func(time.Duration) *hooks.Client) {
+		pipe := standin.Pipe()
+		server := n.site.Serve(pipe)
+		limited := func(timeout time.Duration) *hooks.Client {
+			transport := hooks.NewTransport(hooks.TransportOptions{Workers: workersMost})
+			transport.Proxy, transport.DialContext = nil, pipe.DialContext
+			return clientAt(server.URL, hooks.Options{Transport: transport, Timeout: timeout})
+		}
+		return server, limited(time.Hour), limited
+	}
+}
+
+func clientAt(site string, o hooks.Options) *hooks.Client {
+	u, err := hooks.ParseURL(site)
+	if err != nil {
+		panic(err)
+	}
+	return hooks.New(u, hooks.NewToken(standin.DefaultToken), o)
+}
+
+// soakedInstallation is the one of all nights: its name is slow to make, and each night has its own directory.
+var soakedInstallation = sync.OnceValue(func() journal.Installation { return journal.NewInstallation("a digest", nil) })
+
+// fromEnvironment reads a number, or takes the usual one.
+func fromEnvironment(t *testing.T, name string, usual uint64) uint64 {
+	text := cmp.Or(os.Getenv(name), strconv.FormatUint(usual, 10))
+	number, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return number
+}
+
+// stateIn makes the state directory of a night.
+func stateIn(t *testing.T, root string, seed uint64) *journal.Dir {
+	dir, err := journal.Open(filepath.Join(root, strconv.FormatUint(seed, 10)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func (n *night) report(t *testing.T, test string) {
+	t.Helper()
+	if len(n.broken) > 0 {
+		t.Errorf("night %d (to replay it: SOAK_NIGHTS=1 SOAK_FIRST=%d go test -race -count=1 -run '^%s$' ./internal/campaign):\n\t%s",
+			n.seed, n.seed, test, strings.Join(n.broken, "\n\t"))
+	}
+}
+
+func TestSoakSendsNoDigestTwiceAndLosesNone(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	nights, first := fromEnvironment(t, "SOAK_NIGHTS", usualNights), fromEnvironment(t, "SOAK_FIRST", 1)
+	root := t.TempDir()
+	var next, runs, sends, doubts atomic.Uint64
+	var pool sync.WaitGroup
+	for range min(abreast, nights) {
+		pool.Go(func() {
+			for i := next.Add(1) - 1; i < nights; i = next.Add(1) - 1 {
+				dir, err := journal.Open(filepath.Join(root, strconv.FormatUint(first+i, 10)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n := newNight(first+i, dir, time.Millisecond)
+				n.onSockets()
+				n.whole(t.Context())
+				n.report(t, "TestSoakSendsNoDigestTwiceAndLosesNone")
+				runs.Add(uint64(n.runs))
+				doubts.Add(uint64(n.doubts))
+				for _, tries := range n.tries {
+					sends.Add(uint64(len(tries)))
+				}
+				_ = os.RemoveAll(dir.Path())
+			}
+		})
+	}
+	pool.Wait()
+	t.Logf("%d nights from %d on: %d runs, %d tries, %d of unknown fate", nights, first, runs.Load(), sends.Load(), doubts.Load())
+}
+
+func TestSoakInFakeTimeSendsNoDigestTwiceAndLosesNone(t *testing.T) {
+	nights, first := (fromEnvironment(t, "SOAK_NIGHTS", usualNights)+9)/10, fromEnvironment(t, "SOAK_FIRST", 1)
+	root := t.TempDir()
+	for seed := first; seed < first+nights; seed++ {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNight(seed, stateIn(t, root, seed), time.Second)
+			n.inFakeTime()
+			n.whole(t.Context())
+			n.report(t, "TestSoakInFakeTimeSendsNoDigestTwiceAndLosesNone")
+		})
+	}
+}

@@ -1,0 +1,281 @@
+package journal
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Dir is a state directory. Files in it that are not ours are left alone.
+type Dir struct {
+	path   string
+	create func(path string) (file, error) // makes a new file; another one in tests
+}
+
+// file is what a Writer needs of an *os.File.
+type file interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+// DefaultDir is the state directory where none is given: $STATE_DIRECTORY, which systemd sets (the first of them),
+// else senddigest in $XDG_STATE_HOME, which counts only where it is absolute, else in the user's ~/.local/state. It
+// is empty where home is, and nothing else is set.
+func DefaultDir(getenv func(string) string, home string) string {
+	if dir, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	if state := getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "senddigest")
+	}
+	if home == "" {
+		return ""
+	}
+	return filepath.Join(home, ".local", "state", "senddigest")
+}
+
+// Open opens the state directory at path, and makes it, for its owner alone, if it is not there. A directory that
+// can only be read is good for reading: it is [Dir.Lock] and [Dir.Begin] that fail then. Errors are [*DirError].
+func Open(path string) (*Dir, error) {
+	if path == "" {
+		return nil, &DirError{
+			Path: "state directory", Err: errors.New("there is no home directory to keep it in"), hint: "give one with --state-dir",
+		}
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, dirError(path, err)
+	}
+	if _, err := os.ReadDir(path); err != nil {
+		return nil, dirError(path, err)
+	}
+	return &Dir{path: path, create: func(path string) (file, error) {
+		return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+	}}, nil
+}
+
+// Path is where the directory is.
+func (d *Dir) Path() string { return d.path }
+
+// DirError is a state directory, or a file in it, that cannot be used.
+type DirError struct {
+	Path string
+	Err  error
+	hint string
+}
+
+func dirError(path string, err error) *DirError {
+	const other = "give another directory with --state-dir, or do without it with --no-state"
+	e := &DirError{Path: path, Err: err, hint: other}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		e.hint = "let the user who runs senddigest write there, or " + other
+	case errors.Is(err, syscall.ENOSPC):
+		e.hint = "make room on the disk, or " + other
+	case errors.Is(err, fs.ErrExist):
+		e.hint = "start the run again"
+	}
+	return e
+}
+
+func (e *DirError) Error() string { return e.Path + ": " + bare(e.Err).Error() }
+func (e *DirError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *DirError) Hint() string { return e.hint }
+
+// bare is what the system said, without the path that we say ourselves.
+func bare(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// The names of a run's file: RUN.jsonl, and RUN.aside.jsonl once it was set aside.
+const (
+	suffix      = ".jsonl"
+	asideSuffix = ".aside.jsonl"
+)
+
+// runTime is how the name of a run begins.
+const runTime = "20060102T150405Z"
+
+// ValidRun tells whether text can be the name of a run, such as 20261123T020000Z-7f3a. No such name leads out of
+// the directory.
+func ValidRun(text string) bool {
+	when, tail, _ := strings.Cut(text, "-")
+	if _, err := time.Parse(runTime, when); err != nil || len(when) != len(runTime) || len(tail) < 4 || len(tail) > 16 {
+		return false
+	}
+	return strings.Trim(tail, "0123456789abcdef") == ""
+}
+
+// RunError is a run that there is no journal of.
+type RunError struct {
+	Run string
+	Dir string
+	Err error
+}
+
+func (e *RunError) Error() string {
+	return "no run " + e.Run + " in " + e.Dir + ": " + bare(e.Err).Error()
+}
+func (e *RunError) Unwrap() error { return e.Err }
+
+var errRunName = errors.New("the name of a run looks like 20261123T020000Z-7f3a")
+
+// find gives the path of a run's file.
+func (d *Dir) find(run string) (path string, err error) {
+	if !ValidRun(run) {
+		return "", &RunError{run, d.path, errRunName}
+	}
+	for _, s := range []string{suffix, asideSuffix} {
+		path = filepath.Join(d.path, run+s)
+		if _, err = os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", &RunError{run, d.path, err}
+}
+
+// journals lists the names of the journal files.
+func (d *Dir) journals() ([]string, error) {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return nil, dirError(d.path, err)
+	}
+	var names []string
+	for _, e := range entries {
+		if _, _, ok := runOf(e.Name()); ok && e.Type().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// runOf takes the name of a journal file apart.
+func runOf(name string) (run string, aside, ok bool) {
+	run, aside = strings.CutSuffix(name, asideSuffix)
+	if !aside {
+		run, ok = strings.CutSuffix(name, suffix)
+		if !ok {
+			return "", false, false
+		}
+	}
+	return run, aside, ValidRun(run)
+}
+
+// Runs lists the runs of an installation, newest first. It reads only both ends of each file. A run that cannot be
+// read is listed with the reason, one that was killed at birth with nothing but its name; it is not known whose
+// they were, so they are among every installation's.
+func (d *Dir) Runs(in Installation) ([]Summary, error) {
+	names, err := d.journals()
+	if err != nil {
+		return nil, err
+	}
+	var runs []Summary
+	for _, name := range names {
+		s, err := summarize(filepath.Join(d.path, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // removed or set aside since we looked
+			continue
+		case err != nil:
+			s.Err = err
+		}
+		if s.Installation.IsZero() || in.Matches(s.Installation) {
+			runs = append(runs, s)
+		}
+	}
+	slices.SortFunc(runs, func(a, b Summary) int {
+		return cmp.Or(b.began().Compare(a.began()), strings.Compare(b.Run, a.Run))
+	})
+	return runs, nil
+}
+
+// began is when a run started: as its header says, else as its name does.
+func (s *Summary) began() time.Time {
+	if !s.Started.IsZero() {
+		return s.Started
+	}
+	at, _ := time.Parse(runTime, s.Run[:len(runTime)])
+	return at
+}
+
+// Keep removes all but the newest n runs of an installation. It spares the run current, which is being written, and
+// the runs that the newest one resumes, directly or through others, as long as that is unfinished. Of the files that
+// cannot be read it removes none, unless they were killed at birth. It gives the names of the removed.
+func (d *Dir) Keep(in Installation, n int, current string) (removed []string, err error) {
+	runs, err := d.Runs(in)
+	if err != nil {
+		return nil, err
+	}
+	needed := needs(runs)
+	needed[current] = true
+	var failed []error
+	began, idle := 0, 0
+	for i := range runs {
+		s := &runs[i]
+		// Runs that never began are counted apart: a night of failed tries must not push out what was mailed.
+		count := &idle
+		if s.Began() {
+			count = &began
+		}
+		if *count++; *count <= n || needed[s.Run] || s.Err != nil {
+			continue
+		}
+		path, err := d.find(s.Run)
+		if err == nil {
+			err = os.Remove(path)
+		}
+		switch {
+		case err == nil:
+			removed = append(removed, s.Run)
+		case !errors.Is(err, fs.ErrNotExist):
+			failed = append(failed, dirError(path, err))
+		}
+	}
+	return removed, errors.Join(failed...)
+}
+
+// Distrust sets the newest run of an installation aside if it is unfinished. It is for a run that has to go without a
+// journal: what it sends is on no record, so what the older journal calls unsent may be sent when somebody resumes it.
+func (d *Dir) Distrust(in Installation) error {
+	runs, err := d.Runs(in)
+	if err != nil {
+		return err
+	}
+	s, ok := Newest(runs)
+	if !ok || s.Err != nil || s.Aside || !s.Unfinished() {
+		return nil
+	}
+	path := filepath.Join(d.path, s.Run)
+	if err := os.Rename(path+suffix, path+asideSuffix); err != nil {
+		return dirError(path+suffix, err)
+	}
+	return nil
+}
+
+// needs names the newest run that began, if it is unfinished, and those it resumes.
+func needs(runs []Summary) map[string]bool {
+	needed := map[string]bool{}
+	s, ok := Newest(runs)
+	if !ok || !s.Unfinished() {
+		return needed
+	}
+	resumes := map[string]string{}
+	for _, r := range runs {
+		resumes[r.Run] = r.Resumes
+	}
+	for run := s.Run; run != "" && !needed[run]; run = resumes[run] {
+		needed[run] = true
+	}
+	return needed
+}

@@ -1,0 +1,222 @@
+// Package journal keeps what a run did, so that the next one can go on: the state directory, with one append-only
+// file a run and the lock of the installation.
+//
+// It never sends, decides what is to be sent, or prints. A [Writer] owns one goroutine, which brings the file to
+// the disk once a second and has ended when [Writer.Close] returns; nothing else here outlives its call.
+//
+// # The rules
+//
+// The journal answers one question after a kill at any instant: which groups may have been mailed?
+//
+//   - "start" is written before the request leaves, "end" when the outcome is known, each by one write(2) with no
+//     buffer of ours in between. What the kernel has, kill -9 does not take back. A power cut may take the last
+//     second, for that is how often the file is synced.
+//   - A line counts when its line end is there. A last line without one was torn while it was written, so the
+//     request that it announced never left: it is ignored. Anything else that cannot be read is an error: a line in
+//     the middle is not torn, it is damaged, and what it said is not ours to guess.
+//   - A start without an end is ambiguous. Only an "end" that says accepted is an acceptance.
+//   - A journal that cannot be written is set aside: nothing more is written, for a gap in the middle would pass for
+//     "never started", and the sends go on. Its file is renamed, which needs no room on a full disk. Whatever such a
+//     file does not know is ambiguous, not unsent.
+//   - Files are 0600 in a directory of 0700 and hold no token, not even in a form that could be tried out (see
+//     [NewInstallation]).
+//
+// # The format
+//
+// JSON Lines, version 1. Times are seconds since "started", to the nanosecond; groups are numbered in the order of
+// the list; values but for the header's are flat, so that fields can be added which older readers pass by.
+//
+//	{"journal":1,"campaign":"digest","run":"20261123T020000Z-7f3a","url":"https://groups.example.com/",
+//	 "installation":"0b5c…","site":"77aa…","started":"2026-11-23T02:00:00.000000123Z","workers":4,"rate":10,"burst":1,
+//	 "resumes":"20261122T020000Z-01c2"}           the header, one line
+//	{"list":2,"skipped":2}                        how many groups follow
+//	["main","announce"]                           group 0, the first to be sent to
+//	["main","choir"]                              group 1
+//	{"text":"left out by --exclude"}              text 0
+//	["main","old",0]                              not sent to, for the reason in text 0
+//	{"text":"accepted already"}                   text 1
+//	{"text":"20261122T020000Z-01c2"}              text 2
+//	["main","news",1,2,-86394.5]                  not sent to: accepted in the run of text 2, so long before "started"
+//	{"open":1,"t":-12.5}                          of group 1 an earlier run left a try open, begun before "started"
+//	{"listed":4}                                  the list is whole, sends may start
+//	{"start":0,"t":0.5,"w":1}                     worker 1 is about to send to group 0
+//	{"end":0,"t":1.25,"outcome":"not_ok","status":500,"reason":"…","error":"…","retry":true}    another try follows
+//	{"start":0,"t":2.75,"w":1,"n":2}              the second try
+//	{"end":0,"t":3.5,"outcome":"accepted","status":200,"n":2}
+//	{"finished":4.1,"stopped_by":"deadline","error":"…","accepted":1,"not_attempted":1,"skipped":2}
+package journal
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+)
+
+// Version is the number of the format that this package writes, and the newest that it reads.
+const Version = 1
+
+// Header says what run a journal is of.
+type Header struct {
+	Campaign     string // "digest"
+	Run          string // the run's own name, see [ValidRun]
+	URL          string // the site's, with no password
+	Installation Installation
+	Started      time.Time
+	Workers      int
+	Rate         float64 // sends started per second; 0: no limit
+	Burst        int
+	Resumes      string // the run that this one goes on with; empty if none
+}
+
+// Group is one group of a run's list. It is a [dispatcher.Job].
+type Group struct{ Site, Group string }
+
+// Key names the group in events.
+func (g Group) Key() string { return g.Site + "/" + g.Group }
+
+// Skip is a group of the list that the run leaves out.
+type Skip struct {
+	Group
+	Reason string
+	// In and At say in which earlier run the group was accepted, and when, if that is why it is left out. A run
+	// that resumes this one needs them: the earlier journal may be gone by then.
+	In string
+	At time.Time
+}
+
+// LeftOpen is a group of the list of which an earlier run left a try without an outcome. Until this run tries it itself,
+// or says what became of it, the group stays ambiguous: also where this run is killed before.
+type LeftOpen struct {
+	Group
+	At time.Time // when that try started; zero: not known
+}
+
+// Ending says how a run ended.
+type Ending struct {
+	At        time.Time
+	StoppedBy string // the report's word for what stopped the run; empty if nothing did
+	Error     string // the same in words, or why there was no list
+}
+
+// Entry is what a journal knows of one group.
+type Entry struct {
+	Group
+	// Outcome is that of the last try. NotAttempted: none ever started. Skipped: the run left the group out.
+	Outcome dispatcher.Outcome
+	// Open is set where a try may have left of which no outcome is on record. Outcome is Ambiguous then.
+	Open bool
+	// Again is set where the run ended between two tries: the outcome is proof that the last one delivered nothing.
+	Again    bool
+	Status   int // the service's code; 0 if it gave none
+	Reason   string
+	Error    string
+	Attempts int // tries that started
+	Worker   int // who made the last one; 0: none
+	Start    time.Time
+	// Last is when the last try started; zero if none did. It is zero, too, for an open try that is not on record
+	// because the journal was set aside: that one ended when its process did, before anyone could take its lock. It
+	// is that of an earlier run where this one has left the group as it was, see [LeftOpen].
+	Last time.Time
+	// End is when the last try ended that did. Of a group skipped because it was accepted earlier: when that was.
+	End time.Time
+	In  string // the earlier run in which a skipped group was accepted; empty if it was not
+}
+
+// Accepted says whether the site has confirmed the group, in this run or in one that it resumed, and when.
+func (e *Entry) Accepted() (at time.Time, ok bool) {
+	if e.Outcome == dispatcher.Accepted || e.Outcome == dispatcher.Skipped && e.In != "" {
+		return e.End, true
+	}
+	return time.Time{}, false
+}
+
+// Summary is what the ends of a journal tell without reading it whole.
+type Summary struct {
+	Header           // of a run that was killed at birth, only Run is known
+	Listed bool      // the list is on record: sends may have started
+	Aside  bool      // the journal was set aside in mid-run: groups it does not know of may have been sent to
+	Last   time.Time // when the last record was written
+	// Finished is when the run ended; zero if it was killed, or is still going on.
+	Finished time.Time
+	// StoppedBy and Error are those of the [Ending].
+	StoppedBy, Error string
+	Counts           dispatcher.Counts // of a run that is finished and listed
+	Err              error             // a [*VersionError] or [*DamagedError]: why nothing else is known
+}
+
+// Began tells whether a group may have been sent to. A run that never began is nothing to go on with.
+func (s *Summary) Began() bool { return s.Listed || s.Aside }
+
+// Unfinished tells whether the run began and left work behind.
+func (s *Summary) Unfinished() bool {
+	return s.Began() &&
+		(s.Aside || s.Finished.IsZero() || s.StoppedBy != "" || s.Counts[dispatcher.NotAttempted] > 0)
+}
+
+// Newest is the newest run that began: the only one that can be gone on with, since it took what an earlier one had
+// left. It may be one that cannot be read, see [Summary].Err.
+func Newest(runs []Summary) (Summary, bool) {
+	for _, s := range runs {
+		if s.Err != nil || s.Began() {
+			return s, true
+		}
+	}
+	return Summary{}, false
+}
+
+// VersionError is a journal that a newer senddigest wrote.
+type VersionError struct {
+	Path    string
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("journal %s: it has version %d of the format, and this senddigest reads up to %d",
+		e.Path, e.Version, Version)
+}
+
+// Hint says what to do about it.
+func (e *VersionError) Hint() string {
+	return "use the newer senddigest that wrote it, or another directory with --state-dir"
+}
+
+// DamagedError is a journal that cannot be read, and not because its end was torn off.
+type DamagedError struct {
+	Path string
+	Line int // counted from 1; 0: the last, and it is not known how many there are
+	Err  error
+}
+
+func (e *DamagedError) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("journal %s: last line: %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("journal %s: line %d: %v", e.Path, e.Line, e.Err)
+}
+
+// Unwrap gives what is wrong with the line.
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *DamagedError) Hint() string {
+	return "something else wrote to the file, or the disk is failing; move it away to go on without it"
+}
+
+// WriteError is why a journal was set aside.
+type WriteError struct {
+	Path   string
+	Err    error
+	Marked bool // the file is known to be incomplete, and what is not in it will count as ambiguous
+}
+
+func (e *WriteError) Error() string { return fmt.Sprintf("journal %s: %v", e.Path, bare(e.Err)) }
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// Hint says what it means for the next run.
+func (e *WriteError) Hint() string {
+	if e.Marked {
+		return "the digests go out all the same; --resume will take what is not on record for ambiguous"
+	}
+	return "the digests go out all the same; remove the file, and do not --resume this run: it would send again what is not on record"
+}

@@ -1,0 +1,172 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/groupserver/senddigest/internal/printable"
+)
+
+// The rules of the lock
+//
+//   - Who holds it is the kernel's word alone (flock(2)): the lock is gone with the process, however that ended.
+//     Neither the age of a file nor what stands in it is ever a reason to refuse.
+//   - There are two files: one named after the token, which all sites of an installation share, and one after the
+//     site's address, for when two configurations give it different tokens. Everyone takes them in this order, and
+//     gives both back when the second is taken, so nobody waits in a circle.
+//   - A lock file is never removed: another process could be about to lock it, and would then hold a lock that
+//     nobody else sees. If somebody else removed one, it shows after locking, and the new file is locked instead.
+//   - What stands in the file is for the message only. It is written when both locks are held, and emptied when they
+//     are given back. So what a killed holder left is wrong from the moment when the next one has the lock until it
+//     has emptied the file; whoever reads that sees a process that is gone, and reads again.
+
+// Holder says who holds a lock.
+type Holder struct {
+	PID   int       `json:"pid"`
+	Run   string    `json:"run"`
+	Since time.Time `json:"since"`
+	URL   string    `json:"url"`
+}
+
+// HeldError is a lock that another process holds. What is not known of that one is zero.
+type HeldError struct{ Holder }
+
+func (e *HeldError) Error() string {
+	if e.PID == 0 {
+		return "another run holds the lock"
+	}
+	return printable.Line(fmt.Sprintf("another run holds the lock: %s for %s, process %d, since %s",
+		e.Run, e.URL, e.PID, e.Since.Local().Format("2006-01-02 15:04:05")))
+}
+
+// Lock is held until Unlock, or until the process ends.
+type Lock struct{ files []*lockFile }
+
+type lockFile struct {
+	*flock.Flock
+	// note is where the holder is named. It stays open as long as the lock is held: where flock is made of fcntl
+	// locks (some network file systems), closing any descriptor of the file would let go of it.
+	note *os.File
+}
+
+const (
+	lockPoll   = 250 * time.Millisecond // how often a taken lock is tried again while waiting for it
+	holderPoll = 10 * time.Millisecond  // how often a holder's name is read again that cannot be right
+	holderWait = 20                     // how often that at most
+)
+
+// Lock takes the lock of an installation for h. While another process holds it Lock waits for it, at most for wait,
+// and then fails with a [*HeldError]. When ctx ends first, its cause is the error. All else is a [*DirError]: the
+// directory cannot be used, so nobody else can have a lock in it.
+func (d *Dir) Lock(ctx context.Context, in Installation, h Holder, wait time.Duration) (*Lock, error) {
+	if in.IsZero() {
+		return nil, dirError(d.path, errors.New("nothing is known of the installation to lock"))
+	}
+	end := time.Now().Add(wait)
+	for unlikely := 0; ; {
+		l, taken, err := d.tryLock(in, h)
+		if err != nil || taken == "" {
+			return l, err
+		}
+		pause := min(lockPoll, time.Until(end))
+		if pause <= 0 {
+			holder := readHolder(taken)
+			if alive(holder.PID) || unlikely == holderWait {
+				// A process that cannot be seen may hold it all the same, from within a container.
+				return nil, &HeldError{holder}
+			}
+			unlikely++
+			pause = holderPoll
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// tryLock takes all locks of an installation, or none: then it says which one is taken.
+func (d *Dir) tryLock(in Installation, h Holder) (l *Lock, taken string, err error) {
+	l = &Lock{}
+	for _, name := range in.locks() {
+		path := filepath.Join(d.path, name)
+		f, err := lockOne(path)
+		if err != nil || f == nil {
+			_ = l.Unlock()
+			if err != nil {
+				return nil, "", dirError(path, err)
+			}
+			return nil, path, nil
+		}
+		l.files = append(l.files, f)
+	}
+	text, _ := json.Marshal(h) // numbers, texts and a time: it cannot fail
+	for _, f := range l.files {
+		// The file is empty before anything is written, so that a full disk leaves no wrong name.
+		if f.note.Truncate(0) == nil {
+			_, _ = f.note.WriteAt(append(text, '\n'), 0)
+		}
+	}
+	return l, "", nil
+}
+
+// lockOne locks one file. It gives nil where another process has the lock.
+func lockOne(path string) (*lockFile, error) {
+	for {
+		lock := flock.New(path, flock.SetPermissions(0o600))
+		ok, err := lock.TryLock()
+		if err != nil || !ok {
+			return nil, err
+		}
+		note, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err == nil && sameFile(lock, note) {
+			return &lockFile{lock, note}, nil
+		}
+		if note != nil {
+			_ = note.Close()
+		}
+		_ = lock.Unlock()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		// Somebody removed the file before we had the lock, so it may exist anew.
+	}
+}
+
+func sameFile(lock *flock.Flock, note *os.File) bool {
+	a, errA := lock.Stat()
+	b, errB := note.Stat()
+	return errA == nil && errB == nil && os.SameFile(a, b)
+}
+
+// readHolder says who holds a lock, as far as its file tells.
+func readHolder(path string) Holder {
+	var h Holder
+	text, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(text, &h) != nil {
+		return Holder{}
+	}
+	return h
+}
+
+// Unlock gives the lock back. A second call does nothing.
+func (l *Lock) Unlock() error {
+	var failed []error
+	for _, f := range slices.Backward(l.files) {
+		_ = f.note.Truncate(0)
+		failed = append(failed, f.Flock.Unlock(), f.note.Close())
+	}
+	l.files = nil
+	return errors.Join(failed...)
+}

@@ -1,0 +1,253 @@
+package journal_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/groupserver/senddigest/internal/journal"
+)
+
+func parse(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestAnInstallationIsTheSameUnderAllItsHostNames(t *testing.T) {
+	a := journal.NewInstallation("digest", parse(t, "https://groups.example.com/"))
+	for _, row := range []struct {
+		name, digest, url string
+		token, site       bool // the same as a's
+	}{
+		{"another host name", "digest", "https://lists.example.org/", true, false},
+		{"another token", "other", "https://groups.example.com/", false, true},
+		{"http", "other", "http://groups.example.com", false, true},
+		{"capitals, port and final dot", "other", "HTTPS://Groups.Example.Com.:443/", false, true},
+		{"another port", "other", "https://groups.example.com:8443/", false, false},
+		{"http's port over https", "other", "https://groups.example.com:80/", false, false},
+		{"a prefix", "other", "https://groups.example.com/site/", false, false},
+		{"no token", "", "https://groups.example.com/", false, true},
+	} {
+		b := journal.NewInstallation(row.digest, parse(t, row.url))
+		if got := b.Token == a.Token; got != row.token {
+			t.Errorf("%s: same token key: got %v, want %v", row.name, got, row.token)
+		}
+		if got := b.Site == a.Site; got != row.site {
+			t.Errorf("%s: same site key: got %v, want %v", row.name, got, row.site)
+		}
+		if got := a.Matches(b); got != (row.token || row.site) {
+			t.Errorf("%s: matches: got %v", row.name, got)
+		}
+	}
+	if len(a.Token) != 16 || len(a.Site) != 16 || strings.Contains(a.Token, "digest") {
+		t.Errorf("keys %+v", a)
+	}
+	if (journal.Installation{}).Matches(a) != true || a.Matches(journal.Installation{}) {
+		t.Error("the zero value must match all, and be matched by nothing else")
+	}
+}
+
+func TestOneRunAtATimeAndTheOtherIsToldWhoHoldsTheLock(t *testing.T) {
+	d := open(t)
+	child := start(t, childLocks, d.Path(), run1)
+	if got := child.line(); got != "locked" {
+		t.Fatal(got)
+	}
+	tokenOnly, siteOnly := here, here
+	tokenOnly.Site, siteOnly.Token = "0000000000000000", "0000000000000000"
+	for _, in := range []journal.Installation{here, tokenOnly, siteOnly} {
+		_, err := d.Lock(t.Context(), in, holder("20261123T020001Z-0000"), 0)
+		held, ok := errors.AsType[*journal.HeldError](err)
+		if !ok {
+			t.Fatalf("%+v: got %v, want a HeldError", in, err)
+		}
+		want := holder(run1)
+		want.PID = child.cmd.Process.Pid
+		if diff := cmp.Diff(want, held.Holder); diff != "" {
+			t.Error(diff)
+		}
+		for _, part := range []string{run1, "https://groups.example.com/", "process "} {
+			if !strings.Contains(held.Error(), part) {
+				t.Errorf("%q does not say %q", held.Error(), part)
+			}
+		}
+	}
+	other := journal.Installation{Token: "1111111111111111", Site: "2222222222222222"}
+	l, err := d.Lock(t.Context(), other, holder(run1), 0)
+	if err != nil {
+		t.Fatalf("another installation: %v", err)
+	}
+	if err := l.Unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKillingTheHolderFreesTheLock(t *testing.T) {
+	d := open(t)
+	for range 3 {
+		child := start(t, childLocks, d.Path(), run1)
+		if got := child.line(); got != "locked" {
+			t.Fatal(got)
+		}
+		child.kill()
+		l, err := d.Lock(t.Context(), here, holder("20261123T030000Z-0001"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = d.Lock(t.Context(), here, holder("20261123T030000Z-0002"), 0)
+		held, ok := errors.AsType[*journal.HeldError](err)
+		if !ok || held.Run != "20261123T030000Z-0001" || held.PID != os.Getpid() {
+			t.Errorf("after a kill: got %v, want the new holder", err)
+		}
+		if err := errors.Join(l.Unlock(), l.Unlock()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestWhatStandsInALockFileIsNeverAReasonToRefuse(t *testing.T) {
+	d := open(t)
+	for _, text := range []string{"", "{", `{"pid":1,"run":"x"}`, strings.Repeat("x", 1<<16), "{\"pid\":-1}\n"} {
+		for _, path := range d.LockPaths(here) {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l, err := d.Lock(t.Context(), here, holder(run1), 0)
+		if err != nil {
+			t.Fatalf("%.20q: %v", text, err)
+		}
+		_, err = d.Lock(t.Context(), here, holder(run1), 0)
+		if held, ok := errors.AsType[*journal.HeldError](err); !ok || held.Run != run1 {
+			t.Errorf("%.20q: got %v, want the holder", text, err)
+		}
+		if err := l.Unlock(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAHolderThatCannotBeNamedIsStillAHolder(t *testing.T) {
+	for _, text := range []string{"", "garbage", "\x1b[2J"} {
+		d := open(t)
+		l, err := d.Lock(t.Context(), here, holder(run1), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range d.LockPaths(here) {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Test(t, func(t *testing.T) {
+			_, err := d.Lock(t.Context(), here, holder(run1), 0)
+			if held, ok := errors.AsType[*journal.HeldError](err); !ok || held.Error() != "another run holds the lock" {
+				t.Errorf("%q: got %v", text, err)
+			}
+		})
+		_ = l.Unlock()
+	}
+}
+
+func TestTheMessageOfAHeldLockIsOneHarmlessLine(t *testing.T) {
+	e := &journal.HeldError{Holder: journal.Holder{PID: 1, Run: "a\nb", URL: "\x1b[2J"}}
+	if strings.ContainsAny(e.Error(), "\n\x1b") {
+		t.Errorf("%q", e.Error())
+	}
+}
+
+func TestWaitingForTheLockEndsWhenItIsFreeWhenTimeIsOverOrWithTheContext(t *testing.T) {
+	d := open(t)
+	l, err := d.Lock(t.Context(), here, holder(run1), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		_, err := d.Lock(t.Context(), here, holder(run1), 10*time.Minute)
+		if _, ok := errors.AsType[*journal.HeldError](err); !ok || time.Since(begin) != 10*time.Minute {
+			t.Errorf("time over: got %v after %v", err, time.Since(begin))
+		}
+
+		begin = time.Now()
+		cause := errors.New("stopped")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Minute, func() { cancel(cause) })
+		if _, err := d.Lock(ctx, here, holder(run1), time.Hour); err != cause || time.Since(begin) != time.Minute {
+			t.Errorf("context: got %v after %v", err, time.Since(begin))
+		}
+
+		begin = time.Now()
+		time.AfterFunc(time.Minute, func() {
+			if err := l.Unlock(); err != nil {
+				t.Error(err)
+			}
+		})
+		free, err := d.Lock(t.Context(), here, holder(run1), time.Hour)
+		if err != nil || time.Since(begin) > time.Minute+time.Second {
+			t.Fatalf("free: got %v after %v", err, time.Since(begin))
+		}
+		_ = free.Unlock()
+	})
+}
+
+func TestLockFilesAreNeverRemovedAreTheOwnersAndHoldNoToken(t *testing.T) {
+	d := open(t)
+	const secret = "s3cr3tT0ken"
+	in := journal.NewInstallation(secret, parse(t, "https://groups.example.com/"))
+	l, err := d.Lock(t.Context(), in, holder(run1), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range d.LockPaths(in) {
+		text, err := os.ReadFile(path)
+		if err != nil || strings.Contains(string(text)+path, secret) || !strings.Contains(string(text), run1) {
+			t.Errorf("%s: %s, %v", path, text, err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v", path, info.Mode(), err)
+		}
+	}
+	if err := l.Unlock(); err != nil {
+		t.Error(err)
+	}
+	for _, path := range d.LockPaths(in) {
+		if info, err := os.Stat(path); err != nil || info.Size() != 0 {
+			t.Errorf("%s after Unlock: %v, %v; want an empty file", path, info, err)
+		}
+	}
+}
+
+func TestALockFileThatSomebodyRemovedDoesNotLetTwoIn(t *testing.T) {
+	d := open(t)
+	for range 2 { // the second time there are files to remove
+		for _, path := range d.LockPaths(here) {
+			_ = os.Remove(path)
+		}
+		l, err := d.Lock(t.Context(), here, holder(run1), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Lock(t.Context(), here, holder(run1), 0); err == nil {
+			t.Error("two have the lock")
+		}
+		_ = l.Unlock()
+	}
+}
+
+func TestNothingToLockIsAnError(t *testing.T) {
+	if _, err := open(t).Lock(t.Context(), journal.Installation{}, holder(run1), 0); err == nil {
+		t.Error("a lock of nothing was given")
+	}
+}

@@ -1,0 +1,606 @@
+package journal_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/journal"
+	"pgregory.net/rapid"
+)
+
+// A model is what a run did, told by the test itself: what is known of each group after each write.
+type model struct {
+	listed   bool
+	groups   []known
+	finished bool
+}
+
+type known struct {
+	open, started bool
+	outcome       dispatcher.Outcome
+}
+
+func (m model) clone() model {
+	m.groups = append([]known(nil), m.groups...)
+	return m
+}
+
+var ends = []dispatcher.Outcome{
+	dispatcher.Accepted, dispatcher.UnknownGroup, dispatcher.Rejected, dispatcher.NotOK, dispatcher.Unexpected,
+	dispatcher.Unreachable, dispatcher.Ambiguous,
+}
+
+// anyRun writes a random run, and gives its bytes with what is known at each size of the file.
+func anyRun(t *rapid.T, d *journal.Dir, disk *disk) (text []byte, at map[int]model) {
+	name := rapid.StringMatching(`[a-z"\\é\n]{1,6}`)
+	list := rapid.SliceOfNDistinct(name, 0, 5, rapid.ID).Draw(t, "groups")
+	left := rapid.SliceOfNDistinct(name, 0, 3, rapid.ID).Draw(t, "skipped")
+	w, err := d.Begin(header(run1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at = map[int]model{}
+	m := model{}
+	note := func() { at[disk.text.Len()] = m.clone() }
+	note()
+	var jobs []journal.Group
+	for _, g := range list {
+		jobs = append(jobs, journal.Group{Site: "main", Group: g})
+		m.groups = append(m.groups, known{outcome: dispatcher.NotAttempted})
+	}
+	var skips []journal.Skip
+	for i, g := range left {
+		s := journal.Skip{Group: journal.Group{Site: "left", Group: g}, Reason: "left out"}
+		if i%2 == 0 {
+			s.In, s.At = "20261122T020000Z-01c2", epoch.Add(-time.Hour)
+		}
+		skips = append(skips, s)
+	}
+	w.List(jobs, skips)
+	m.listed = true
+	note()
+	offset := time.Duration(0)
+	results := map[int]dispatcher.Result{}
+	for range rapid.IntRange(0, 30).Draw(t, "events") {
+		if len(list) == 0 {
+			break
+		}
+		i := rapid.IntRange(0, len(list)-1).Draw(t, "group")
+		k := &m.groups[i]
+		offset += time.Duration(rapid.Int64Range(0, 3e9).Draw(t, "time"))
+		r, seen := results[i]
+		if !seen {
+			r = dispatcher.Result{Job: jobs[i], Worker: i + 1, Start: epoch.Add(offset)}
+		}
+		switch {
+		case !k.open && r.Outcome == dispatcher.Skipped: // ended for good
+			continue
+		case !k.open:
+			r.Attempts++
+			r.Verdict = dispatcher.Verdict{}
+			w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
+			*k = known{open: true, started: true}
+		default:
+			r.Took = epoch.Add(offset).Sub(r.Start)
+			r.Outcome = rapid.SampledFrom(ends).Draw(t, "outcome")
+			if r.Failed() {
+				r.Status, r.Reason, r.Err = 500, "a \"reason\"", errors.New("line 1\nline 2")
+			}
+			*k = known{started: true, outcome: r.Outcome}
+			kind := dispatcher.Finished
+			if r.Outcome == dispatcher.NotOK && rapid.Bool().Draw(t, "retry") {
+				kind = dispatcher.Retrying
+			}
+			w.Observe(dispatcher.Event{Kind: kind, Result: r})
+			if kind == dispatcher.Finished {
+				r.Outcome = dispatcher.Skipped
+			}
+		}
+		results[i] = r
+		note()
+	}
+	if rapid.Bool().Draw(t, "finish") {
+		w.Finish(journal.Ending{At: epoch.Add(offset), StoppedBy: rapid.SampledFrom([]string{"", "signal"}).Draw(t, "stop")})
+		m.finished = true
+		note()
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return disk.text.Bytes(), at
+}
+
+func TestWhereverTheFileIsCutNothingIsForgottenOrInvented(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		disk := &disk{}
+		d := on(t, disk)
+		text, at := anyRun(rt, d, disk)
+		path := filepath.Join(d.Path(), run1+".jsonl")
+		want := model{}
+		for cut := range len(text) + 1 {
+			if m, ok := at[cut]; ok {
+				want = m
+			}
+			if !want.listed {
+				want.groups = nil
+			}
+			tail := rapid.SampledFrom([]string{"", "\x00\x00\x00", "{", `["`}).Draw(rt, "tail")
+			torn := append(bytes.Clone(text[:cut]), tail...)
+			run, err := journal.LoadBytes(path, torn)
+			if err != nil {
+				rt.Fatalf("cut at %d: %v", cut, err)
+			}
+			compare(rt, cut, want, run)
+			if cut%31 == 0 || cut == len(text) { // a file is slow
+				if err := os.WriteFile(path, torn, 0o600); err != nil {
+					rt.Fatal(err)
+				}
+				runs, err := d.Runs(journal.Installation{})
+				if err != nil || len(runs) != 1 {
+					rt.Fatalf("cut at %d: runs %v, %v", cut, runs, err)
+				}
+				if diff := cmp.Diff(run.Summary, runs[0]); diff != "" {
+					rt.Fatalf("cut at %d: Load and Runs do not agree: %s", cut, diff)
+				}
+			}
+		}
+	})
+}
+
+func compare(t *rapid.T, cut int, want model, run *journal.Run) {
+	if run.Listed != want.listed || run.Finished.IsZero() == want.finished {
+		t.Fatalf("cut at %d: listed %v, finished %v, want %+v", cut, run.Listed, run.Finished, want)
+	}
+	for i, k := range want.groups {
+		e := run.Entries[i]
+		if e.Open != k.open || e.Outcome != k.outcome || (e.Attempts > 0) != k.started || e.Last.IsZero() == k.started {
+			t.Fatalf("cut at %d: group %d: got %+v, want %+v", cut, i, e, k)
+		}
+		if _, accepted := e.Accepted(); accepted != (k.outcome == dispatcher.Accepted) {
+			t.Fatalf("cut at %d: group %d: accepted: %v", cut, i, accepted)
+		}
+	}
+	for _, e := range run.Entries[min(len(want.groups), len(run.Entries)):] {
+		at, accepted := e.Accepted()
+		if e.Outcome != dispatcher.Skipped || accepted != (e.In != "") || accepted && !at.Equal(epoch.Add(-time.Hour)) {
+			t.Fatalf("cut at %d: %+v", cut, e)
+		}
+	}
+}
+
+// lines is a journal written by hand.
+func lines(more ...string) []byte {
+	head := `{"journal":1,"campaign":"digest","run":"` + run1 + `","installation":"0011223344556677","started":"2026-11-23T02:00:00Z"}`
+	return []byte(head + "\n" + strings.Join(more, "\n") + "\n")
+}
+
+func TestGarbageInTheMiddleIsAnErrorThatNamesTheLine(t *testing.T) {
+	list := []string{`{"list":1,"skipped":1}`, `["main","a"]`, `{"text":"x"}`, `["main","b",0]`, `{"listed":2}`}
+	with := func(more ...string) []byte { return lines(append(list[:len(list):len(list)], more...)...) }
+	const good = `{"start":0,"t":1,"w":1}`
+	for _, row := range []struct {
+		name string
+		text []byte
+		line int
+	}{
+		{"an empty line", with("", good), 7},
+		{"zeros", with("\x00\x00", good), 7},
+		{"half a record", with(`{"start":0,`, good), 7},
+		{"two records in a line", with(good+good, good), 7},
+		{"no such group", with(`{"start":1,"t":1,"w":1}`), 7},
+		{"a negative group", with(`{"start":-1,"t":1,"w":1}`), 7},
+		{"a fraction of a group", with(`{"start":0.5,"t":1,"w":1}`), 7},
+		{"an unknown record", with(`{"begin":0}`), 7},
+		{"an unknown outcome", with(good, `{"end":0,"t":1,"outcome":"delivered"}`), 8},
+		{"no outcome", with(good, `{"end":0,"t":1}`), 8},
+		{"an exponent", with(`{"start":0,"t":1e9,"w":1}`), 7},
+		{"a time beyond all", with(`{"start":0,"t":99999999999,"w":1}`), 7},
+		{"a group after the list", with(`["main","c"]`), 7},
+		{"a second list", with(list...), 7},
+		{"a second end of the list", with(`{"listed":2}`), 7},
+		{"a text after the list", with(`{"text":"y"}`), 7},
+		{"a record after the last", with(`{"finished":1,"accepted":0}`, good), 8},
+		{"counts without a list", lines(`{"finished":1,"accepted":0}`), 2},
+		{"a start before the list", lines(good), 2},
+		{"a start within the list", lines(list[0], list[1], good), 4},
+		{"a group too few", lines(list[0], list[1], `{"listed":2}`), 4},
+		{"a group too many", lines(list[0], list[1], list[2], list[3], `["main","c",0]`), 6},
+		{"a group without a reason", lines(list[0], list[1], `["main","c"]`), 4},
+		{"a group with a reason", lines(list[0], list[2], `["main","c",0]`), 4},
+		{"a reason that is not there", lines(list[0], list[1], `["main","c",0]`), 4},
+		{"a time that is missing", lines(list[0], list[1], list[2], `["main","c",0,0]`), 5},
+		{"half a name", lines(list[0], `["main"]`), 3},
+		{"a number for a name", lines(list[0], `["main",1]`), 3},
+		{"a name that is not UTF-8", lines(list[0], "[\"main\",\"\xff\"]"), 3},
+		{"a line without end", with(strings.Repeat("x", 3<<20), good), 7},
+		{"no header", []byte("hello\n"), 1},
+		{"another header", []byte("{\"version\":1}\n"), 1},
+		{"a header of another run", []byte(strings.Replace(string(lines()), run1, "20261123T020000Z-0000", 1)), 1},
+	} {
+		d := open(t)
+		path := filepath.Join(d.Path(), run1+".jsonl")
+		if err := os.WriteFile(path, row.text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := d.Load(run1)
+		e, ok := errors.AsType[*journal.DamagedError](err)
+		if !ok || e.Line != row.line || !strings.Contains(err.Error(), fmt.Sprintf("%s: line %d: ", path, row.line)) {
+			t.Errorf("%s: got %v, want line %d", row.name, err, row.line)
+		}
+		if runs, err := d.Runs(here); err != nil || len(runs) != 1 {
+			t.Errorf("%s: runs %v, %v", row.name, runs, err)
+		}
+	}
+}
+
+func TestFieldsOfALaterDayArePassedBy(t *testing.T) {
+	run, err := journal.LoadBytes(run1+".jsonl", lines(
+		`{"list":1,"skipped":0,"later":"x"}`, `["main","a"]`, `{"listed":1,"later":null}`,
+		` { "start" : 0 , "later" : true , "t" : 1.5 , "w" : 2 } `, `{"end":0,"t":2,"outcome":"accepted","later":-1.5}`,
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := run.Entries[0]; e.Outcome != dispatcher.Accepted || e.Worker != 2 || e.End.Sub(e.Start) != time.Second/2 {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestANewerVersionIsNamedAndNotTouched(t *testing.T) {
+	d := open(t)
+	put(t, d, night(1))
+	newer := `{"journal":2,"campaign":"digest","run":"` + run1 + `","installation":%s,"started":"2026-11-23T02:00:00Z","new":{}}` +
+		"\nwho knows\n"
+	path := filepath.Join(d.Path(), run1+".jsonl")
+	for _, row := range []struct {
+		installation string
+		ours         bool
+	}{{`"0011223344556677"`, true}, {`"1111111111111111"`, false}, {`{"key":1}`, true}} {
+		if err := os.WriteFile(path, fmt.Appendf(nil, newer, row.installation), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := d.Load(run1)
+		e, ok := errors.AsType[*journal.VersionError](err)
+		if !ok || e.Version != 2 || !strings.Contains(e.Error(), "version 2") || !strings.Contains(e.Hint(), "newer senddigest") {
+			t.Errorf("%s: %v", row.installation, err)
+		}
+		runs, err := d.Runs(here)
+		if err != nil {
+			t.Fatal(err)
+		}
+		newest, _ := journal.Newest(runs)
+		if _, ok := errors.AsType[*journal.VersionError](newest.Err); ok != row.ours {
+			t.Errorf("%s: the newest is %s, %v", row.installation, newest.Run, newest.Err)
+		}
+		if removed, err := d.Keep(here, 0, ""); err != nil || len(removed) > 1 {
+			t.Errorf("removed %v, %v", removed, err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestARunKilledAtBirthIsListedAndNothingToGoOnWith(t *testing.T) {
+	d := open(t)
+	put(t, d, night(1))
+	whole := lines(`{"list":2,"skipped":0}`, `["main","a"]`, `["main","b"]`, `{"listed":2}`)
+	for cut := range len(whole) {
+		if err := os.WriteFile(filepath.Join(d.Path(), run1+".jsonl"), whole[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		runs, err := d.Runs(here)
+		if err != nil || len(runs) != 2 || runs[0].Run != run1 || runs[0].Err != nil || runs[0].Began() {
+			t.Fatalf("cut at %d: %+v, %v", cut, runs, err)
+		}
+		if newest, ok := journal.Newest(runs); !ok || newest.Run != night(1).Run || !newest.Unfinished() {
+			t.Errorf("cut at %d: the newest is %+v", cut, newest)
+		}
+		if run := load(t, d, run1); len(run.Entries) != 0 {
+			t.Errorf("cut at %d: %+v", cut, run)
+		}
+	}
+}
+
+func TestARunWithoutAListIsNothingToGoOnWith(t *testing.T) {
+	d := open(t)
+	w := begin(t, d, header(run1))
+	w.Finish(journal.Ending{At: epoch.Add(time.Second), Error: "503 Service Unavailable"})
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	runs, err := d.Runs(here)
+	if err != nil || len(runs) != 1 || runs[0].Began() || runs[0].Error == "" || runs[0].Finished.IsZero() {
+		t.Fatalf("%+v, %v", runs, err)
+	}
+	if _, ok := journal.Newest(runs); ok {
+		t.Error("it can be gone on with")
+	}
+	if r := load(t, d, run1).Report(); len(r.Results) != 0 || r.Finished.Sub(r.Started) != time.Second {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
+	run, err := journal.LoadBytes(run1+".jsonl", lines(
+		`{"list":3,"skipped":0}`, `["main","a"]`, `["main","b"]`, `["main","c"]`, `{"listed":3}`,
+		`{"start":0,"t":1,"w":1}`, `{"end":0,"t":2,"outcome":"not_ok","status":500,"reason":"r","error":"e","retry":true}`,
+		`{"start":1,"t":3,"w":2}`, `{"end":1,"t":4,"outcome":"not_ok","status":500,"reason":"r","error":"e","retry":true}`,
+		`{"start":0,"t":9,"w":3,"n":2}`,
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(s int) time.Time { return time.Date(2026, 11, 23, 2, 0, s, 0, time.UTC) }
+	want := []journal.Entry{
+		{
+			Group: journal.Group{Site: "main", Group: "a"}, Outcome: dispatcher.Ambiguous, Open: true, Attempts: 2, Worker: 3,
+			Start: at(1), Last: at(9), End: at(2),
+		},
+		{
+			Group: journal.Group{Site: "main", Group: "b"}, Outcome: dispatcher.NotOK, Again: true, Status: 500, Reason: "r",
+			Error: "e", Attempts: 1, Worker: 2, Start: at(3), Last: at(3), End: at(4),
+		},
+		{Group: journal.Group{Site: "main", Group: "c"}, Outcome: dispatcher.NotAttempted},
+	}
+	if diff := cmp.Diff(want, run.Entries); diff != "" {
+		t.Error(diff)
+	}
+	report := run.Report()
+	if _, ok := errors.AsType[*journal.CutError](report.StoppedBy); !ok {
+		t.Errorf("stopped by %v", report.StoppedBy)
+	}
+	if got := report.Results[2].Reason; got != "the run was cut off" {
+		t.Errorf("reason %q", got)
+	}
+}
+
+func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
+	d := open(t)
+	list := groups(40)
+	h := header(run1)
+	h.Started = time.Now()
+	w := begin(t, d, h)
+	w.List(list, nil)
+	report := dispatcher.Run(t.Context(), list, func(_ context.Context, g journal.Group) dispatcher.Verdict {
+		switch g.Group[8:] {
+		case "01":
+			return dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: 500, Reason: "r", Err: errors.New("e")}
+		case "02":
+			panic("x")
+		}
+		runtime.Gosched()
+		return dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
+	}, dispatcher.Options{Workers: 3, MaxFailures: 3, Observers: []dispatcher.Observer{w}})
+	w.Finish(journal.Ending{At: report.Finished})
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := load(t, d, run1).Report()
+	same := cmp.Options{
+		cmp.Comparer(func(a, b error) bool { return fmt.Sprint(a) == fmt.Sprint(b) }),
+		cmp.Comparer(func(a, b time.Time) bool { return a.Round(0).Equal(b.Round(0)) }),
+	}
+	// The wall clock and the monotonic one may differ by a little; the journal keeps lengths of the latter.
+	for i := range report.Results {
+		r := &report.Results[i]
+		r.Start = h.Started.Round(0).Add(r.Start.Sub(h.Started))
+	}
+	again.Finished, again.Started = report.Finished, report.Started
+	if diff := cmp.Diff(report, again, same); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLastAcceptedReadsTheJournalsThatAreYoungEnough(t *testing.T) {
+	d := open(t)
+	list := groups(4)
+	write := func(h journal.Header, skipped []journal.Skip, accepted ...int) {
+		w := begin(t, d, h)
+		w.List(list, skipped)
+		for _, i := range accepted {
+			r := dispatcher.Result{Job: list[i], Attempts: 1, Start: h.Started.Add(time.Duration(i) * time.Minute)}
+			w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
+			r.Outcome, r.Took = dispatcher.Accepted, time.Second
+			w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(night(1), nil, 0, 1, 2, 3)
+	write(night(2), nil, 0, 1, 2)
+	write(night(3), []journal.Skip{{Group: journal.Group{Site: "main", Group: "earlier"}, In: "x", At: night(2).Started}}, 0)
+	// Nobody may read what is too old: it would fail.
+	old := night(1)
+	old.Run = "20261101T010000Z-0000"
+	old.Started = old.Started.Add(-time.Hour)
+	write(old, nil, 0)
+	path := filepath.Join(d.Path(), old.Run+".jsonl")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(text, []byte(`{"start"`), []byte(`{"stort"`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	since := night(2).Started.Add(-time.Minute)
+	got, err := d.LastAccepted(here, since)
+	want := map[string]time.Time{
+		"main/group-000": night(3).Started.Add(time.Second),
+		"main/group-001": night(2).Started.Add(time.Minute + time.Second),
+		"main/group-002": night(2).Started.Add(2*time.Minute + time.Second),
+		"main/earlier":   night(2).Started,
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	got, err = d.LastAccepted(here, time.Time{})
+	if _, ok := errors.AsType[*journal.DamagedError](err); !ok || len(got) != 5 {
+		t.Errorf("with a damaged file: %v, %v", got, err)
+	}
+}
+
+func TestARunWithoutAJournalMakesTheOlderOneDoubtful(t *testing.T) {
+	d := open(t)
+	if err := d.Distrust(here); err != nil {
+		t.Error(err)
+	}
+	put(t, d, night(1))
+	if err := d.Distrust(here); err != nil {
+		t.Fatal(err)
+	}
+	run := load(t, d, night(1).Run)
+	if !run.Aside || !run.Entries[0].Open || !run.Entries[0].Last.IsZero() {
+		t.Errorf("%+v", run)
+	}
+	put(t, d, night(2), dispatcher.Accepted)
+	if err := d.Distrust(here); err != nil {
+		t.Fatal(err)
+	}
+	if run := load(t, d, night(2).Run); run.Aside {
+		t.Error("a finished run leaves nothing to doubt")
+	}
+}
+
+func TestValuesAreReadAsTheyWereWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := time.Duration(rapid.Int64Range(-9e18, 9e18).Draw(t, "time"))
+		text := journal.AppendSeconds(d)
+		if got, ok := journal.ParseSeconds(text); !ok || got != d || !json.Valid(text) {
+			t.Fatalf("%v: %s, %v, %v", d, text, got, ok)
+		}
+		s := rapid.String().Draw(t, "text")
+		text = journal.AppendString(s)
+		var got string
+		if err := json.Unmarshal(text, &got); err != nil || got != strings.ToValidUTF8(s, "\ufffd") {
+			t.Fatalf("%q: %s, %q", s, text, got)
+		}
+	})
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(""))
+	f.Add(lines())
+	f.Add(lines(
+		`{"list":2,"skipped":1}`, `["main","a"]`, `["main","b\u00e9\n"]`, `{"text":"x"}`, `["main","c",0,0,-1.5]`, `{"listed":3}`,
+		`{"start":0,"t":1.000000001,"w":1}`, `{"end":0,"t":2,"outcome":"not_ok","status":500,"reason":"r","error":"e","retry":true}`,
+		`{"start":0,"t":3,"w":1,"n":2}`, `{"end":0,"t":4,"outcome":"accepted","status":200,"n":2}`,
+		`{"finished":5,"stopped_by":"signal","error":"x","accepted":1,"not_attempted":1,"skipped":1}`,
+	))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for line := range bytes.Lines(text) {
+			if journal.ParseLine(bytes.TrimSuffix(line, []byte("\n"))) && !json.Valid(line) {
+				t.Errorf("read as a record, and not JSON: %q", line)
+			}
+		}
+		for _, name := range []string{run1 + ".jsonl", run1 + ".aside.jsonl"} {
+			run, err := journal.LoadBytes(name, text)
+			if err != nil {
+				if strings.ContainsRune(err.Error(), '\n') {
+					t.Errorf("an error of several lines: %q", err)
+				}
+				continue
+			}
+			accepted := 0
+			for i := range run.Entries {
+				if run.Entries[i].Outcome == dispatcher.Accepted {
+					accepted++
+				}
+			}
+			if said := bytes.Count(text, []byte("outcome")) + bytes.Count(text, []byte(`\u`)); accepted > said {
+				t.Errorf("%d acceptances of %d", accepted, said)
+			}
+			run.Report().Counts()
+			run.Entry("main/a")
+		}
+	})
+}
+
+func BenchmarkLoad(b *testing.B) {
+	const n = 200_000
+	d, err := journal.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	w, err := d.Begin(header(run1), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	list := make([]journal.Group, n)
+	for i := range list {
+		list[i] = journal.Group{Site: "main", Group: fmt.Sprintf("group-%06d", i)}
+	}
+	w.List(list, nil)
+	for i, g := range list {
+		r := started(g, time.Duration(i)*123456789)
+		r.Worker = i%16 + 1
+		w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
+		r.Took = time.Second + time.Duration(i)*12345
+		r.Verdict = dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
+		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	info, err := os.Stat(w.Path())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("whole", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			run, err := d.Load(run1)
+			if err != nil || len(run.Entries) != n {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(info.Size())/n, "B/group")
+	})
+	b.Run("summary", func(b *testing.B) {
+		for b.Loop() {
+			if runs, err := d.Runs(here); err != nil || len(runs) != 1 {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestOfATryLeftOpenInAJournalSetAsideNobodyKnowsWhenItStarted(t *testing.T) {
+	run, err := journal.LoadBytes(run1+".aside.jsonl", lines(
+		`{"list":2,"skipped":0}`, `["main","a"]`, `["main","b"]`, `{"open":1,"t":-60}`, `{"listed":2}`, `{"start":0,"t":1,"w":1}`,
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range run.Entries { // the end of the first, a second one's start: either may be what could not be written
+		if e.Outcome != dispatcher.Ambiguous || !e.Open || !e.Last.IsZero() {
+			t.Errorf("%s: got %v, open %v, last %v, want ambiguous, open, not known", e.Key(), e.Outcome, e.Open, e.Last)
+		}
+	}
+}
+
+func TestAnOpenTryOfNoGroupOfTheListIsDamage(t *testing.T) {
+	for _, list := range [][]string{
+		{`{"list":1,"skipped":0}`, `["main","a"]`, `{"open":1}`, `{"listed":1}`},
+		{`{"list":1,"skipped":0}`, `{"open":0}`, `["main","a"]`, `{"listed":1}`},
+		{`{"list":1,"skipped":0}`, `["main","a"]`, `{"listed":1}`, `{"open":0}`},
+	} {
+		_, err := journal.LoadBytes(run1+".jsonl", lines(list...))
+		if _, ok := errors.AsType[*journal.DamagedError](err); !ok {
+			t.Errorf("%s: got %v, want damage", list, err)
+		}
+	}
+}
