@@ -332,3 +332,19 @@ func TestAGroupThatOneRunDoesNotFindListedIsNotForgotten(t *testing.T) {
 		}
 	})
 }
+
+func TestAnyRunWaitsForSendsThatMayStillBeUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := site(t, standin.Options{Groups: numbered(3)})
+		first := numbered(3)[0]
+		r := campaign.Run(t.Context(), c, campaign.Settings{
+			URL: siteURL, Workers: 1, Settle: 10 * time.Minute,
+			Open: map[string]time.Time{first.Site + "/" + first.Group: time.Now().Add(-4 * time.Minute)},
+		})
+		for g := range r.Document.Groups() {
+			if waited := g.Start >= (6 * time.Minute).Seconds(); waited != (g.Group == first.Group) || g.Outcome != "accepted" {
+				t.Errorf("%s/%s: %s after %v s", g.Site, g.Group, g.Outcome, g.Start)
+			}
+		}
+	})
+}

@@ -604,3 +604,26 @@ func TestAnOpenTryOfNoGroupOfTheListIsDamage(t *testing.T) {
 		}
 	}
 }
+
+func TestLastOpenNamesSendsOfUnknownFateAlone(t *testing.T) {
+	d := open(t)
+	w := begin(t, d, header(run1))
+	list := groups(3)
+	w.List(list, nil)
+	for i, g := range list {
+		r := started(g, time.Duration(i)*time.Second)
+		w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
+		if i == 1 {
+			r.Outcome = dispatcher.Accepted
+			w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.LastOpen(here, epoch.Add(time.Second)) // the first is too old
+	want := map[string]time.Time{list[2].Key(): epoch.Add(2 * time.Second)}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}
