@@ -28,7 +28,7 @@ EXIT CODES
    64  a bad option or URL; nothing was sent
    69  the site stopped answering, and the run gave up
    73  a report could not be written; the digests went out all the same
-   75  the deadline or --max-failures left groups; run again
+   75  the deadline, --max-duration or --max-failures left groups; run again
    76  the list of groups could not be had, or made no sense
    77  the site refused the token
    78  the configuration file, set, section or token is missing or wrong
