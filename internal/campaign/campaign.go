@@ -37,12 +37,13 @@ type Settings struct {
 	// LeftOut says why the user does not want a group to be sent to; empty: it is wanted. nil: all are.
 	LeftOut  func(hooks.Group) string
 	Run      string          // the run's name, see [RunID]; empty: a new one
+	Started  time.Time       // when the run began; zero: now
 	Journal  *journal.Writer // nil: none
 	Previous *Previous       // the run to go on with; nil: none
 	Guard    *Guard          // nil: nobody is held back
-	// Open is when the last try of unknown fate started, of groups that the server may still be at work on, by key; they
-	// are sent to Settle after that at the earliest, in any run.
-	Open      map[string]time.Time
+	// Open is when the last try of unknown fate started, of a group that the server may still be at work on, see
+	// [journal.Recent.Open]; it is sent to Settle after that at the earliest, in any run. nil: there is none.
+	Open      func(journal.Group) (time.Time, bool)
 	Settle    time.Duration
 	Abort     context.Context // when it ends, sends in flight are cut
 	Observers []dispatcher.Observer
@@ -70,7 +71,10 @@ type Result struct {
 // Run makes a whole run. When ctx ends nothing more starts, and what is in flight ends by itself. Run cannot fail:
 // its result tells all, also when there was no list.
 func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
-	started := time.Now()
+	started := s.Started
+	if started.IsZero() {
+		started = time.Now()
+	}
 	meta := report.Meta{
 		Campaign: "digest", Run: cmp.Or(s.Run, RunID(started)), URL: s.URL, Started: started,
 		Workers: s.Workers, Rate: float64(s.Rate), Burst: s.Burst,
@@ -91,7 +95,7 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		s.Observers = append([]dispatcher.Observer{s.Journal}, s.Observers...) // first: on file before the request leaves
 		meta.GoOn = s.GoOn
 	}
-	s.Previous = nil // it may be large, and has said what it knows
+	s.Previous, s.Guard, s.Open = nil, nil, nil // they may be large, and have said what they know
 	if s.Listed != nil {
 		s.Listed(plan)
 	}

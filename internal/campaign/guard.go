@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/journal"
 )
 
 // guardTime is how long after a digest the server skips a group in silence: 0.9 days (docs/groupserver.md
@@ -12,8 +13,8 @@ const guardTime = 9*24*time.Hour/10 + time.Minute
 
 // Guard knows when groups had their last digest, and holds back who would be skipped for it.
 type Guard struct {
-	// Last is when groups were last accepted, by their keys.
-	Last map[string]time.Time
+	// Last is when a group was last accepted, see [journal.Recent.Accepted]; nil: nothing is known.
+	Last func(journal.Group) (time.Time, bool)
 	// Where Last does not know a group, another program may have sent to it: see assumed. 0: none did.
 	AssumedStart  time.Time
 	AssumedLength time.Duration
@@ -25,7 +26,11 @@ type Guard struct {
 // hold says from when on a group may be sent to; zero: at once. swallowed: the server will skip it, since its
 // guard is still up and waiting for it would take too long.
 func (g *Guard) hold(group hooks.Group, assumed map[hooks.Group]time.Time, now time.Time) (notBefore time.Time, swallowed bool) {
-	last, known := g.Last[group.Key()]
+	var last time.Time
+	known := false
+	if g.Last != nil {
+		last, known = g.Last(journal.Group(group))
+	}
 	if !known {
 		last, known = assumed[group]
 	}

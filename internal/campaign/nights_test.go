@@ -113,10 +113,11 @@ func (in *installation) runUntil(ctx context.Context, workers int, guard *campai
 	now := time.Now()
 	where := journal.NewInstallation("a digest", nil)
 	if guard != nil {
-		var err error
-		if guard.Last, err = in.dir.LastAccepted(where, now.Add(-24*time.Hour)); err != nil {
-			in.Fatal(err)
+		recent, failed := in.dir.Recent(where, now.Add(-24*time.Hour))
+		if len(failed) > 0 {
+			in.Fatal(failed)
 		}
+		guard.Last = recent.Accepted
 	}
 	name := fmt.Sprintf("%s-%04x", now.UTC().Format("20060102T150405Z"), in.runs)
 	w, err := in.dir.Begin(journal.Header{
@@ -339,11 +340,44 @@ func TestAnyRunWaitsForSendsThatMayStillBeUnderWay(t *testing.T) {
 		first := numbered(3)[0]
 		r := campaign.Run(t.Context(), c, campaign.Settings{
 			URL: siteURL, Workers: 1, Settle: 10 * time.Minute,
-			Open: map[string]time.Time{first.Site + "/" + first.Group: time.Now().Add(-4 * time.Minute)},
+			Open: func(g journal.Group) (time.Time, bool) {
+				return time.Now().Add(-4 * time.Minute), g == journal.Group(first)
+			},
 		})
 		for g := range r.Document.Groups() {
 			if waited := g.Start >= (6 * time.Minute).Seconds(); waited != (g.Group == first.Group) || g.Outcome != "accepted" {
 				t.Errorf("%s/%s: %s after %v s", g.Site, g.Group, g.Outcome, g.Start)
+			}
+		}
+	})
+}
+
+func TestWhatARunWithoutAJournalMayHaveSentIsNotSentAgainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const settle = 10 * time.Minute
+		in := newInstallation(t, 3)
+		in.site.SetFaults(standin.Fault{Pattern: "main/g0001", Kind: standin.Error500})
+		in.run(1, nil, nil)
+		in.site.SetFaults()
+		in.site.SetGroups(numbered(4)...)
+		if err := in.dir.Distrust(journal.NewInstallation("a digest", nil)); err != nil {
+			t.Fatal(err)
+		}
+		in.script()
+		began := time.Now()
+		previous := in.previous(settle)
+		previous.Failed = true
+		r := in.run(1, nil, previous)
+		if got, want := counted(r), "1 accepted, 3 skipped"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		at := in.site.Starts()
+		if got := at[len(at)-1].Sub(began); got != settle {
+			t.Errorf("sent again after %v, want %v", got, settle)
+		}
+		for g, n := range in.site.Mails() {
+			if n != 1 {
+				t.Errorf("%v was mailed %d times", g, n)
 			}
 		}
 	})

@@ -23,12 +23,21 @@ type Plan struct {
 	gone      []journal.LeftOpen                // the same, no longer in the list
 	left      []dispatcher.Result               // what the report says of the groups that are not sent to
 	doubts    map[hooks.Group]dispatcher.Result // and of those of unknown fate that the run does not come to
+	alone     []journal.LeftOpen                // those of unknown fate that are not sent to, with their results in left
 	notBefore map[hooks.Group]time.Time
 	swallowed map[hooks.Group]bool // groups that are sent to although the server's guard is up
 }
 
 // Listed counts the groups of the site's list.
 func (p *Plan) Listed() int { return len(p.Groups) + len(p.left) }
+
+// Waiting counts the groups that are held back for any reason, and says until when the last of them is.
+func (p *Plan) Waiting() (groups int, until time.Time) {
+	for _, at := range p.notBefore {
+		until = latest(until, at)
+	}
+	return len(p.notBefore), until
+}
 
 // Fetch gets the list of groups and plans the run. Its error is a [*ListError], or the cause of ctx where that
 // ended first.
@@ -71,6 +80,8 @@ func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 			p.left = append(p.left, c.result)
 			if c.result.Outcome == dispatcher.Skipped {
 				p.skips = append(p.skips, c.skip)
+			} else {
+				p.alone = append(p.alone, journal.LeftOpen{Group: journal.Group(g), At: c.began})
 			}
 			continue
 		}
@@ -82,11 +93,14 @@ func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 			p.doubts[g] = c.result
 		}
 		at := c.notBefore
-		if began, open := s.Open[g.Key()]; open && c.class != unknown {
-			if settled := began.Add(s.Settle); settled.After(now) {
+		if s.Open != nil && c.class != unknown {
+			began, open := s.Open(journal.Group(g))
+			began = earlier(began, now) // whatever the clock was then
+			if settled := began.Add(s.Settle); open && settled.After(now) {
 				at = latest(at, settled)
 				p.Settling++
 				p.opened = append(p.opened, journal.LeftOpen{Group: journal.Group(g), At: began})
+				p.doubts[g] = doubt(g, "it may have been mailed in an earlier run, and was not sent to again before this one ended")
 			}
 		}
 		// Not for a group that may have been mailed in the run before: it is the guard that makes the repeat harmless.
@@ -124,8 +138,8 @@ func (p *Plan) remember(previous *Previous, groups []hooks.Group, now time.Time)
 	for _, g := range groups {
 		listed[g] = true
 	}
-	for i := range previous.Run.Entries {
-		g := hooks.Group(previous.Run.Entries[i].Group)
+	for e := range previous.Run.All() {
+		g := hooks.Group(e.Group)
 		if listed[g] {
 			continue
 		}
@@ -138,29 +152,17 @@ func (p *Plan) remember(previous *Previous, groups []hooks.Group, now time.Time)
 	}
 }
 
-// journalled gives the groups of a plan to the journal, and with them those that are left alone although their
-// fate is unknown: a later run must not take them for unsent.
+// journalled gives the groups of a plan to the journal, and with them those that are not sent to although their fate is
+// unknown: a later run must not take them for unsent.
 func (p *Plan) journalled(w *journal.Writer) {
-	groups := make([]journal.Group, 0, len(p.Groups)+len(p.gone))
+	groups := make([]journal.Group, 0, len(p.Groups)+len(p.gone)+len(p.alone))
 	for _, g := range p.Groups {
 		groups = append(groups, journal.Group(g))
 	}
-	opened := slices.Concat(p.opened, p.gone)
-	for _, o := range p.gone {
+	for _, o := range slices.Concat(p.gone, p.alone) {
 		groups = append(groups, o.Group)
 	}
-	var alone []dispatcher.Result
-	for _, r := range p.left {
-		if g, ok := r.Job.(hooks.Group); ok && r.Outcome == dispatcher.Ambiguous {
-			groups = append(groups, journal.Group(g))
-			alone = append(alone, r)
-			opened = append(opened, journal.LeftOpen{Group: journal.Group(g), At: r.Start})
-		}
-	}
-	w.List(groups, p.skips, opened...)
-	for _, r := range alone {
-		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
-	}
+	w.List(groups, p.skips, slices.Concat(p.opened, p.gone, p.alone)...)
 }
 
 // guarded counts the groups that were accepted although the server's guard was up.

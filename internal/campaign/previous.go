@@ -46,7 +46,7 @@ type choice struct {
 
 // choose decides what becomes of a group.
 func (p *Previous) choose(g hooks.Group, now time.Time) choice {
-	e, known := p.Run.Entry(g.Key())
+	e, known := p.Run.Entry(journal.Group(g))
 	switch at, accepted := e.Accepted(); {
 	case accepted:
 		run := e.In
@@ -56,7 +56,7 @@ func (p *Previous) choose(g hooks.Group, now time.Time) choice {
 		return leaveOut(g, journal.Skip{Reason: "accepted already in run " + run, In: run, At: at})
 	case !known && p.Failed:
 		return leaveOut(g, journal.Skip{Reason: "not in run " + p.Run.Header.Run})
-	case !known, e.Outcome == dispatcher.NotAttempted:
+	case e.Outcome == dispatcher.NotAttempted:
 		return choice{class: neverTried}
 	case e.Outcome == dispatcher.Skipped:
 		return leaveOut(g, journal.Skip{Reason: e.Reason})
@@ -69,24 +69,21 @@ func (p *Previous) choose(g hooks.Group, now time.Time) choice {
 	if began.IsZero() {
 		began = p.Ended
 	}
-	doubt := func(why string) dispatcher.Result {
-		return dispatcher.Result{
-			Job: g, Attempts: max(e.Attempts, 1), Worker: e.Worker, Start: began,
-			Verdict: dispatcher.Verdict{
-				Outcome: dispatcher.Ambiguous, Status: e.Status,
-				Reason: "it may have been mailed in run " + p.Run.Header.Run + ", and was " + why,
-			},
-		}
+	began = earlier(began, now) // whatever the clock was then
+	doubtful := func(why string) dispatcher.Result {
+		r := doubt(g, "it may have been mailed in run "+p.Run.Header.Run+", and was "+why)
+		r.Status = e.Status
+		return r
 	}
 	again := began.Add(p.Settle)
 	switch {
 	case p.SkipAmbiguous:
-		return choice{class: leave, began: began, result: doubt("left alone")}
+		return choice{class: leave, began: began, result: doubtful("left alone")}
 	case latest(again, now).After(began.Add(guardTime - guardMargin)):
 		// What makes the repeat harmless is over, or will be: the next night's run sends to the group anyway.
-		return choice{class: leave, began: began, result: doubt("left alone, since the server's guard is over")}
+		return choice{class: leave, began: began, result: doubtful("left alone, since the server's guard is over")}
 	}
-	return choice{class: unknown, began: began, notBefore: again, result: doubt("not sent to again before the run ended")}
+	return choice{class: unknown, began: began, notBefore: again, result: doubtful("not sent to again before the run ended")}
 }
 
 // proven tells whether it is proven that the last try of a group mailed nothing: see the retry table. What came from
@@ -101,12 +98,24 @@ func proven(e *journal.Entry) bool {
 	return false
 }
 
+// doubt is what the report says of a group of unknown fate that a run does not send to.
+func doubt(g hooks.Group, reason string) dispatcher.Result {
+	return dispatcher.Result{Job: g, Verdict: dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Reason: reason}}
+}
+
 // guardMargin is how long before the end of the server's guard a send of unknown fate is repeated at the latest: the
 // repeat may have to wait for its turn.
 const guardMargin = 3 * time.Hour
 
 func latest(a, b time.Time) time.Time {
 	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
 		return a
 	}
 	return b

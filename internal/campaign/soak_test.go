@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,12 +35,14 @@ import (
 //
 //	SOAK_NIGHTS=10000 SOAK_FIRST=1 go test -race -run TestSoak ./internal/campaign
 //
-// makes other nights than the usual ones, and SOAK_NIGHTS=1 with the number of one that failed makes it again: the
-// same site, faults, limits and stops. What the kernel makes of them in time is never quite the same.
+// makes other nights than the usual ones. With SOAK_STEP=0 and the number of one that failed all are that night: the
+// same site, faults, limits and stops. What the kernel makes of them in time is never quite the same, so on sockets it
+// is made often, and abreast as it was when it failed.
 
 const (
-	usualNights = 60 // on sockets; a tenth of it in fake time. make soak makes thousands
-	abreast     = 64 // nights on sockets at once: they wait more than they work
+	usualNights = 2000 // on sockets; a tenth of it in fake time. make soak makes 10000
+	abreast     = 64   // nights on sockets at once: they wait more than they work
+	replays     = 200  // of a night that failed
 	workersMost = 8
 )
 
@@ -56,23 +60,33 @@ type night struct {
 	guarded bool // the site has its duplicate check
 	settle  time.Duration
 	skip    bool // runs that go on leave alone what may have been mailed
+	anew    bool // some run was a new one although there was one to go on with
 	listed  []standin.Group
 	gone    []standin.Group // not listed at the moment
 	unknown []standin.Group
-	start   func() (*standin.Server, *hooks.Client, func(time.Duration) *hooks.Client)
+	start   func() *visit
 
-	servers []*standin.Server // still to be closed
+	closing []func() // servers that are still to be closed
 	runs    int
+	torn    map[int]bool // runs whose journal lost its last lines
 	tries   map[string][]try
 	last    campaign.Result
 	doubts  int // outcomes that were ambiguous
 	broken  []string
 }
 
+// visit is the site as one run finds it.
+type visit struct {
+	client  *hooks.Client                     // waits for as long as it takes
+	limited func(time.Duration) *hooks.Client // one that gives up
+	close   func()                            // stops the server, and returns when its work is done
+}
+
 // try is one try of a group as the dispatcher tells of it.
 type try struct {
 	run, number int
 	start       time.Time
+	before      int // requests that had come to the site when the try began
 	outcome     dispatcher.Outcome
 	retried     bool
 }
@@ -92,7 +106,7 @@ func (n *night) chance(percent int) bool { return n.IntN(100) < percent }
 func newNight(seed uint64, dir *journal.Dir, unit time.Duration) *night {
 	n := &night{
 		seed: seed, Rand: rand.New(rand.NewPCG(seed, 0x50a4)), unit: unit, real: unit < time.Second,
-		dir: dir, tries: map[string][]try{},
+		dir: dir, torn: map[int]bool{}, tries: map[string][]try{},
 	}
 	n.in = soakedInstallation()
 	all := standin.Generate(5+min(n.IntN(36), n.IntN(36)), seed)
@@ -105,6 +119,9 @@ func newNight(seed uint64, dir *journal.Dir, unit time.Duration) *night {
 		n.listed = append(slices.Clone(n.listed), n.unknown...)
 	}
 	n.guarded, n.skip, n.settle = n.chance(60), n.chance(40), n.upTo(60)
+	if n.chance(25) {
+		n.settle = n.upTo(400) // perhaps longer than the runs
+	}
 	if !n.real {
 		n.settle = time.Hour // longer than any request lives
 	}
@@ -149,6 +166,9 @@ func (n *night) faults() []standin.Fault {
 
 func (n *night) fault(pattern string) standin.Fault {
 	f := standin.Fault{Pattern: pattern, Delay: n.upTo(60), RetryAfter: "0"}
+	if n.chance(15) {
+		f.Delay = n.upTo(300) // perhaps longer than the client waits
+	}
 	for {
 		f.Kind = standin.Kinds()[n.IntN(len(standin.Kinds()))]
 		switch f.Kind {
@@ -196,8 +216,13 @@ func (n *night) relist() {
 	n.site.SetGroups(listed...)
 }
 
-// previous is what the command line finds for --resume, or else for --retry-failed; nil: a new run.
+// previous is what the command line finds for --resume, or else for --retry-failed; nil: a new run. Where the site's
+// duplicate check makes repeats harmless somebody may start a new one although there is one to go on with.
 func (n *night) previous() *campaign.Previous {
+	if n.runs > 1 && !n.skip && n.chance(15) {
+		n.anew = true
+		return nil
+	}
 	runs, err := n.dir.Runs(n.in)
 	if err != nil {
 		n.fail("%v", err)
@@ -219,12 +244,19 @@ func (n *night) previous() *campaign.Previous {
 // run makes one run. A night's last has no limits and meets no faults.
 func (n *night) run(ctx context.Context, final bool) {
 	n.runs++
-	server, c, limited := n.start()
+	v := n.start()
+	c := v.client
+	name := fmt.Sprintf("%s-%04x", time.Now().UTC().Format("20060102T150405Z"), n.runs)
+	defer n.lock(ctx, name)()
 	s := campaign.Settings{
 		URL: siteURL, Workers: 1 + n.IntN(workersMost), Retries: n.IntN(4), Previous: n.previous(),
-		Backoff: dispatcher.FullJitter(4*n.unit, 20*n.unit),
-		Run:     fmt.Sprintf("%s-%04x", time.Now().UTC().Format("20060102T150405Z"), n.runs),
+		Backoff: dispatcher.FullJitter(4*n.unit, 20*n.unit), Run: name, Settle: n.settle,
 	}
+	recent, failed := n.dir.Recent(n.in, time.Now().Add(-24*time.Hour))
+	if len(failed) > 0 {
+		n.fail("%v", failed)
+	}
+	s.Open = recent.Open
 	if n.chance(30) {
 		s.Rate, s.Burst = ratelimit.Rate(float64(100+n.IntN(900))*float64(time.Millisecond)/float64(n.unit)), 1+n.IntN(5)
 	}
@@ -232,11 +264,7 @@ func (n *night) run(ctx context.Context, final bool) {
 		s.Throttle = n.upTo(4)
 	}
 	if n.chance(50) { // what was sent to this night must not be held back until the next
-		last, err := n.dir.LastAccepted(n.in, time.Now().Add(-24*time.Hour))
-		if err != nil {
-			n.fail("%v", err)
-		}
-		s.Guard = &campaign.Guard{Last: last, Wait: guardWait}
+		s.Guard = &campaign.Guard{Last: recent.Accepted, Wait: guardWait}
 	}
 	n.site.SetFaults()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -250,9 +278,10 @@ func (n *night) run(ctx context.Context, final bool) {
 		timers = append(timers, time.AfterFunc(d, func() { defer others.Done(); f() }))
 	}
 	stopping := func() {}
+	stopAt := 0 // the try with whose start the time to the stop begins; 0: it begins with the list
 	if !final {
 		n.site.SetFaults(n.faults()...)
-		c = limited(80*n.unit + n.upTo(80))
+		c = v.limited(80*n.unit + n.upTo(80))
 		s.GiveUpAfter = 20*n.unit + n.upTo(200)
 		s.Abort = abort
 		if n.chance(20) {
@@ -280,23 +309,33 @@ func (n *night) run(ctx context.Context, final bool) {
 				after(stop+second, func() { cut(cause) }) // a second signal
 			}
 		}
-		if n.chance(5) {
+		switch {
+		case n.chance(5):
 			stopping() // perhaps before there is a list
 			stopping = func() {}
+		case n.chance(50): // however slow the machine is
+			stop, stopAt = n.upTo(10), 1+n.IntN(len(n.listed)+1)
 		}
 		if n.chance(10) {
-			after(n.upTo(60), server.Close) // the site is restarted
+			after(n.upTo(60), v.close) // the site is restarted
 		}
 	}
-	flying := 0
+	flying, begun := 0, 0
 	s.Observers = []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) {
 		flying = max(flying, e.InFlight)
 		n.observe(e)
+		if e.Kind == dispatcher.Started {
+			if begun++; begun == stopAt {
+				stopping()
+			}
+		}
 	})}
 	listed := 0
 	s.Listed = func(p *campaign.Plan) {
 		listed = p.Listed()
-		stopping()
+		if stopAt == 0 {
+			stopping()
+		}
 	}
 	header := journal.Header{
 		Campaign: "digest", Run: s.Run, URL: siteURL, Installation: n.in, Started: time.Now(), Workers: s.Workers,
@@ -325,7 +364,7 @@ func (n *night) run(ctx context.Context, final bool) {
 	if flying > s.Workers {
 		n.fail("run %d: %d in flight with %d workers", n.runs, flying, s.Workers)
 	}
-	n.checkReport(listed, s.Run)
+	n.checkReport(listed, &s)
 	if !final && n.chance(25) {
 		n.tear(w.Path())
 	}
@@ -333,9 +372,31 @@ func (n *night) run(ctx context.Context, final bool) {
 	// busy machine nobody knows, but the stand-in's end of all work is. Where such groups are left alone, nothing
 	// need be waited for: the next run begins beside what is left of this one's requests.
 	if n.real && !n.skip || final {
-		server.Close()
+		v.close()
 	} else {
-		n.servers = append(n.servers, server)
+		n.closing = append(n.closing, v.close)
+	}
+}
+
+// lock takes the installation's lock for a run, and tries to take it for another. What it returns gives it back.
+func (n *night) lock(ctx context.Context, run string) (unlock func()) {
+	holder := journal.Holder{PID: os.Getpid(), Run: run, Since: time.Now(), URL: siteURL}
+	lock, err := n.dir.Lock(ctx, n.in, holder, 0)
+	if err != nil {
+		n.fail("run %d gets no lock: %v", n.runs, err)
+		return func() {}
+	}
+	rival, err := n.dir.Lock(ctx, n.in, holder, 0)
+	if held, ok := errors.AsType[*journal.HeldError](err); !ok || held.Run != run {
+		n.fail("run %d: a second run at the same time: %v, want that the first holds the lock", n.runs, err)
+	}
+	if rival != nil {
+		_ = rival.Unlock()
+	}
+	return func() {
+		if err := lock.Unlock(); err != nil {
+			n.fail("%v", err)
+		}
 	}
 }
 
@@ -347,7 +408,9 @@ func (n *night) observe(e dispatcher.Event) {
 		if len(tries) > 0 && tries[len(tries)-1].outcome == dispatcher.NotAttempted {
 			n.fail("%s: a try began before the one before it had ended", key)
 		}
-		n.tries[key] = append(tries, try{n.runs, r.Attempts, r.Start, dispatcher.NotAttempted, false})
+		n.tries[key] = append(tries, try{
+			run: n.runs, number: r.Attempts, start: r.Start, before: len(n.site.Requests()), outcome: dispatcher.NotAttempted,
+		})
 	case dispatcher.Retrying, dispatcher.Finished:
 		t := &tries[len(tries)-1]
 		if t.run != n.runs || t.number != r.Attempts {
@@ -361,7 +424,7 @@ func (n *night) observe(e dispatcher.Event) {
 }
 
 // checkReport checks that a run's report has each listed group once, and its journal the same outcomes.
-func (n *night) checkReport(listed int, name string) {
+func (n *night) checkReport(listed int, s *campaign.Settings) {
 	d := n.last.Document
 	c := d.Counts
 	if sum := c.Accepted + c.UnknownGroup + c.Failed() + c.NotAttempted + c.Skipped; sum != c.Groups {
@@ -373,7 +436,7 @@ func (n *night) checkReport(listed int, name string) {
 	if c.Groups != len(n.listed) || listed != len(n.listed) {
 		n.fail("run %d: %d groups in the report, %d in the plan, want %d", n.runs, c.Groups, listed, len(n.listed))
 	}
-	run, err := n.dir.Load(name)
+	run, err := n.dir.Load(s.Run)
 	if err != nil {
 		n.fail("run %d: %v", n.runs, err)
 		return
@@ -385,7 +448,7 @@ func (n *night) checkReport(listed int, name string) {
 			n.fail("run %d: %v is in the report twice, or not listed", n.runs, group)
 		}
 		seen[group] = true
-		if e, ok := run.Entry(g.Site + "/" + g.Group); !ok || e.Outcome.String() != g.Outcome {
+		if e, ok := run.Entry(journal.Group{Site: g.Site, Group: g.Group}); !ok || e.Outcome.String() != g.Outcome {
 			n.fail("run %d: %v is %s in the report, and in the journal %v (%v)", n.runs, group, g.Outcome, e.Outcome, ok)
 		}
 	}
@@ -405,6 +468,7 @@ func (n *night) tear(path string) {
 			break
 		}
 		lines = lines[:len(lines)-1]
+		n.torn[n.runs] = true
 	}
 	text = bytes.Join(lines, nil)
 	if !bytes.HasSuffix(text, []byte("\n")) {
@@ -423,8 +487,8 @@ func (n *night) whole(ctx context.Context) {
 		n.relist()
 	}
 	n.run(ctx, true)
-	for _, s := range n.servers {
-		s.Close()
+	for _, c := range n.closing {
+		c()
 	}
 	n.judge()
 }
@@ -450,17 +514,17 @@ func (n *night) judge() {
 // judgeTries checks what was said of each try.
 func (n *night) judgeTries() {
 	requests := map[string][][]standin.Request{} // of each try
-	for _, q := range n.site.Requests() {
+	for number, q := range n.site.Requests() {
 		if q.Hook != standin.Send {
 			continue
 		}
 		key := q.Group.Site + "/" + q.Group.Group
 		i := len(n.tries[key]) - 1
-		for i >= 0 && n.tries[key][i].start.After(q.Arrived.Add(time.Millisecond)) {
+		for i >= 0 && n.tries[key][i].before > number {
 			i--
 		}
 		if i < 0 {
-			n.fail("%s: a request came before any try", key)
+			n.fail("%s: request %d came before any of %d tries", key, number, len(n.tries[key]))
 			continue
 		}
 		if requests[key] == nil {
@@ -480,9 +544,13 @@ func (n *night) judgeTries() {
 			})
 			what := fmt.Sprintf("%s, run %d, try %d: %v (retried: %v)", key, t.run, t.number, t.outcome, t.retried)
 			if i > 0 && tries[i-1].outcome == dispatcher.Ambiguous {
-				if waited := t.start.Sub(tries[i-1].start); n.skip || waited < n.settle {
+				// By the clock on the wall, as runs reckon among each other.
+				if waited := t.start.Round(0).Sub(tries[i-1].start.Round(0)); n.skip || waited < n.settle {
 					n.fail("%s, %v after one of unknown fate in run %d", what, waited, tries[i-1].run)
 				}
+			}
+			if i > 0 && n.known(&tries[i-1]) {
+				n.fail("%s, after the site had confirmed it in run %d", what, tries[i-1].run)
 			}
 			switch {
 			case t.outcome == dispatcher.NotAttempted:
@@ -512,10 +580,18 @@ func (n *night) judgeLosses(mails map[standin.Group]int) {
 	for g := range n.last.Document.Groups() {
 		group := standin.Group{Site: g.Site, Group: g.Group}
 		said := fmt.Sprintf("%v: %s, %s, %s; mailed %d times", group, g.Outcome, g.Reason, g.Error, mails[group])
+		tries := n.tries[g.Site+"/"+g.Group]
 		want := 0
 		switch {
+		case len(tries) > 0 && n.known(&tries[len(tries)-1]):
+			want = 1
+			if g.Outcome != "accepted" && !strings.HasPrefix(g.Reason, "accepted already") {
+				n.fail("forgotten: %s", said)
+			}
 		case g.Outcome == "accepted", strings.HasPrefix(g.Reason, "accepted already"):
 			want = 1
+		case g.Outcome == "skipped" && strings.HasPrefix(g.Reason, "not in run") && (n.anew || n.doubted(group)):
+			continue // perhaps in a run before that one
 		case g.Outcome == "unknown_group" && slices.Contains(n.unknown, group),
 			g.Outcome == "skipped" && strings.HasPrefix(g.Reason, "not in run"):
 		case g.Outcome == "skipped" && strings.HasPrefix(g.Reason, "unknown to the site"), // after a mail of unknown fate, perhaps
@@ -532,33 +608,86 @@ func (n *night) judgeLosses(mails map[standin.Group]int) {
 	}
 }
 
-// onSockets puts a night on real sockets.
-func (n *night) onSockets() {
-	n.start = func() (*standin.Server, *hooks.Client, func(time.Duration) *hooks.Client) {
+// known tells whether a try was accepted and all later runs know of it.
+func (n *night) known(t *try) bool {
+	return t.outcome == dispatcher.Accepted && !n.torn[t.run] && !n.anew
+}
+
+// doubted tells whether a try of a group was of unknown fate.
+func (n *night) doubted(g standin.Group) bool {
+	return slices.ContainsFunc(n.tries[g.Site+"/"+g.Group], func(t try) bool { return t.outcome == dispatcher.Ambiguous })
+}
+
+// onSockets puts a night on real sockets. nowhere is an address that refuses all connections.
+func (n *night) onSockets(nowhere string) {
+	n.start = func() *visit {
 		server, err := n.site.Start()
 		if err != nil {
 			panic(err)
 		}
-		limited := func(timeout time.Duration) *hooks.Client {
+		// Once a server has given its port back, the next to get it may be another night's: who asks for the old
+		// one then, and a run does so for as long as it takes the site to be down, must not end up there.
+		var dialling sync.RWMutex
+		closed := false
+		v := &visit{close: func() {
+			dialling.Lock()
+			closed = true
+			dialling.Unlock()
+			server.Close()
+		}}
+		v.limited = func(timeout time.Duration) *hooks.Client {
 			transport := hooks.NewTransport(hooks.TransportOptions{Workers: workersMost})
+			dial := transport.DialContext
 			transport.Proxy = nil
+			transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				dialling.RLock()
+				defer dialling.RUnlock()
+				if closed {
+					address = nowhere
+				}
+				return dial(ctx, network, address)
+			}
 			return clientAt(server.URL, hooks.Options{Transport: transport, Timeout: timeout})
 		}
-		return server, limited(30 * time.Second), limited
+		v.client = v.limited(30 * time.Second)
+		return v
 	}
+}
+
+// refusing gives an address of this machine at which nobody listens, nor can: its port is that of our end of a
+// connection.
+func refusing(t *testing.T) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ours, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ours.Close() })
+	theirs, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = theirs.Close() })
+	return ours.LocalAddr().String()
 }
 
 // inFakeTime puts a night on pipes.
 func (n *night) inFakeTime() {
-	n.start = func() (*standin.Server, *hooks.Client, func(time.Duration) *hooks.Client) {
+	n.start = func() *visit {
 		pipe := standin.Pipe()
 		server := n.site.Serve(pipe)
-		limited := func(timeout time.Duration) *hooks.Client {
+		v := &visit{close: server.Close}
+		v.limited = func(timeout time.Duration) *hooks.Client {
 			transport := hooks.NewTransport(hooks.TransportOptions{Workers: workersMost})
 			transport.Proxy, transport.DialContext = nil, pipe.DialContext
 			return clientAt(server.URL, hooks.Options{Transport: transport, Timeout: timeout})
 		}
-		return server, limited(time.Hour), limited
+		v.client = v.limited(time.Hour)
+		return v
 	}
 }
 
@@ -583,41 +712,46 @@ func fromEnvironment(t *testing.T, name string, usual uint64) uint64 {
 	return number
 }
 
+// nightsToMake are how many nights, the number of the first, and how far on the next one is.
+func nightsToMake(t *testing.T) (nights, first, step uint64) {
+	return fromEnvironment(t, "SOAK_NIGHTS", usualNights), fromEnvironment(t, "SOAK_FIRST", 1), fromEnvironment(t, "SOAK_STEP", 1)
+}
+
 // stateIn makes the state directory of a night.
-func stateIn(t *testing.T, root string, seed uint64) *journal.Dir {
-	dir, err := journal.Open(filepath.Join(root, strconv.FormatUint(seed, 10)))
+func stateIn(t *testing.T, root string, i uint64) *journal.Dir {
+	dir, err := journal.Open(filepath.Join(root, strconv.FormatUint(i, 10)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return dir
 }
 
-func (n *night) report(t *testing.T, test string) {
+func (n *night) report(t *testing.T) {
 	t.Helper()
 	if len(n.broken) > 0 {
-		t.Errorf("night %d (to replay it: SOAK_NIGHTS=1 SOAK_FIRST=%d go test -race -count=1 -run '^%s$' ./internal/campaign):\n\t%s",
-			n.seed, n.seed, test, strings.Join(n.broken, "\n\t"))
+		t.Errorf("night %d (to replay it: SOAK_FIRST=%d SOAK_STEP=0 SOAK_NIGHTS=%d go test -race -count=1 -run '^%s$' ./internal/campaign):\n\t%s",
+			n.seed, n.seed, replays, t.Name(), strings.Join(n.broken, "\n\t"))
 	}
 }
 
 func TestSoakSendsNoDigestTwiceAndLosesNone(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	nights, first := fromEnvironment(t, "SOAK_NIGHTS", usualNights), fromEnvironment(t, "SOAK_FIRST", 1)
-	root := t.TempDir()
+	nights, first, step := nightsToMake(t)
+	root, nowhere := t.TempDir(), refusing(t)
 	var next, runs, sends, doubts atomic.Uint64
 	var pool sync.WaitGroup
 	for range min(abreast, nights) {
 		pool.Go(func() {
 			for i := next.Add(1) - 1; i < nights; i = next.Add(1) - 1 {
-				dir, err := journal.Open(filepath.Join(root, strconv.FormatUint(first+i, 10)))
+				dir, err := journal.Open(filepath.Join(root, strconv.FormatUint(i, 10)))
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				n := newNight(first+i, dir, time.Millisecond)
-				n.onSockets()
+				n := newNight(first+i*step, dir, time.Millisecond)
+				n.onSockets(nowhere)
 				n.whole(t.Context())
-				n.report(t, "TestSoakSendsNoDigestTwiceAndLosesNone")
+				n.report(t)
 				runs.Add(uint64(n.runs))
 				doubts.Add(uint64(n.doubts))
 				for _, tries := range n.tries {
@@ -632,14 +766,15 @@ func TestSoakSendsNoDigestTwiceAndLosesNone(t *testing.T) {
 }
 
 func TestSoakInFakeTimeSendsNoDigestTwiceAndLosesNone(t *testing.T) {
-	nights, first := (fromEnvironment(t, "SOAK_NIGHTS", usualNights)+9)/10, fromEnvironment(t, "SOAK_FIRST", 1)
+	nights, first, step := nightsToMake(t)
 	root := t.TempDir()
-	for seed := first; seed < first+nights; seed++ {
+	for i := range (nights + 9) / 10 {
+		var n *night
 		synctest.Test(t, func(t *testing.T) {
-			n := newNight(seed, stateIn(t, root, seed), time.Second)
+			n = newNight(first+i*step, stateIn(t, root, i), time.Second)
 			n.inFakeTime()
 			n.whole(t.Context())
-			n.report(t, "TestSoakInFakeTimeSendsNoDigestTwiceAndLosesNone")
 		})
+		n.report(t) // out here, for a bubble that fails ends the test
 	}
 }

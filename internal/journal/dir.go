@@ -99,10 +99,12 @@ func bare(err error) error {
 	return err
 }
 
-// The names of a run's file: RUN.jsonl, and RUN.aside.jsonl once it was set aside.
+// The name of a run's file is RUN.jsonl. What befell it since stands before the end, for a file can be renamed where
+// nothing can be written any more: RUN.aside.jsonl, RUN.overtaken.jsonl, RUN.aside.overtaken.jsonl. See [Summary].
 const (
-	suffix      = ".jsonl"
-	asideSuffix = ".aside.jsonl"
+	suffix        = ".jsonl"
+	asideMark     = ".aside"
+	overtakenMark = ".overtaken"
 )
 
 // runTime is how the name of a run begins.
@@ -137,8 +139,8 @@ func (d *Dir) find(run string) (path string, err error) {
 	if !ValidRun(run) {
 		return "", &RunError{run, d.path, errRunName}
 	}
-	for _, s := range []string{suffix, asideSuffix} {
-		path = filepath.Join(d.path, run+s)
+	for _, mark := range []string{"", asideMark, overtakenMark, asideMark + overtakenMark} {
+		path = filepath.Join(d.path, run+mark+suffix)
 		if _, err = os.Stat(path); err == nil {
 			return path, nil
 		}
@@ -154,7 +156,7 @@ func (d *Dir) journals() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if _, _, ok := runOf(e.Name()); ok && e.Type().IsRegular() {
+		if _, _, _, ok := runOf(e.Name()); ok && e.Type().IsRegular() {
 			names = append(names, e.Name())
 		}
 	}
@@ -162,15 +164,11 @@ func (d *Dir) journals() ([]string, error) {
 }
 
 // runOf takes the name of a journal file apart.
-func runOf(name string) (run string, aside, ok bool) {
-	run, aside = strings.CutSuffix(name, asideSuffix)
-	if !aside {
-		run, ok = strings.CutSuffix(name, suffix)
-		if !ok {
-			return "", false, false
-		}
-	}
-	return run, aside, ValidRun(run)
+func runOf(name string) (run string, aside, overtaken, ok bool) {
+	run, ok = strings.CutSuffix(name, suffix)
+	run, overtaken = strings.CutSuffix(run, overtakenMark)
+	run, aside = strings.CutSuffix(run, asideMark)
+	return run, aside, overtaken, ok && ValidRun(run)
 }
 
 // Runs lists the runs of an installation, newest first. It reads only both ends of each file. A run that cannot be
@@ -183,12 +181,16 @@ func (d *Dir) Runs(in Installation) ([]Summary, error) {
 	}
 	var runs []Summary
 	for _, name := range names {
-		s, err := summarize(filepath.Join(d.path, name))
+		path := filepath.Join(d.path, name)
+		s, err := summarize(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // removed or set aside since we looked
 			continue
 		case err != nil:
-			s.Err = err
+			s.Err, s.Last = err, time.Time{}
+			if info, err := os.Stat(path); err == nil {
+				s.Last = info.ModTime()
+			}
 		}
 		if s.Installation.IsZero() || in.Matches(s.Installation) {
 			runs = append(runs, s)
@@ -245,19 +247,23 @@ func (d *Dir) Keep(in Installation, n int, current string) (removed []string, er
 	return removed, errors.Join(failed...)
 }
 
-// Distrust sets the newest run of an installation aside if it is unfinished. It is for a run that has to go without a
-// journal: what it sends is on no record, so what the older journal calls unsent may be sent when somebody resumes it.
+// Distrust marks the newest run of an installation as overtaken, see [Summary]. It is for a run that has to go without a
+// journal: what it sends is on no record, so what the older journal calls unsent or failed may have been sent when
+// somebody goes on with that.
 func (d *Dir) Distrust(in Installation) error {
 	runs, err := d.Runs(in)
 	if err != nil {
 		return err
 	}
 	s, ok := Newest(runs)
-	if !ok || s.Err != nil || s.Aside || !s.Unfinished() {
+	if !ok || s.Err != nil || s.Overtaken {
 		return nil
 	}
 	path := filepath.Join(d.path, s.Run)
-	if err := os.Rename(path+suffix, path+asideSuffix); err != nil {
+	if s.Aside {
+		path += asideMark
+	}
+	if err := os.Rename(path+suffix, path+overtakenMark+suffix); err != nil {
 		return dirError(path+suffix, err)
 	}
 	return nil

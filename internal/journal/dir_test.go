@@ -337,3 +337,109 @@ func TestKeepLeavesOtherInstallationsAlone(t *testing.T) {
 		t.Errorf("removed %v, %v", removed, err)
 	}
 }
+
+func TestRunsThatNeverBeganPushOutNothingThatWasMailed(t *testing.T) {
+	d := open(t)
+	put(t, d, night(1), dispatcher.Accepted)
+	put(t, d, night(2), dispatcher.Accepted)
+	for day := 3; day <= 7; day++ { // the site was down
+		w := begin(t, d, night(day))
+		w.Finish(journal.Ending{At: night(day).Started.Add(time.Second), Error: "503 Service Unavailable"})
+		_ = w.Close()
+	}
+	removed, err := d.Keep(here, 2, "")
+	if want := []string{night(5).Run, night(4).Run, night(3).Run}; err != nil || !slices.Equal(removed, want) {
+		t.Errorf("removed %v, %v, want %v", removed, err, want)
+	}
+}
+
+func TestARunWithoutAJournalOvertakesTheNewest(t *testing.T) {
+	d := open(t)
+	distrust := func() {
+		t.Helper()
+		for range 2 { // a second time changes nothing
+			if err := d.Distrust(here); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	distrust()
+	put(t, d, night(1))
+	distrust()
+	// What it had not come to counts as sent to.
+	if e, _ := load(t, d, night(1).Run).Entry(groups(1)[0]); e.Outcome != dispatcher.Ambiguous || !e.Open || !e.Last.IsZero() {
+		t.Errorf("%+v", e)
+	}
+	h := night(2)
+	w := begin(t, d, h)
+	list := groups(6)
+	w.List(list[:5], []journal.Skip{{Group: list[5], Reason: "left out by --exclude"}})
+	outcomes := []dispatcher.Outcome{
+		dispatcher.Accepted, dispatcher.UnknownGroup, dispatcher.Rejected, dispatcher.NotOK, dispatcher.Ambiguous,
+	}
+	for i, o := range outcomes {
+		r := dispatcher.Result{Job: list[i], Attempts: 1, Start: h.Started.Add(time.Second)}
+		w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
+		r.Took, r.Verdict = time.Second, dispatcher.Verdict{Outcome: o, Status: 500, Reason: "r", Err: errors.New("e")}
+		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
+	}
+	w.Finish(journal.Ending{At: h.Started.Add(time.Minute)})
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := load(t, d, h.Run)
+	distrust()
+
+	runs, err := d.Runs(here)
+	newest, ok := journal.Newest(runs)
+	if err != nil || !ok || newest.Run != h.Run || !newest.Overtaken || newest.Aside || newest.Unfinished() || !runs[1].Overtaken {
+		t.Fatalf("%+v, %v", runs, err)
+	}
+	run := load(t, d, h.Run)
+	// What the run itself did stays as it was.
+	if diff := cmp.Diff(all(before), all(run)); diff != "" || run.Report().Counts() != before.Report().Counts() {
+		t.Error(diff)
+	}
+	// What may have been sent to since is proven no more, nor is it known when that was.
+	for i, want := range []dispatcher.Outcome{
+		dispatcher.Accepted, dispatcher.UnknownGroup, dispatcher.Ambiguous, dispatcher.Ambiguous, dispatcher.Ambiguous,
+		dispatcher.Skipped,
+	} {
+		e, listed := run.Entry(list[i])
+		doubted := want == dispatcher.Ambiguous
+		if !listed || e.Outcome != want || e.Open != doubted || doubted && (!e.Last.IsZero() || e.Status != 0) {
+			t.Errorf("group %d: %+v, want %v", i, e, want)
+		}
+	}
+	if e, listed := run.Entry(journal.Group{Site: "main", Group: "new"}); listed || e.Outcome != dispatcher.Ambiguous {
+		t.Errorf("a group that is not in its list: %+v, %v", e, listed)
+	}
+	// The guard knows what was accepted, and when.
+	recent, failed := d.Recent(here, h.Started)
+	for i, want := range []bool{true, false, false, false, true, false} {
+		if at, ok := recent.Accepted(list[i]); ok != want || ok && !at.Equal(h.Started.Add(2*time.Second)) {
+			t.Errorf("group %d: accepted %v, %v", i, at, ok)
+		}
+	}
+	if at, ok := recent.Open(list[4]); !ok || !at.Equal(h.Started.Add(time.Second)) || len(failed) > 0 {
+		t.Errorf("open since %v, %v; %v", at, ok, failed)
+	}
+	if removed, err := d.Keep(here, 0, ""); err != nil || len(removed) != 2 {
+		t.Errorf("removed %v, %v", removed, err)
+	}
+}
+
+func TestAnOvertakenJournalStaysSetAside(t *testing.T) {
+	d := open(t)
+	path := filepath.Join(d.Path(), run1+".aside.jsonl")
+	if err := os.WriteFile(path, lines(`{"list":2,"skipped":0}`, `["main","a"]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Distrust(here); err != nil {
+		t.Fatal(err)
+	}
+	run := load(t, d, run1)
+	if !run.Aside || !run.Overtaken || !run.Unfinished() || !all(run)[0].Open {
+		t.Errorf("%+v", run)
+	}
+}

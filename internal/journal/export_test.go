@@ -13,7 +13,9 @@ type File = file
 func (d *Dir) Creates(f func(path string) (File, error)) { d.create = f }
 
 // LoadBytes reads a journal that was never a file.
-func LoadBytes(name string, text []byte) (*Run, error) { return load(bytes.NewReader(text), name) }
+func LoadBytes(name string, text []byte) (*Run, error) {
+	return (&reader{}).load(bytes.NewReader(text), name)
+}
 
 // ParseLine tells whether a line reads as a record.
 func ParseLine(line []byte) bool {

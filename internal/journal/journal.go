@@ -18,6 +18,8 @@
 //   - A journal that cannot be written is set aside: nothing more is written, for a gap in the middle would pass for
 //     "never started", and the sends go on. Its file is renamed, which needs no room on a full disk. Whatever such a
 //     file does not know is ambiguous, not unsent.
+//   - A run without a journal marks the newest one that there is as overtaken, again by its name: what that one calls
+//     unsent or failed may have been sent since.
 //   - Files are 0600 in a directory of 0700 and hold no token, not even in a form that could be tried out (see
 //     [NewInstallation]).
 //
@@ -28,8 +30,9 @@
 //
 //	{"journal":1,"campaign":"digest","run":"20261123T020000Z-7f3a","url":"https://groups.example.com/",
 //	 "installation":"0b5c…","site":"77aa…","started":"2026-11-23T02:00:00.000000123Z","workers":4,"rate":10,"burst":1,
-//	 "resumes":"20261122T020000Z-01c2"}           the header, one line
-//	{"list":2,"skipped":2}                        how many groups follow
+//	 "resumes":"20261122T020000Z-01c2",           and, where the run had them:
+//	 "only":["main/*"],"exclude":["*/old"],"assumed":"2026-11-22T01:00:00Z","assumed_seconds":21600}    one line
+//	{"list":2,"skipped":2}                        after the header: how many groups follow
 //	["main","announce"]                           group 0, the first to be sent to
 //	["main","choir"]                              group 1
 //	{"text":"left out by --exclude"}              text 0
@@ -67,6 +70,16 @@ type Header struct {
 	Rate         float64 // sends started per second; 0: no limit
 	Burst        int
 	Resumes      string // the run that this one goes on with; empty if none
+	// Only and Exclude are the patterns that chose the groups.
+	Only, Exclude []string
+	Assumed       Assumed
+}
+
+// Assumed is a run of another program that a run took for granted: it went evenly through the list. The zero value is
+// none.
+type Assumed struct {
+	Start  time.Time
+	Length time.Duration
 }
 
 // Group is one group of a run's list. It is a [dispatcher.Job].
@@ -133,10 +146,14 @@ func (e *Entry) Accepted() (at time.Time, ok bool) {
 
 // Summary is what the ends of a journal tell without reading it whole.
 type Summary struct {
-	Header           // of a run that was killed at birth, only Run is known
-	Listed bool      // the list is on record: sends may have started
-	Aside  bool      // the journal was set aside in mid-run: groups it does not know of may have been sent to
-	Last   time.Time // when the last record was written
+	Header      // of a run that was killed at birth, only Run is known
+	Listed bool // the list is on record: sends may have started
+	Aside  bool // the journal was set aside in mid-run: groups it does not know of may have been sent to
+	// Overtaken: a run without a journal came after it. Groups that this one did not get accepted may have been sent to.
+	Overtaken bool
+	// Last is when the last record was written; where Err is set, when anything last wrote to the file, zero if even
+	// that is not known.
+	Last time.Time
 	// Finished is when the run ended; zero if it was killed, or is still going on.
 	Finished time.Time
 	// StoppedBy and Error are those of the [Ending].
@@ -146,7 +163,7 @@ type Summary struct {
 }
 
 // Began tells whether a group may have been sent to. A run that never began is nothing to go on with.
-func (s *Summary) Began() bool { return s.Listed || s.Aside }
+func (s *Summary) Began() bool { return s.Listed || s.Aside || s.Overtaken }
 
 // Unfinished tells whether the run began and left work behind.
 func (s *Summary) Unfinished() bool {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,9 +25,12 @@ import (
 //     gives both back when the second is taken, so nobody waits in a circle.
 //   - A lock file is never removed: another process could be about to lock it, and would then hold a lock that
 //     nobody else sees. If somebody else removed one, it shows after locking, and the new file is locked instead.
-//   - What stands in the file is for the message only. It is written when both locks are held, and emptied when they
-//     are given back. So what a killed holder left is wrong from the moment when the next one has the lock until it
-//     has emptied the file; whoever reads that sees a process that is gone, and reads again.
+//   - The file says who holds the lock. That is written when both locks are held, and blanked when they are given back.
+//     So what a killed holder left is wrong from the moment when the next one has the lock until it has signed itself;
+//     whoever reads that sees a process that is gone, and reads again.
+//   - A name that the next holder finds there is that of one that was killed. Where no journal tells what that one had
+//     under way, see [Lock.Doubt].
+//   - A file keeps its size, so that it can be signed on a full disk.
 
 // Holder says who holds a lock.
 type Holder struct {
@@ -34,6 +38,8 @@ type Holder struct {
 	Run   string    `json:"run"`
 	Since time.Time `json:"since"`
 	URL   string    `json:"url"`
+	// Doubt is when it was learnt that sends may be under way of which no journal tells; zero: there are none.
+	Doubt time.Time `json:"doubt,omitzero"`
 }
 
 // HeldError is a lock that another process holds. What is not known of that one is zero.
@@ -48,7 +54,11 @@ func (e *HeldError) Error() string {
 }
 
 // Lock is held until Unlock, or until the process ends.
-type Lock struct{ files []*lockFile }
+type Lock struct {
+	files  []*lockFile
+	holder Holder
+	signed bool
+}
 
 type lockFile struct {
 	*flock.Flock
@@ -111,14 +121,74 @@ func (d *Dir) tryLock(in Installation, h Holder) (l *Lock, taken string, err err
 		}
 		l.files = append(l.files, f)
 	}
-	text, _ := json.Marshal(h) // numbers, texts and a time: it cannot fail
 	for _, f := range l.files {
-		// The file is empty before anything is written, so that a full disk leaves no wrong name.
-		if f.note.Truncate(0) == nil {
-			_, _ = f.note.WriteAt(append(text, '\n'), 0)
-		}
+		h.Doubt = later(h.Doubt, d.doubt(readHolder(f.note.Name())))
 	}
+	l.sign(h)
 	return l, "", nil
+}
+
+// doubt says since when there may be sends under way of which no journal tells, by what the last holder left.
+func (d *Dir) doubt(last Holder) time.Time {
+	if last.PID == 0 { // it has given the lock back, and perhaps a doubt with it
+		return last.Doubt
+	}
+	path, err := d.find(last.Run)
+	if err != nil {
+		return time.Now() // it had no journal
+	}
+	switch s, err := summarize(path); {
+	case err != nil || s.Aside:
+		return time.Now()
+	case !s.Listed:
+		return last.Doubt // it had sent nothing
+	}
+	return time.Time{}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// noteSize is how much room a holder's name has in a lock file, in bytes; a longer one makes its own.
+const noteSize = 1 << 10
+
+// sign writes who holds the lock; the zero Holder: nobody.
+func (l *Lock) sign(h Holder) {
+	l.holder, l.signed = h, true
+	page := bytes.Repeat([]byte(" "), noteSize)
+	if h != (Holder{}) {
+		text, _ := json.Marshal(h) // numbers, texts and times: it cannot fail
+		page = append(text, page[min(len(text)+1, len(page)-1):]...)
+	}
+	page[len(page)-1] = '\n'
+	for _, f := range l.files {
+		if _, err := f.note.WriteAt(page, 0); err != nil {
+			_ = f.note.Truncate(0) // no name is better than a wrong one
+			continue
+		}
+		_ = f.note.Truncate(int64(len(page)))
+	}
+}
+
+// Doubt says since when sends may be under way of which no journal tells, because a holder of the lock was killed whose
+// journal had been set aside, or that had none. Zero: there are none such. A nil Lock knows of none.
+func (l *Lock) Doubt() time.Time {
+	if l == nil {
+		return time.Time{}
+	}
+	return l.holder.Doubt
+}
+
+// Settled says that the journal of the holder tells of the doubt from here on.
+func (l *Lock) Settled() {
+	if h := l.holder; !h.Doubt.IsZero() {
+		h.Doubt = time.Time{}
+		l.sign(h)
+	}
 }
 
 // lockOne locks one file. It gives nil where another process has the lock.
@@ -163,8 +233,10 @@ func readHolder(path string) Holder {
 // Unlock gives the lock back. A second call does nothing.
 func (l *Lock) Unlock() error {
 	var failed []error
+	if l.signed && len(l.files) > 0 {
+		l.sign(Holder{Doubt: l.holder.Doubt})
+	}
 	for _, f := range slices.Backward(l.files) {
-		_ = f.note.Truncate(0)
 		failed = append(failed, f.Flock.Unlock(), f.note.Close())
 	}
 	l.files = nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -223,8 +224,8 @@ func TestLockFilesAreNeverRemovedAreTheOwnersAndHoldNoToken(t *testing.T) {
 		t.Error(err)
 	}
 	for _, path := range d.LockPaths(in) {
-		if info, err := os.Stat(path); err != nil || info.Size() != 0 {
-			t.Errorf("%s after Unlock: %v, %v; want an empty file", path, info, err)
+		if text, err := os.ReadFile(path); err != nil || strings.TrimSpace(string(text)) != "" {
+			t.Errorf("%s after Unlock: %q, %v; want a blank file", path, text, err)
 		}
 	}
 }
@@ -249,5 +250,111 @@ func TestALockFileThatSomebodyRemovedDoesNotLetTwoIn(t *testing.T) {
 func TestNothingToLockIsAnError(t *testing.T) {
 	if _, err := open(t).Lock(t.Context(), journal.Installation{}, holder(run1), 0); err == nil {
 		t.Error("a lock of nothing was given")
+	}
+}
+
+const later, latest = "20261123T030000Z-7f3b", "20261123T040000Z-7f3c"
+
+func TestWhatAKilledHolderMayHaveUnderWayIsInDoubtWhereNoJournalTells(t *testing.T) {
+	journalled := func(t *testing.T, d *journal.Dir, listed bool) {
+		w := begin(t, d, header(run1))
+		if listed {
+			w.List(groups(2), nil)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		before func(t *testing.T, d *journal.Dir)
+		killed bool
+		doubt  bool
+	}{
+		{"no journal", func(*testing.T, *journal.Dir) {}, true, true},
+		{"a journal that was set aside", func(t *testing.T, d *journal.Dir) {
+			journalled(t, d, true)
+			path := filepath.Join(d.Path(), run1)
+			if err := os.Rename(path+".jsonl", path+".aside.jsonl"); err != nil {
+				t.Fatal(err)
+			}
+		}, true, true},
+		{"a journal that cannot be read", func(t *testing.T, d *journal.Dir) {
+			if err := os.WriteFile(filepath.Join(d.Path(), run1+".jsonl"), []byte("rubbish\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, true, true},
+		{"a journal", func(t *testing.T, d *journal.Dir) { journalled(t, d, true) }, true, false},
+		{"a journal without a list: nothing was sent", func(t *testing.T, d *journal.Dir) { journalled(t, d, false) }, true, false},
+		{"no journal, and it has given the lock back", func(*testing.T, *journal.Dir) {}, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := open(t)
+			tt.before(t, d)
+			end(t, d, lock(t, d, run1), tt.killed)
+			second := lock(t, d, later)
+			if got := !second.Doubt().IsZero(); got != tt.doubt {
+				t.Errorf("doubt: %v, want %v", got, tt.doubt)
+			}
+			_ = second.Unlock()
+		})
+	}
+}
+
+func TestADoubtLastsUntilAJournalTellsOfIt(t *testing.T) {
+	for _, killed := range []bool{true, false} {
+		d := open(t)
+		end(t, d, lock(t, d, run1), true)
+		second := lock(t, d, later) // it has no list yet
+		w := begin(t, d, header(later))
+		doubt := second.Doubt()
+		if err := w.Close(); err != nil || doubt.IsZero() {
+			t.Fatal(err, doubt)
+		}
+		end(t, d, second, killed)
+		third := lock(t, d, latest)
+		if got := third.Doubt(); !got.Equal(doubt) {
+			t.Errorf("killed %v: the doubt is of %v, want %v", killed, got, doubt)
+		}
+		third.Settled()
+		end(t, d, third, false)
+		fourth := lock(t, d, latest)
+		if got := fourth.Doubt(); !got.IsZero() {
+			t.Errorf("killed %v: a doubt that was settled is there again, of %v", killed, got)
+		}
+		_ = fourth.Unlock()
+	}
+}
+
+func lock(t *testing.T, d *journal.Dir, run string) *journal.Lock {
+	t.Helper()
+	l, err := d.Lock(t.Context(), here, holder(run), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// end gives a lock back, or leaves its files as a holder does that is killed.
+func end(t *testing.T, d *journal.Dir, l *journal.Lock, killed bool) {
+	t.Helper()
+	left := map[string][]byte{}
+	for _, path := range d.LockPaths(here) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left[path] = text
+	}
+	if err := l.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range left {
+		if !killed {
+			break
+		}
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

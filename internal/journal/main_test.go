@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -190,3 +191,5 @@ func load(t *testing.T, d *journal.Dir, run string) *journal.Run {
 	}
 	return r
 }
+
+func all(r *journal.Run) []journal.Entry { return slices.Collect(r.All()) }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
-	"time"
+	"slices"
+	"strings"
 
 	"github.com/groupserver/senddigest/dispatcher"
 )
@@ -16,7 +18,7 @@ import (
 // summarize reads the first and the last record of a file. What it could learn before an error it gives with it.
 func summarize(path string) (Summary, error) {
 	var s Summary
-	s.Run, s.Aside, _ = runOf(filepath.Base(path))
+	s.name(path)
 	f, err := os.Open(path)
 	if err != nil {
 		return s, dirError(path, err)
@@ -47,6 +49,9 @@ func summarize(path string) (Summary, error) {
 	s.end(&r)
 	return s, nil
 }
+
+// name takes in what the file's name says.
+func (s *Summary) name(path string) { s.Run, s.Aside, s.Overtaken, _ = runOf(filepath.Base(path)) }
 
 // header takes the first line in.
 func (s *Summary) header(path string, line []byte) error {
@@ -148,32 +153,31 @@ func (l *lineReader) next() ([]byte, error) {
 	return l.long, nil
 }
 
-// Run is a journal that was read whole.
-type Run struct {
-	Summary
-	// Entries are the groups of the list: those that were to be sent to in dispatch order, then those left out.
-	Entries []Entry
-	index   map[string]int // made by the first Entry
-}
+// reader folds the records of a file, one after the other. It may read several files, but then a [Run] is good until the
+// next is read.
+type reader struct {
+	timesOnly bool // nobody will ask for reasons and errors
 
-// Load reads the journal of a run. Its error is a [*RunError], [*VersionError] or [*DamagedError].
-func (d *Dir) Load(run string) (*Run, error) {
-	path, err := d.find(run)
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, &RunError{run, d.path, err}
-	}
-	defer func() { _ = f.Close() }()
-	return load(f, path)
+	path   string
+	lines  lineReader
+	run    Run
+	names  strings.Builder
+	values []value
+	record record
+	texts  []uint32          // the numbers of the texts that the list has had, in the run
+	shared map[string]uint32 // the numbers of all texts of the run
+
+	listing         bool // between list and listed
+	groups, skipped int  // how many the list promises
 }
 
 // load reads a journal. The path is for its name, and for errors.
-func load(f io.Reader, path string) (*Run, error) {
-	r := &reader{path: path, lines: lineReader{r: bufio.NewReaderSize(f, 64<<10)}, shared: map[string]string{}}
-	r.run.Run, r.run.Aside, _ = runOf(filepath.Base(path))
+func (r *reader) load(f io.Reader, path string) (*Run, error) {
+	*r = reader{
+		timesOnly: r.timesOnly, path: path, lines: lineReader{r: bufio.NewReaderSize(f, 64<<10)},
+		run: Run{entries: r.run.entries[:0], texts: []string{""}}, shared: map[string]uint32{"": 0},
+	}
+	r.run.name(path)
 	for {
 		line, err := r.lines.next()
 		if err == io.EOF {
@@ -191,21 +195,8 @@ func load(f io.Reader, path string) (*Run, error) {
 		}
 	}
 	r.finish()
-	return &r.run, nil
-}
-
-// reader folds the records of a file, one after the other.
-type reader struct {
-	path   string
-	lines  lineReader
-	run    Run
-	values []value
-	record record
-	texts  []string
-	shared map[string]string // one copy of each text that many groups share
-
-	listing         bool // between list and listed
-	groups, skipped int  // how many the list promises
+	run := r.run // without all that the reader has besides
+	return &run, nil
 }
 
 // Why a line cannot be right.
@@ -216,8 +207,10 @@ var (
 	errFinished = errors.New("a record after the last")
 )
 
-// longestList is the most groups that room is made for before they are there: the number is only a promise.
-const longestList = 1 << 20
+const (
+	longestList = 1 << 20 // the most groups that room is made for before they are there: the number is only a promise
+	nameLength  = 16      // bytes of a group's name that room is made for
+)
 
 func (r *reader) take(line []byte) error {
 	if r.lines.line == 1 {
@@ -243,32 +236,34 @@ func (r *reader) take(line []byte) error {
 		}
 		r.listing = true
 		r.groups, r.skipped = c.n, c.skipped
-		r.run.Entries = make([]Entry, 0, min(c.n+c.skipped, longestList))
+		room := min(c.n+c.skipped, longestList)
+		r.run.entries = slices.Grow(r.run.entries, room)
+		r.names.Grow(nameLength * room)
 		return nil
 	case textRecord:
 		if !r.listing {
 			return errOrder
 		}
-		r.texts = append(r.texts, string(c.text))
+		r.texts = append(r.texts, r.share(c.text))
 		return nil
 	case openRecord:
 		if !r.listing {
 			return errOrder
 		}
-		if c.n >= min(r.groups, len(r.run.Entries)) {
+		if c.n >= min(r.groups, len(r.run.entries)) {
 			return errNumber
 		}
-		e := &r.run.Entries[c.n]
-		e.leave("")
+		e := &r.run.entries[c.n]
+		e.leave()
 		if c.timed {
-			e.Last = r.run.Started.Add(c.at)
+			e.last = c.at
 		}
 		return nil
 	case listedRecord:
 		if !r.listing {
 			return errOrder
 		}
-		if len(r.run.Entries) != r.groups+r.skipped || c.n != len(r.run.Entries) {
+		if len(r.run.entries) != r.groups+r.skipped || c.n != len(r.run.entries) {
 			return errShort
 		}
 		r.listing = false
@@ -283,7 +278,7 @@ func (r *reader) take(line []byte) error {
 		if c.n >= r.groups {
 			return errNumber
 		}
-		r.event(&r.run.Entries[c.n])
+		r.event(&r.run.entries[c.n])
 	}
 	r.run.end(c)
 	return nil
@@ -295,217 +290,101 @@ func (r *reader) group(line []byte) error {
 	var ok bool
 	r.values, ok = s.array(r.values)
 	v := r.values
-	skipped := len(r.run.Entries) >= r.groups
+	skipped := len(r.run.entries) >= r.groups
 	if !ok || len(v) < 2 || v[0].kind != '"' || v[1].kind != '"' || (len(v) > 2) != skipped {
 		return errSyntax
 	}
-	e := Entry{Group: Group{r.share(v[0].text), string(v[1].text)}, Outcome: dispatcher.NotAttempted}
+	if r.names.Len() > math.MaxUint32 {
+		return errTooLong
+	}
+	e := entry{
+		start: never, last: never, end: never, name: uint32(r.names.Len()), site: r.share(v[0].text),
+		outcome: dispatcher.NotAttempted,
+	}
+	r.names.Write(v[1].text)
 	if skipped {
-		e.Outcome = dispatcher.Skipped
-		if e.Reason, ok = r.text(v[2]); !ok {
+		e.outcome = dispatcher.Skipped
+		if e.reason, ok = r.text(v[2]); !ok {
 			return errNumber
 		}
 	}
 	if len(v) > 3 {
-		var at time.Duration
-		if len(v) < 5 || !v[4].seconds(&at) {
+		if len(v) < 5 || !v[4].seconds(&e.end) {
 			return errSyntax
 		}
-		if e.In, ok = r.text(v[3]); !ok {
+		if e.more, ok = r.text(v[3]); !ok {
 			return errNumber
 		}
-		e.End = r.run.Started.Add(at)
 	}
-	if len(r.run.Entries) == r.groups+r.skipped {
+	if len(r.run.entries) == r.groups+r.skipped {
 		return errShort
 	}
-	r.run.Entries = append(r.run.Entries, e)
+	r.run.entries = append(r.run.entries, e)
 	return nil
 }
 
-// text is the text that a group refers to.
-func (r *reader) text(v value) (string, bool) {
+// text is the number of the text that a group refers to.
+func (r *reader) text(v value) (uint32, bool) {
 	var n int
 	if !v.int(&n) || n >= len(r.texts) {
-		return "", false
+		return 0, false
 	}
 	return r.texts[n], true
 }
 
 // event takes the start or the end of a try.
-func (r *reader) event(e *Entry) {
+func (r *reader) event(e *entry) {
 	c := &r.record
-	at := r.run.Started.Add(c.at)
-	e.Attempts = c.attempts
+	e.attempts = int32(c.attempts)
 	if c.kind == startRecord {
-		if e.Start.IsZero() {
-			e.Start = at
+		if e.start == never {
+			e.start = c.at
 		}
-		e.Last, e.Worker = at, c.worker
-		e.leave("")
+		e.last, e.worker = c.at, int32(c.worker)
+		e.leave()
 		return
 	}
-	e.Open, e.Again, e.End = false, c.retry, at
-	e.Outcome, e.Status = c.outcome, c.status
-	e.Reason, e.Error = r.share(c.reason), r.share(c.error)
+	e.open, e.again, e.end = false, c.retry, c.at
+	e.outcome, e.status = c.outcome, int32(c.status)
+	if !r.timesOnly { // there may be as many as groups
+		e.reason, e.more = r.share(c.reason), r.share(c.error)
+	}
 }
 
 // leave makes an entry one of which a try may have left, and nothing more is known.
-func (e *Entry) leave(reason string) {
-	e.Open, e.Again = true, false
-	e.Outcome, e.Status, e.Reason, e.Error = dispatcher.Ambiguous, 0, reason, ""
+func (e *entry) leave() {
+	e.open, e.again = true, false
+	e.outcome, e.status, e.reason, e.more = dispatcher.Ambiguous, 0, 0, 0
 }
 
-// share gives text as a string, the same one each time.
-func (r *reader) share(text []byte) string {
-	if len(text) == 0 {
-		return ""
+// share gives the number of a text, the same one each time.
+func (r *reader) share(text []byte) uint32 {
+	if n, ok := r.shared[string(text)]; ok {
+		return n
 	}
-	if s, ok := r.shared[string(text)]; ok {
-		return s
-	}
+	n := uint32(len(r.run.texts))
 	s := string(text)
-	r.shared[s] = s
-	return s
+	r.shared[s] = n
+	r.run.texts = append(r.run.texts, s)
+	return n
 }
-
-// asideReason is why a group is ambiguous that a journal does not know of because it was set aside.
-const asideReason = "it may have been sent to after the journal was set aside"
 
 // finish looks at what the whole file says.
 func (r *reader) finish() {
+	r.run.names = r.names.String()
 	if !r.run.Aside {
 		if !r.run.Listed {
-			r.run.Entries = nil // its end was torn off, and nothing was sent
+			r.run.entries = r.run.entries[:0] // its end was torn off, and nothing was sent
 		}
 		return
 	}
-	for i := range r.run.Entries {
-		e := &r.run.Entries[i]
+	reason := r.share([]byte(asideReason))
+	for i := range r.run.entries {
+		e := &r.run.entries[i]
 		// Of an open try the end may be what could not be written, and another may have followed.
-		if e.Outcome == dispatcher.NotAttempted || e.Again || e.Open {
-			e.leave(asideReason)
-			e.Last = time.Time{}
+		if e.outcome == dispatcher.NotAttempted || e.again || e.open {
+			e.leave()
+			e.reason, e.unsure = reason, true
 		}
 	}
-}
-
-// Entry gives what is known of the group with that key. A group that is not in the list was not sent to, unless the
-// journal was set aside before the list was whole: then any group is ambiguous. Not for use by several goroutines.
-func (r *Run) Entry(key string) (Entry, bool) {
-	if r.index == nil {
-		r.index = make(map[string]int, len(r.Entries))
-		for i := range r.Entries {
-			r.index[r.Entries[i].Key()] = i
-		}
-	}
-	if i, ok := r.index[key]; ok {
-		return r.Entries[i], true
-	}
-	if r.Aside { // a run without a journal may have come after it, with a newer list
-		return Entry{Outcome: dispatcher.Ambiguous, Open: true, Reason: asideReason}, true
-	}
-	return Entry{}, false
-}
-
-// CutError is what stopped a run of which no end is on record.
-type CutError struct{}
-
-func (*CutError) Error() string { return "the run was cut off" }
-
-// StopError is what stopped a run, as its journal has it.
-type StopError struct {
-	Word string // the report's word
-	Text string
-}
-
-func (e *StopError) Error() string { return e.Text }
-
-// Report makes the dispatcher's report of the run again. Its jobs are of type [Group].
-func (r *Run) Report() *dispatcher.Report {
-	report := &dispatcher.Report{Started: r.Started, Finished: r.Last, Results: make([]dispatcher.Result, len(r.Entries))}
-	switch {
-	case r.Finished.IsZero():
-		report.StoppedBy = &CutError{}
-	case r.StoppedBy != "":
-		report.StoppedBy = &StopError{r.StoppedBy, r.Error}
-	case r.Listed && r.Error != "":
-		report.StoppedBy = errors.New(r.Error)
-	}
-	for i := range r.Entries {
-		e := &r.Entries[i]
-		v := dispatcher.Verdict{Outcome: e.Outcome, Status: e.Status, Reason: e.Reason}
-		if e.Error != "" {
-			v.Err = errors.New(e.Error)
-		}
-		switch {
-		case e.Outcome == dispatcher.NotAttempted && report.StoppedBy != nil:
-			v.Reason = report.StoppedBy.Error()
-		case e.Open && e.Reason == "":
-			v.Reason = (&CutError{}).Error()
-		}
-		result := dispatcher.Result{Job: e.Group, Verdict: v, Attempts: e.Attempts, Worker: e.Worker, Start: e.Start}
-		if e.Attempts > 0 && e.End.After(e.Start) {
-			result.Took = e.End.Sub(e.Start)
-		}
-		report.Results[i] = result
-	}
-	return report
-}
-
-// LastAccepted says when each group of an installation was last accepted, or may have been, as far as that was at
-// since or later, by key: who asks wants to know how old the latest digest is at least. Of a send of unknown fate it
-// is when the wait for its answer ended, or else when it started. It reads no file of a run that ended before. Files
-// that cannot be read are left out and named in the error; the map is good all the same.
-func (d *Dir) LastAccepted(in Installation, since time.Time) (map[string]time.Time, error) {
-	accepted := map[string]time.Time{}
-	err := d.recent(in, since, func(e *Entry) {
-		at, ok := e.Accepted()
-		if !ok && e.Outcome == dispatcher.Ambiguous {
-			at, ok = e.Last, true
-			if e.End.After(at) {
-				at = e.End
-			}
-		}
-		if ok && !at.Before(since) && at.After(accepted[e.Key()]) {
-			accepted[e.Key()] = at
-		}
-	})
-	return accepted, err
-}
-
-// LastOpen says when the last try of unknown fate started of each group of an installation, as far as that was at
-// since or later, by key: the server may still be at work on it. Errors are as in LastAccepted.
-func (d *Dir) LastOpen(in Installation, since time.Time) (map[string]time.Time, error) {
-	opened := map[string]time.Time{}
-	err := d.recent(in, since, func(e *Entry) {
-		if e.Outcome == dispatcher.Ambiguous && !e.Last.Before(since) && e.Last.After(opened[e.Key()]) {
-			opened[e.Key()] = e.Last
-		}
-	})
-	return opened, err
-}
-
-// recent calls f with each entry of the runs that had not ended at since.
-func (d *Dir) recent(in Installation, since time.Time, f func(*Entry)) error {
-	runs, err := d.Runs(in)
-	failed := []error{err}
-	for i := range runs {
-		s := &runs[i]
-		if s.Err != nil {
-			failed = append(failed, s.Err)
-		}
-		if s.Err != nil || !s.Listed || s.Last.Before(since) {
-			continue
-		}
-		run, err := d.Load(s.Run)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		for i := range run.Entries {
-			f(&run.Entries[i])
-		}
-	}
-	return errors.Join(failed...)
 }

@@ -162,8 +162,9 @@ func compare(t *rapid.T, cut int, want model, run *journal.Run) {
 	if run.Listed != want.listed || run.Finished.IsZero() == want.finished {
 		t.Fatalf("cut at %d: listed %v, finished %v, want %+v", cut, run.Listed, run.Finished, want)
 	}
+	entries := all(run)
 	for i, k := range want.groups {
-		e := run.Entries[i]
+		e := entries[i]
 		if e.Open != k.open || e.Outcome != k.outcome || (e.Attempts > 0) != k.started || e.Last.IsZero() == k.started {
 			t.Fatalf("cut at %d: group %d: got %+v, want %+v", cut, i, e, k)
 		}
@@ -171,7 +172,7 @@ func compare(t *rapid.T, cut int, want model, run *journal.Run) {
 			t.Fatalf("cut at %d: group %d: accepted: %v", cut, i, accepted)
 		}
 	}
-	for _, e := range run.Entries[min(len(want.groups), len(run.Entries)):] {
+	for _, e := range entries[min(len(want.groups), len(entries)):] {
 		at, accepted := e.Accepted()
 		if e.Outcome != dispatcher.Skipped || accepted != (e.In != "") || accepted && !at.Equal(epoch.Add(-time.Hour)) {
 			t.Fatalf("cut at %d: %+v", cut, e)
@@ -252,7 +253,7 @@ func TestFieldsOfALaterDayArePassedBy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := run.Entries[0]; e.Outcome != dispatcher.Accepted || e.Worker != 2 || e.End.Sub(e.Start) != time.Second/2 {
+	if e := all(run)[0]; e.Outcome != dispatcher.Accepted || e.Worker != 2 || e.End.Sub(e.Start) != time.Second/2 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -307,7 +308,7 @@ func TestARunKilledAtBirthIsListedAndNothingToGoOnWith(t *testing.T) {
 		if newest, ok := journal.Newest(runs); !ok || newest.Run != night(1).Run || !newest.Unfinished() {
 			t.Errorf("cut at %d: the newest is %+v", cut, newest)
 		}
-		if run := load(t, d, run1); len(run.Entries) != 0 {
+		if run := load(t, d, run1); run.Len() != 0 {
 			t.Errorf("cut at %d: %+v", cut, run)
 		}
 	}
@@ -354,7 +355,7 @@ func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
 		},
 		{Group: journal.Group{Site: "main", Group: "c"}, Outcome: dispatcher.NotAttempted},
 	}
-	if diff := cmp.Diff(want, run.Entries); diff != "" {
+	if diff := cmp.Diff(want, all(run)); diff != "" {
 		t.Error(diff)
 	}
 	report := run.Report()
@@ -403,78 +404,6 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 	}
 }
 
-func TestLastAcceptedReadsTheJournalsThatAreYoungEnough(t *testing.T) {
-	d := open(t)
-	list := groups(4)
-	write := func(h journal.Header, skipped []journal.Skip, accepted ...int) {
-		w := begin(t, d, h)
-		w.List(list, skipped)
-		for _, i := range accepted {
-			r := dispatcher.Result{Job: list[i], Attempts: 1, Start: h.Started.Add(time.Duration(i) * time.Minute)}
-			w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
-			r.Outcome, r.Took = dispatcher.Accepted, time.Second
-			w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(night(1), nil, 0, 1, 2, 3)
-	write(night(2), nil, 0, 1, 2)
-	write(night(3), []journal.Skip{{Group: journal.Group{Site: "main", Group: "earlier"}, In: "x", At: night(2).Started}}, 0)
-	// Nobody may read what is too old: it would fail.
-	old := night(1)
-	old.Run = "20261101T010000Z-0000"
-	old.Started = old.Started.Add(-time.Hour)
-	write(old, nil, 0)
-	path := filepath.Join(d.Path(), old.Run+".jsonl")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, bytes.Replace(text, []byte(`{"start"`), []byte(`{"stort"`), 1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-
-	since := night(2).Started.Add(-time.Minute)
-	got, err := d.LastAccepted(here, since)
-	want := map[string]time.Time{
-		"main/group-000": night(3).Started.Add(time.Second),
-		"main/group-001": night(2).Started.Add(time.Minute + time.Second),
-		"main/group-002": night(2).Started.Add(2*time.Minute + time.Second),
-		"main/earlier":   night(2).Started,
-	}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Error(err, diff)
-	}
-	got, err = d.LastAccepted(here, time.Time{})
-	if _, ok := errors.AsType[*journal.DamagedError](err); !ok || len(got) != 5 {
-		t.Errorf("with a damaged file: %v, %v", got, err)
-	}
-}
-
-func TestARunWithoutAJournalMakesTheOlderOneDoubtful(t *testing.T) {
-	d := open(t)
-	if err := d.Distrust(here); err != nil {
-		t.Error(err)
-	}
-	put(t, d, night(1))
-	if err := d.Distrust(here); err != nil {
-		t.Fatal(err)
-	}
-	run := load(t, d, night(1).Run)
-	if !run.Aside || !run.Entries[0].Open || !run.Entries[0].Last.IsZero() {
-		t.Errorf("%+v", run)
-	}
-	put(t, d, night(2), dispatcher.Accepted)
-	if err := d.Distrust(here); err != nil {
-		t.Fatal(err)
-	}
-	if run := load(t, d, night(2).Run); run.Aside {
-		t.Error("a finished run leaves nothing to doubt")
-	}
-}
-
 func TestValuesAreReadAsTheyWereWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := time.Duration(rapid.Int64Range(-9e18, 9e18).Draw(t, "time"))
@@ -500,13 +429,15 @@ func FuzzLoad(f *testing.F) {
 		`{"start":0,"t":3,"w":1,"n":2}`, `{"end":0,"t":4,"outcome":"accepted","status":200,"n":2}`,
 		`{"finished":5,"stopped_by":"signal","error":"x","accepted":1,"not_attempted":1,"skipped":1}`,
 	))
+	f.Add([]byte(`{"journal":1,"run":"` + run1 + `","started":"2026-11-23T02:00:00Z","only":["a*"],"exclude":["b","c"],` +
+		`"assumed":"2026-11-22T01:00:00Z","assumed_seconds":21600.5}` + "\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for line := range bytes.Lines(text) {
 			if journal.ParseLine(bytes.TrimSuffix(line, []byte("\n"))) && !json.Valid(line) {
 				t.Errorf("read as a record, and not JSON: %q", line)
 			}
 		}
-		for _, name := range []string{run1 + ".jsonl", run1 + ".aside.jsonl"} {
+		for _, name := range []string{run1 + ".jsonl", run1 + ".aside.jsonl", run1 + ".overtaken.jsonl"} {
 			run, err := journal.LoadBytes(name, text)
 			if err != nil {
 				if strings.ContainsRune(err.Error(), '\n') {
@@ -515,8 +446,8 @@ func FuzzLoad(f *testing.F) {
 				continue
 			}
 			accepted := 0
-			for i := range run.Entries {
-				if run.Entries[i].Outcome == dispatcher.Accepted {
+			for e := range run.All() {
+				if e.Outcome == dispatcher.Accepted {
 					accepted++
 				}
 			}
@@ -524,55 +455,11 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("%d acceptances of %d", accepted, said)
 			}
 			run.Report().Counts()
-			run.Entry("main/a")
-		}
-	})
-}
-
-func BenchmarkLoad(b *testing.B) {
-	const n = 200_000
-	d, err := journal.Open(b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	w, err := d.Begin(header(run1), nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	list := make([]journal.Group, n)
-	for i := range list {
-		list[i] = journal.Group{Site: "main", Group: fmt.Sprintf("group-%06d", i)}
-	}
-	w.List(list, nil)
-	for i, g := range list {
-		r := started(g, time.Duration(i)*123456789)
-		r.Worker = i%16 + 1
-		w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
-		r.Took = time.Second + time.Duration(i)*12345
-		r.Verdict = dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
-		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
-	}
-	if err := w.Close(); err != nil {
-		b.Fatal(err)
-	}
-	info, err := os.Stat(w.Path())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("whole", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			run, err := d.Load(run1)
-			if err != nil || len(run.Entries) != n {
-				b.Fatal(err)
-			}
-		}
-		b.ReportMetric(float64(info.Size())/n, "B/group")
-	})
-	b.Run("summary", func(b *testing.B) {
-		for b.Loop() {
-			if runs, err := d.Runs(here); err != nil || len(runs) != 1 {
-				b.Fatal(err)
+			for e := range run.All() {
+				known, listed := run.Entry(e.Group)
+				if _, ok := known.Accepted(); !listed || known.Group != e.Group || run.Overtaken && !ok && known.Outcome == dispatcher.NotOK {
+					t.Errorf("%+v is known as %+v, listed %v", e, known, listed)
+				}
 			}
 		}
 	})
@@ -585,7 +472,7 @@ func TestOfATryLeftOpenInAJournalSetAsideNobodyKnowsWhenItStarted(t *testing.T) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range run.Entries { // the end of the first, a second one's start: either may be what could not be written
+	for e := range run.All() { // the end of the first, a second one's start: either may be what could not be written
 		if e.Outcome != dispatcher.Ambiguous || !e.Open || !e.Last.IsZero() {
 			t.Errorf("%s: got %v, open %v, last %v, want ambiguous, open, not known", e.Key(), e.Outcome, e.Open, e.Last)
 		}
@@ -602,28 +489,5 @@ func TestAnOpenTryOfNoGroupOfTheListIsDamage(t *testing.T) {
 		if _, ok := errors.AsType[*journal.DamagedError](err); !ok {
 			t.Errorf("%s: got %v, want damage", list, err)
 		}
-	}
-}
-
-func TestLastOpenNamesSendsOfUnknownFateAlone(t *testing.T) {
-	d := open(t)
-	w := begin(t, d, header(run1))
-	list := groups(3)
-	w.List(list, nil)
-	for i, g := range list {
-		r := started(g, time.Duration(i)*time.Second)
-		w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
-		if i == 1 {
-			r.Outcome = dispatcher.Accepted
-			w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	got, err := d.LastOpen(here, epoch.Add(time.Second)) // the first is too old
-	want := map[string]time.Time{list[2].Key(): epoch.Add(2 * time.Second)}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("%v\n%s", err, diff)
 	}
 }

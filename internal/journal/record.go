@@ -2,6 +2,8 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"math"
@@ -33,13 +35,22 @@ type headerRecord struct {
 	Rate         float64   `json:"rate"`
 	Burst        int       `json:"burst"`
 	Resumes      string    `json:"resumes"`
+
+	Only           []string    `json:"only,omitempty"`
+	Exclude        []string    `json:"exclude,omitempty"`
+	Assumed        time.Time   `json:"assumed,omitzero"`
+	AssumedSeconds json.Number `json:"assumed_seconds,omitempty"`
 }
 
 func appendHeader(b []byte, h Header) ([]byte, error) {
-	line, err := json.Marshal(headerRecord{
+	r := headerRecord{
 		Version, h.Campaign, h.Run, h.URL, h.Installation.Token, h.Installation.Site, h.Started.UTC(), h.Workers, h.Rate,
-		h.Burst, h.Resumes,
-	})
+		h.Burst, h.Resumes, h.Only, h.Exclude, h.Assumed.Start.UTC(), "",
+	}
+	if h.Assumed.Length != 0 {
+		r.AssumedSeconds = json.Number(appendSeconds(nil, h.Assumed.Length))
+	}
+	line, err := json.Marshal(r)
 	return append(append(b, line...), '\n'), err
 }
 
@@ -55,9 +66,14 @@ func parseHeader(line []byte) (h Header, version int, err error) {
 	if err := json.Unmarshal(line, &r); err != nil && v.Journal <= Version {
 		return Header{}, 0, errNoHeader
 	}
+	length, ok := parseSeconds([]byte(cmp.Or(r.AssumedSeconds, "0")))
+	if !ok && v.Journal <= Version {
+		return Header{}, 0, errNoHeader
+	}
 	return Header{
 		Campaign: r.Campaign, Run: r.Run, URL: r.URL, Installation: Installation{r.Installation, r.Site},
 		Started: r.Started, Workers: r.Workers, Rate: r.Rate, Burst: r.Burst, Resumes: r.Resumes,
+		Only: r.Only, Exclude: r.Exclude, Assumed: Assumed{r.Assumed, length},
 	}, v.Journal, nil
 }
 
@@ -527,4 +543,13 @@ func appendFinished(b []byte, at time.Duration, e Ending, counts *dispatcher.Cou
 		}
 	}
 	return append(b, '}', '\n')
+}
+
+// key stands for a group's [Group.Key] in large maps, where 200,000 names would take too much room. It is so long that
+// no two names have the same one.
+type key [16]byte
+
+func keyOf(name string) key {
+	sum := sha256.Sum256([]byte(name))
+	return key(sum[:len(key{})])
 }

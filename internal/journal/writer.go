@@ -35,7 +35,7 @@ type Writer struct {
 	path    string
 	file    file
 	buf     []byte
-	jobs    map[string]int // the number of each group that is sent to
+	jobs    map[key]uint32 // the number of each group that is sent to
 	states  []byte         // of each group that is sent to: its outcome, or untried, or open
 	skipped int
 	listed  bool
@@ -59,6 +59,9 @@ func (d *Dir) Begin(h Header, setAside func(*WriteError)) (*Writer, error) {
 		return nil, dirError(path, errRunName)
 	}
 	head, err := appendHeader(nil, h)
+	if err == nil && len(head) > maxRecord {
+		err = errTooLong
+	}
 	if err != nil {
 		return nil, dirError(path, err)
 	}
@@ -99,14 +102,15 @@ func (w *Writer) List(groups []Group, skipped []Skip, opened ...LeftOpen) {
 		if w.listed || w.jobs != nil {
 			return errors.New("a second list")
 		}
-		w.jobs = make(map[string]int, len(groups))
+		w.jobs = make(map[key]uint32, len(groups))
 		w.states = make([]byte, len(groups))
 		w.skipped = len(skipped)
 		for i, g := range groups {
-			if _, twice := w.jobs[g.Key()]; twice {
+			k := keyOf(g.Key())
+			if _, twice := w.jobs[k]; twice {
 				return fmt.Errorf("%q is in the list twice", g.Key())
 			}
-			w.jobs[g.Key()] = i
+			w.jobs[k] = uint32(i)
 			w.states[i] = untried
 		}
 		if err := w.writeList(groups, skipped, opened); err != nil {
@@ -178,7 +182,7 @@ func (w *Writer) writeList(groups []Group, skipped []Skip, opened []LeftOpen) er
 		}
 	}
 	for _, o := range opened {
-		i, known := w.jobs[o.Key()]
+		i, known := w.jobs[keyOf(o.Key())]
 		if !known {
 			return fmt.Errorf("%q is not in the list", o.Key())
 		}
@@ -199,7 +203,7 @@ func (w *Writer) writeList(groups []Group, skipped []Skip, opened []LeftOpen) er
 // Observe writes one event.
 func (w *Writer) Observe(e dispatcher.Event) {
 	w.change(func() error {
-		i, known := w.jobs[e.Result.Job.Key()]
+		i, known := w.jobs[keyOf(e.Result.Job.Key())]
 		if !known || !w.listed {
 			return fmt.Errorf("%q is not in the list", e.Result.Job.Key())
 		}
@@ -211,7 +215,7 @@ func (w *Writer) Observe(e dispatcher.Event) {
 				at = time.Now()
 			}
 			w.states[i] = open
-			w.buf = appendStart(w.buf[:0], i, at.Sub(w.started), r.Worker, r.Attempts)
+			w.buf = appendStart(w.buf[:0], int(i), at.Sub(w.started), r.Worker, r.Attempts)
 		case dispatcher.Retrying, dispatcher.Finished:
 			v := r.Verdict
 			if int(v.Outcome) >= len(dispatcher.Counts{}) {
@@ -219,7 +223,7 @@ func (w *Writer) Observe(e dispatcher.Event) {
 			}
 			at := r.Start.Add(r.Took).Sub(w.started)
 			w.states[i] = byte(v.Outcome)
-			w.buf = appendEnd(w.buf[:0], i, at, v, r.Attempts, e.Kind == dispatcher.Retrying)
+			w.buf = appendEnd(w.buf[:0], int(i), at, v, r.Attempts, e.Kind == dispatcher.Retrying)
 		default:
 			return nil
 		}
@@ -278,7 +282,7 @@ func (w *Writer) failed(err error) *WriteError {
 	if err == nil || w.err != nil {
 		return nil
 	}
-	aside := filepath.Join(w.dir.path, w.run+asideSuffix)
+	aside := filepath.Join(w.dir.path, w.run+asideMark+suffix)
 	w.err = &WriteError{Path: w.path, Err: err}
 	if os.Rename(w.path, aside) == nil {
 		w.err.Path, w.err.Marked = aside, true

@@ -146,7 +146,7 @@ func TestTheJournalSaysWhatHappened(t *testing.T) {
 			In: h.Resumes, End: epoch.Add(-86394500 * time.Millisecond),
 		},
 	}
-	if diff := cmp.Diff(entries, run.Entries); diff != "" {
+	if diff := cmp.Diff(entries, all(run)); diff != "" {
 		t.Error(diff)
 	}
 	summary := journal.Summary{
@@ -268,7 +268,7 @@ func TestADiskThatFillsUpCostsTheJournalAndNotADigest(t *testing.T) {
 			t.Fatalf("room for %d: %v", room, err)
 		}
 		for _, g := range list {
-			if entry, ok := run.Entry(g.Key()); !ok || !(entry.Outcome == dispatcher.Accepted || entry.Open) {
+			if entry, _ := run.Entry(g); !(entry.Outcome == dispatcher.Accepted || entry.Open) {
 				t.Errorf("room for %d: %+v", room, entry)
 			}
 		}
@@ -289,7 +289,7 @@ func TestARealFullDiskSetsTheJournalAside(t *testing.T) {
 			t.Fatal(err)
 		}
 		run := load(t, d, run1)
-		if !run.Aside || len(run.Entries) != 20 || run.Entries[0].Outcome != dispatcher.NotOK || !run.Entries[19].Open {
+		if !run.Aside || run.Len() != 20 || all(run)[0].Outcome != dispatcher.NotOK || !all(run)[19].Open {
 			t.Errorf("%s: %+v", name, run)
 		}
 		if runs, err := d.Runs(here); err != nil || len(runs) != 1 || runs[0].Err != nil || !runs[0].Aside {
@@ -416,11 +416,41 @@ func TestLongTextsAreClippedAndOddOutcomesAreAmbiguous(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := load(t, d, run1)
-	if e := run.Entries[0]; e.Reason != "ü\ufffd" || len(e.Error) > 33<<10 || !strings.HasSuffix(e.Error, "ü…") {
+	if e := all(run)[0]; e.Reason != "ü\ufffd" || len(e.Error) > 33<<10 || !strings.HasSuffix(e.Error, "ü…") {
 		t.Errorf("%q, %d bytes", e.Reason, len(e.Error))
 	}
-	if e := run.Entries[1]; e.Outcome != dispatcher.Ambiguous {
+	if e := all(run)[1]; e.Outcome != dispatcher.Ambiguous {
 		t.Errorf("%v", e.Outcome)
+	}
+}
+
+func TestAHeaderIsReadAsItWasWritten(t *testing.T) {
+	d := open(t)
+	plain, full := night(1), night(2)
+	full.Only, full.Exclude = []string{"main/*", `<a>&"b"`}, []string{"*/é"}
+	full.Assumed = journal.Assumed{Start: epoch.Add(-24 * time.Hour), Length: 6*time.Hour + 123456789}
+	for _, h := range []journal.Header{plain, full} {
+		put(t, d, h, dispatcher.Accepted)
+		if diff := cmp.Diff(h, load(t, d, h.Run).Header); diff != "" {
+			t.Error(diff)
+		}
+		text, err := os.ReadFile(filepath.Join(d.Path(), h.Run+".jsonl"))
+		head, _, _ := bytes.Cut(text, []byte("\n"))
+		for _, field := range []string{`"only":`, `"exclude":`, `"assumed":`, `"assumed_seconds":`} {
+			if bytes.Contains(head, []byte(field)) != (len(h.Only) > 0) {
+				t.Errorf("%s: %s, %v", field, head, err)
+			}
+		}
+	}
+	for _, seconds := range []string{`1e3`, `"x"`, `{}`} {
+		text := bytes.Replace(lines(), []byte(`"started"`), []byte(`"assumed_seconds":`+seconds+`,"started"`), 1)
+		if _, err := journal.LoadBytes(run1+".jsonl", text); err == nil {
+			t.Errorf("assumed_seconds %s was read", seconds)
+		}
+	}
+	full.Run, full.Only = run1, []string{strings.Repeat("x", 1<<20)}
+	if _, err := d.Begin(full, nil); err == nil {
+		t.Error("a header was written that is too long to be read")
 	}
 }
 
@@ -477,10 +507,10 @@ func TestWhatAnEarlierRunLeftOpenStaysOpenUntilItIsTried(t *testing.T) {
 			t.Fatal(err)
 		}
 		run := load(t, d, run1)
-		if e, _ := run.Entry(list[1].Key()); e.Outcome != test.outcome || !e.Last.Equal(test.last) {
+		if e, _ := run.Entry(list[1]); e.Outcome != test.outcome || !e.Last.Equal(test.last) {
 			t.Errorf("%s: got %v at %v, want %v at %v", test.name, e.Outcome, e.Last, test.outcome, test.last)
 		}
-		if e, _ := run.Entry(list[0].Key()); e.Outcome != dispatcher.NotAttempted {
+		if e, _ := run.Entry(list[0]); e.Outcome != dispatcher.NotAttempted {
 			t.Errorf("%s: the other group: got %v, want %v", test.name, e.Outcome, dispatcher.NotAttempted)
 		}
 	}
