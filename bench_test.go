@@ -189,30 +189,53 @@ func bareClient(b testing.TB, site string, groups, workers int) {
 	}
 }
 
-// The memory of a run of 200,000 groups with the JSON report, as the whole program: the most that the process
-// held at any time.
+// The memory of a run of 200,000 groups with the JSON report and the journal, as the whole program: the most that the
+// process held at any time. A second night has the first one's journal to read, a resumed run has it to go on with.
 func BenchmarkMemory(b *testing.B) {
 	const groups, workers = 200_000, 16
 	site := benchSite(b, groups)
-	dir := b.TempDir()
-	config := filepath.Join(dir, "gsconfig.ini")
+	config := filepath.Join(b.TempDir(), "gsconfig.ini")
 	text := "[config-default]\nwebservice = default\n[webservice-default]\ntoken = " + standin.DefaultToken + "\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	var most int64
-	for b.Loop() {
-		cmd := exec.Command(os.Args[0], "-c", config, "-w", fmt.Sprint(workers), "--report", filepath.Join(dir, "report.json"), site)
-		cmd.Env = append(os.Environ(), programProcess+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+	night := func(b *testing.B, state string, code int, args ...string) (peak int64) {
+		b.Helper()
+		cmd := exec.Command(os.Args[0], append([]string{
+			"-c", config, "-w", fmt.Sprint(workers), "--report", filepath.Join(state, "report.json"), site,
+		}, args...)...)
+		cmd.Env = append(os.Environ(), programProcess+"=1", "XDG_STATE_HOME="+state)
+		if out, err := cmd.CombinedOutput(); exitCode(err) != code {
 			b.Fatalf("%v: %s", err, out)
 		}
 		usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 		if !ok {
 			b.Fatal("no resource usage on this system")
 		}
-		most = max(most, usage.Maxrss) // KiB on Linux
+		return usage.Maxrss // KiB on Linux
 	}
-	b.ReportMetric(float64(most)/1024, "MiB-peak")
-	b.ReportMetric(0, "ns/op")
+	for _, bb := range []struct {
+		name  string
+		first []string // options of the night before; nil: there was none
+		code  int      // its exit code
+		args  []string
+	}{
+		{name: "first-night"},
+		{name: "second-night", first: []string{"--guard-wait", "0"}},
+		{name: "no-state", args: []string{"--no-state"}},
+		{name: "resume", first: []string{"--max-duration", "2s"}, code: 75, args: []string{"--resume"}},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			var most int64
+			for b.Loop() {
+				state := b.TempDir()
+				if bb.first != nil {
+					night(b, state, bb.code, bb.first...)
+				}
+				most = max(most, night(b, state, 0, bb.args...))
+			}
+			b.ReportMetric(float64(most)/1024, "MiB-peak")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }

@@ -47,7 +47,7 @@ var table = []row{
 		pkg: "internal/command",
 		ours: []string{
 			"ratelimit", "hooks", "dispatcher", "internal/progress", "internal/report", "internal/config",
-			"internal/campaign", "internal/standin", "internal/printable",
+			"internal/campaign", "internal/standin", "internal/printable", "internal/journal",
 		},
 		outside: []string{"github.com/urfave/cli/v2", "golang.org/x/term"},
 	},

@@ -45,11 +45,12 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"site": startSite, "sends": countSends, "mailed": countMails, "inflight": checkInFlight,
 			"notoken": noToken, "exits": exits,
-			"signal": signalProgram,
+			"signal": signalProgram, "atwork": atWork,
 		},
 		Setup: func(e *testscript.Env) error {
 			// A proxy of this machine has no say, and neither has a user's own setting.
 			e.Setenv("NO_PROXY", "*")
+			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, ".state", "0"))
 			e.Values[siteKey{}] = &scriptSite{}
 			return nil
 		},
@@ -59,6 +60,7 @@ func TestScripts(t *testing.T) {
 // A scriptSite is the site of one script, from its command site on.
 type scriptSite struct {
 	*standin.Site
+	number  int                // of the sites of this script
 	started chan standin.Group // a send got a request thread
 }
 
@@ -79,7 +81,8 @@ func (v *values) String() string     { return strings.Join(*v, " ") }
 func (v *values) Set(s string) error { *v = append(*v, s); return nil }
 
 // startSite: site [-tls] [-threads N] [-cost D] [-n N] [-fault PATTERN=KIND]... [-unknown SITE/GROUP]... [SITE/GROUP]...
-// It starts a stand-in site, sets URL, HOST, PORT and CACERT, and writes gsconfig.ini with its token.
+// It starts a stand-in site, sets URL, SCHEME and ADDRESS, and writes gsconfig.ini with its token. Each site of a script
+// has a state directory of its own, in XDG_STATE_HOME: with one token they would pass for one installation.
 func startSite(ts *testscript.TestScript, neg bool, args []string) {
 	flags := flag.NewFlagSet("site", flag.ContinueOnError)
 	useTLS := flags.Bool("tls", false, "")
@@ -93,6 +96,8 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 
 	site, _ := ts.Value(siteKey{}).(*scriptSite)
 	site.started = make(chan standin.Group, 1_000_000)
+	site.number++
+	ts.Setenv("XDG_STATE_HOME", ts.MkAbs(filepath.Join(".state", strconv.Itoa(site.number))))
 	options := standin.Options{
 		Token: scriptToken, Threads: *threads, Groups: standin.Generate(*generated, 1),
 		Cost: func(g standin.Group) time.Duration { site.started <- g; return *cost },
@@ -177,6 +182,18 @@ func checkInFlight(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// atWork: atwork N: waits until the site has begun to work on N more sends.
+func atWork(ts *testscript.TestScript, neg bool, args []string) {
+	deadline := time.After(patience)
+	for i := range number(ts, args[0]) {
+		select {
+		case <-siteOf(ts).started:
+		case <-deadline:
+			ts.Fatalf("%d sends came", i)
+		}
+	}
+}
+
 // signalProgram: signal CODE SENDS SIGNAL[,SIGNAL] ARG...: runs the program, waits until the site is at work on
 // that many sends, signals the program, and expects it to end with that code. Its output is in files out and err.
 func signalProgram(ts *testscript.TestScript, neg bool, args []string) {
@@ -187,8 +204,12 @@ func signalProgram(ts *testscript.TestScript, neg bool, args []string) {
 	var stdout, stderr bytes.Buffer
 	said := &watched{buffer: &stderr, lines: make(chan string, 100)}
 	cmd := exec.Command(os.Args[0], args[3:]...)
-	cmd.Env = append(os.Environ(), programProcess+"=1", "SENDDIGEST_CONFIG="+ts.Getenv("SENDDIGEST_CONFIG"))
+	cmd.Env = append(os.Environ(), programProcess+"=1", "SENDDIGEST_CONFIG="+ts.Getenv("SENDDIGEST_CONFIG"),
+		"XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &stdout, said
+	for site := siteOf(ts); len(site.started) > 0; {
+		<-site.started // of an earlier run
+	}
 	ts.Check(cmd.Start())
 	deadline := time.After(patience)
 	wait := func(what string, c <-chan struct{}) {

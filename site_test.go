@@ -97,7 +97,7 @@ func TestDemoServesASiteForOtherProcesses(t *testing.T) {
 			if scheme == "https" {
 				args = append(args, "--tls")
 			}
-			server := program(args...)
+			server := program(t, args...)
 			stdout, err := server.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -127,7 +127,7 @@ func TestDemoServesASiteForOtherProcesses(t *testing.T) {
 			for _, prefix := range []string{"", "VirtualHostBase/http/groups.example.com:80/groupserver/Content/initial_site/VirtualHostRoot/"} {
 				arg := append([]string(nil), command[1:]...)
 				arg[len(arg)-1] += prefix
-				out, err := program(arg...).CombinedOutput()
+				out, err := program(t, arg...).CombinedOutput()
 				if code := exitCode(err); code != 1 || !strings.Contains(string(out), "26 of 30 groups accepted at "+scheme+"://") {
 					t.Errorf("%v: exit code %d, %s", arg, code, out)
 				}
@@ -155,10 +155,10 @@ func TestDemoServesASiteForOtherProcesses(t *testing.T) {
 	}
 }
 
-// program is a process that is senddigest.
-func program(args ...string) *exec.Cmd {
+// program is a process that is senddigest, with a state directory of its own.
+func program(t testing.TB, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), programProcess+"=1", "NO_PROXY=*")
+	cmd.Env = append(os.Environ(), programProcess+"=1", "NO_PROXY=*", "XDG_STATE_HOME="+t.TempDir())
 	return cmd
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/printable"
-	"github.com/groupserver/senddigest/internal/progress"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/urfave/cli/v2"
 )
@@ -37,24 +36,20 @@ func (p Process) check(c *cli.Context) error {
 }
 
 func (p Process) checkSite(site *url.URL, s *config.Settings) error {
-	client, err := p.client(site, s)
+	c, err := p.session(site, s)
 	if err != nil {
 		return err
 	}
-	defer client.CloseIdleConnections()
-	queue := progress.NewQueue(p.Stderr)
-	p.warn(queue, site, s)
-	ctx, _, end := p.stops(s, queue)
-	defer func() { end(); queue.Close() }()
+	defer c.close()
 
 	out := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "configuration\t%s, set %s\n", printable.Line(s.Config), printable.Line(s.Instance))
-	plan, err := campaign.Fetch(ctx, client, campaign.Settings{LeftOut: leftOut(s)})
+	plan, err := campaign.Fetch(c.ctx, c.client, campaign.Settings{LeftOut: leftOut(s.Only, s.Exclude)})
 	if err != nil {
 		_ = out.Flush()
 		return fmt.Errorf("%s: %w", site, err)
 	}
-	fmt.Fprintf(out, "site\t%s, %s\n", site, connection(site, client.TLS(), s))
+	fmt.Fprintf(out, "site\t%s, %s\n", site, connection(site, c.client.TLS(), s))
 	fmt.Fprintf(out, "token\taccepted\n")
 	sites := map[string]bool{}
 	for _, g := range plan.Groups {

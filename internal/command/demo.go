@@ -35,7 +35,8 @@ func demoFlags() []cli.Flag {
 // forDemo tells the options that a demo shares with a run. It brings its own site and token.
 func forDemo(f config.Flag) bool {
 	switch f.Name {
-	case "config", "instance", "cacert", "insecure":
+	case "config", "instance", "cacert", "insecure",
+		"state-dir", "no-state", "lock-wait", "resume", "retry-failed", "settle", "skip-ambiguous", "assume-previous":
 		return false
 	}
 	return true
@@ -66,6 +67,7 @@ func (p Process) demo(c *cli.Context) error {
 
 	args := given(c)
 	args["config"] = []string{d.config}
+	args["state-dir"] = []string{filepath.Join(d.dir, "state")}
 	if d.cacert != "" {
 		args["cacert"] = []string{d.cacert}
 	}
@@ -86,7 +88,7 @@ func (p Process) demo(c *cli.Context) error {
 	}
 	fmt.Fprintf(p.Stdout, "a stand-in GroupServer with %d groups and %d request threads is at %s\n",
 		c.Int("groups"), c.Int("threads"), d.url)
-	code, result, err := p.run(site, s, nil)
+	code, result, err := p.run(site, s, commands{})
 	if err != nil {
 		return err
 	}

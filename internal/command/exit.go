@@ -10,6 +10,7 @@ import (
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/ratelimit"
 )
@@ -20,8 +21,8 @@ const (
 	exitFailed   = 1   // at least one group failed
 	exitUsage    = 64  // a bad option or URL
 	exitGone     = 69  // the site stopped answering and the run gave up
-	exitNoWrite  = 73  // a report could not be written
-	exitNotNow   = 75  // the deadline or --max-failures left groups
+	exitNoWrite  = 73  // a report or the journal could not be written
+	exitNotNow   = 75  // another run holds the lock, or the deadline or --max-failures left groups
 	exitNoList   = 76  // the list of groups could not be had, or made no sense
 	exitNoAccess = 77  // the site refused the token
 	exitConfig   = 78  // the configuration file, set, section or token is missing or wrong
@@ -86,7 +87,7 @@ func codeOf(err error) int {
 	if _, ok := errors.AsType[*report.WriteError](err); ok {
 		return exitNoWrite
 	}
-	if isDeadline(err) {
+	if _, ok := errors.AsType[*journal.HeldError](err); ok || isDeadline(err) {
 		return exitNotNow
 	}
 	return exitUsage
@@ -96,6 +97,15 @@ func codeOf(err error) int {
 func hintOf(err error) string {
 	if e, ok := errors.AsType[*usageError](err); ok {
 		return e.hint
+	}
+	if e, ok := errors.AsType[*resumeError](err); ok {
+		return e.hint
+	}
+	if _, ok := errors.AsType[*journal.HeldError](err); ok {
+		return "--lock-wait TIME waits for it"
+	}
+	if e, ok := err.(interface{ Hint() string }); ok {
+		return e.Hint()
 	}
 	if _, ok := errors.AsType[*config.ValueError](err); ok {
 		return helpHint

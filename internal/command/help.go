@@ -25,10 +25,10 @@ USAGE
 EXIT CODES
     0  every group was accepted, or left out on purpose, or there was none
     1  the run finished, and at least one group failed
-   64  a bad option or URL; nothing was sent
+   64  a bad option or URL, or nothing to --resume; nothing was sent
    69  the site stopped answering, and the run gave up
-   73  a report could not be written; the digests went out all the same
-   75  the deadline, --max-duration or --max-failures left groups; run again
+   73  a report or the journal could not be written; the digests went out all the same
+   75  another run holds the lock, or the deadline or --max-failures left groups; run again (--resume goes on)
    76  the list of groups could not be had, or made no sense
    77  the site refused the token
    78  the configuration file, set, section or token is missing or wrong

@@ -7,18 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/printable"
-	"github.com/groupserver/senddigest/internal/progress"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -35,13 +34,24 @@ func (p Process) send(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.DryRun {
-		if args["report"] != nil {
-			return &usageError{"--dry-run sends nothing, so there is no report to write", "leave out one of --dry-run and --report"}
+	// One of them on the command line comes before the other from elsewhere.
+	s.Resume = s.Resume && (args["resume"] != nil || args["retry-failed"] == nil)
+	s.RetryFailed = s.RetryFailed && (args["retry-failed"] != nil || args["resume"] == nil)
+	goesOn := s.Resume || s.RetryFailed
+	switch {
+	case s.Resume && s.RetryFailed:
+		return &usageError{"--resume and --retry-failed go on with different runs", "leave out one of them"}
+	case goesOn && (args["only"] != nil || args["exclude"] != nil):
+		return &usageError{
+			"--only and --exclude choose the groups of a new run, and what is gone on with has chosen them already",
+			"leave them out, or --resume and --retry-failed",
 		}
+	case s.DryRun && args["report"] != nil:
+		return &usageError{"--dry-run sends nothing, so there is no report to write", "leave out one of --dry-run and --report"}
+	case s.DryRun:
 		return p.dryRun(site, s)
 	}
-	code, _, err := p.run(site, s, p.again(args, c.Args().First()))
+	code, _, err := p.run(site, s, p.next(args, c.Args().First()))
 	if err != nil {
 		return err
 	}
@@ -61,41 +71,73 @@ func siteArg(c *cli.Context, usage string) (*url.URL, error) {
 
 // run makes a whole run and tells how it went: progress, summary, reports. Its error is one that ended it before
 // the first request.
-func (p Process) run(site *url.URL, s *config.Settings, againCommand func(...string) string) (int, campaign.Result, error) {
-	client, err := p.client(site, s)
+func (p Process) run(site *url.URL, s *config.Settings, next commands) (int, campaign.Result, error) {
+	c, err := p.session(site, s)
 	if err != nil {
 		return 0, campaign.Result{}, err
 	}
-	defer client.CloseIdleConnections()
-	queue := progress.NewQueue(p.Stderr)
-	display := progress.New(queue, p.terminalWidth())
-	p.warn(display, site, s)
+	defer c.close()
+	defer p.tellStatus(c.display)()
+	result, writing, err := p.locked(c, site, s, next)
+	c.silence()
+	if err != nil {
+		return 0, result, err
+	}
+	if err := p.tell(result, s); err != nil {
+		writing = err
+	}
+	return runCode(result, writing), result, nil
+}
 
-	ctx, abort, end := p.stops(s, display)
-	defer end()
-	defer p.tellStatus(display)()
+// locked makes a run between taking the installation's lock and giving it back. writing is why its journal is
+// not whole; err ended it before the first request.
+func (p Process) locked(c *session, site *url.URL, s *config.Settings, next commands) (result campaign.Result, writing, err error) {
+	run := campaign.RunID(time.Now())
+	st, err := p.lockState(c, site, s, run)
+	if err != nil {
+		return result, nil, err
+	}
+	defer func() { writing = st.close(run) }()
 	settings := campaign.Settings{
+		Run: run, Started: time.Now(), // not before the lock was had: of two runs the later one is the newer
 		URL: site.String(), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
 		Retries: s.Retries, GiveUpAfter: s.GiveUpAfter, Grace: cmp.Or(s.Grace, s.Timeout),
-		MaxFailures: s.MaxFailures.Of, LeftOut: leftOut(s), Abort: abort,
-		Down: display.Down, Paused: display.Paused, Listed: func(plan *campaign.Plan) { display.Count(len(plan.Groups)) },
-		Observers: []dispatcher.Observer{&logger{p.log(display, s), client}, display},
-		Again:     againCommand,
+		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Down: c.display.Down, Paused: c.display.Paused,
+		Observers: []dispatcher.Observer{&logger{p.log(c.display, s), c.client}, c.display},
+		Listed:    func(plan *campaign.Plan) { c.follow(plan, s, st) },
+		Again:     next.again, GoOn: next.goOn,
 	}
+	if err := st.remember(c, s, &settings); err != nil {
+		return result, nil, err
+	}
+	st.begin(c, s, &settings)
 	if s.Verbose {
-		defer context.AfterFunc(ctx, func() { display.Ending(settings.Grace) })()
-		fmt.Fprintln(display, "Retrieving the list of groups")
-		settings.Listed = func(plan *campaign.Plan) {
-			fmt.Fprintf(display, "Sending the digest to each of %d groups, %s\n", len(plan.Groups), pace(s))
-			display.Begin(len(plan.Groups))
-		}
+		grace := settings.Grace
+		defer context.AfterFunc(c.ctx, func() { c.display.Ending(grace) })()
+		fmt.Fprintln(c.display, "Retrieving the list of groups")
 	}
-	result := campaign.Run(ctx, client, settings)
-	display.Close()
-	queue.Close()
+	return campaign.Run(c.ctx, c.client, settings), nil, nil
+}
 
-	writing := p.tell(result, s)
-	return runCode(result, writing), result, nil
+// follow has the display follow a run of which it is known now whom it will send to, and shows it where that is asked
+// for.
+func (c *session) follow(plan *campaign.Plan, s *config.Settings, st *state) {
+	if st.journal != nil && st.journal.Err() == nil {
+		st.lock.Settled()
+	}
+	c.display.Hold(plan.Waiting())
+	if !s.Verbose {
+		c.display.Count(len(plan.Groups))
+		return
+	}
+	fmt.Fprintf(c.display, "Sending the digest to each of %d groups, %s\n", len(plan.Groups), pace(s))
+	if plan.Held > 0 {
+		fmt.Fprintf(c.display, "%d of them wait until 21.6 hours have passed since their last digest: before that the server skips them\n", plan.Held)
+	}
+	if plan.Settling > 0 {
+		fmt.Fprintf(c.display, "%d of them wait for up to %v, since an earlier send may still be under way\n", plan.Settling, settle(s))
+	}
+	c.display.Begin(len(plan.Groups))
 }
 
 // tell writes the reports, and prints the summary where one is due: last, since standard error may be blocked. Its
@@ -123,8 +165,11 @@ func (p Process) tell(result campaign.Result, s *config.Settings) (writing error
 			writing = err
 		}
 	}
-	if c := d.Counts; leftOut(s) != nil && c.Groups > 0 && c.Groups == c.Skipped {
+	if c := d.Counts; (s.Only != nil || s.Exclude != nil) && !s.Resume && !s.RetryFailed && c.Groups > 0 && c.Groups == c.Skipped {
 		fmt.Fprintf(&summary, "%s: warning: --only and --exclude leave out all %d groups\n", program, c.Groups)
+	}
+	if d.Counts.Guarded > 0 {
+		fmt.Fprintf(&summary, "%s: warning: %s: groups that had a digest less than 21.6 hours ago, and that the server may have skipped: %d\n", program, d.URL, d.Counts.Guarded)
 	}
 	_, _ = io.WriteString(p.Stderr, summary.String()) // nowhere is left to say that this failed
 	return writing
@@ -132,16 +177,16 @@ func (p Process) tell(result campaign.Result, s *config.Settings) (writing error
 
 // dryRun prints what a run would send to, in its order, and sends nothing.
 func (p Process) dryRun(site *url.URL, s *config.Settings) error {
-	client, err := p.client(site, s)
+	c, err := p.session(site, s)
 	if err != nil {
 		return err
 	}
-	defer client.CloseIdleConnections()
-	queue := progress.NewQueue(p.Stderr)
-	p.warn(queue, site, s)
-	ctx, _, end := p.stops(s, queue)
-	defer func() { end(); queue.Close() }()
-	plan, err := campaign.Fetch(ctx, client, campaign.Settings{LeftOut: leftOut(s)})
+	defer c.close()
+	settings := campaign.Settings{Started: time.Now()}
+	if err := p.readState(c, site, s).remember(c, s, &settings); err != nil {
+		return err
+	}
+	plan, err := campaign.Fetch(c.ctx, c.client, settings)
 	if err != nil {
 		return fmt.Errorf("%s: %w", site, err)
 	}
@@ -153,7 +198,10 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 		return report.StdoutError(err)
 	}
 	if s.Verbose {
-		fmt.Fprintf(p.Stderr, "%d of %d groups would be sent to, %s; nothing was sent\n", len(plan.Groups), plan.Listed(), pace(s))
+		fmt.Fprintf(c.display, "%d of %d groups would be sent to, %s; nothing was sent\n", len(plan.Groups), plan.Listed(), pace(s))
+		if n, until := plan.Waiting(); n > 0 {
+			fmt.Fprintf(c.display, "%d of them would wait, the last until %s\n", n, printable.Instant(until))
+		}
 	}
 	return nil
 }
@@ -220,22 +268,22 @@ func pace(s *config.Settings) string {
 }
 
 // leftOut says which option leaves out a group, if one does.
-func leftOut(s *config.Settings) func(hooks.Group) string {
-	if s.Only == nil && s.Exclude == nil {
+func leftOut(only, exclude []config.Pattern) func(hooks.Group) string {
+	if only == nil && exclude == nil {
 		return nil
 	}
 	return func(g hooks.Group) string {
-		for _, pattern := range s.Exclude {
+		for _, pattern := range exclude {
 			if pattern.Match(g.Site, g.Group) {
 				return "left out by --exclude " + pattern.String()
 			}
 		}
-		for _, pattern := range s.Only {
+		for _, pattern := range only {
 			if pattern.Match(g.Site, g.Group) {
 				return ""
 			}
 		}
-		if s.Only != nil {
+		if only != nil {
 			return "not among --only"
 		}
 		return ""
@@ -255,82 +303,4 @@ func (p Process) terminalWidth() func() int {
 		}
 		return columns
 	}
-}
-
-// again makes the command line that sends to some groups again: the same options, but for those that choose
-// groups, and --report, which must not overwrite the report of the whole run.
-func (p Process) again(args map[string][]string, site string) func(keys ...string) string {
-	return func(keys ...string) string {
-		words := []string{quote(cmp.Or(p.Name, program))}
-		for _, f := range config.Flags() {
-			values, there := args[f.Name]
-			if !there || f.Name == "report" || len(keys) > 0 && (f.Name == "only" || f.Name == "exclude") {
-				continue
-			}
-			for _, value := range values {
-				switch {
-				case f.Arg != "":
-					words = append(words, "--"+f.Name, quote(value))
-				case value == "true":
-					words = append(words, "--"+f.Name)
-				}
-			}
-		}
-		for _, key := range keys {
-			at, group, _ := strings.Cut(key, "/")
-			words = append(words, "--only", quote(config.Literal(at, group)))
-		}
-		return strings.Join(append(words, quote(site)), " ")
-	}
-}
-
-// quote makes one word of text for a POSIX shell.
-func quote(text string) string {
-	if text != "" && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:@%+=,") == "" {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
-
-// log is the structured log of a run, on standard error.
-func (p Process) log(w io.Writer, s *config.Settings) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(s.LogLevel)) // checked when it was read
-	options := &slog.HandlerOptions{Level: level}
-	if s.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
-}
-
-// A logger writes what happens to each group into the log.
-type logger struct {
-	log    *slog.Logger
-	client *hooks.Client
-}
-
-// Observe logs the end of a try: a panic as an error, a failure for information, all else for debugging. The
-// summary tells of failures anyway.
-func (l *logger) Observe(e dispatcher.Event) {
-	if e.Kind == dispatcher.Started {
-		return
-	}
-	r := e.Result
-	level := slog.LevelDebug
-	if r.Failed() {
-		level = slog.LevelInfo
-	}
-	attrs := []slog.Attr{
-		slog.String("group", r.Job.Key()), slog.String("outcome", r.Outcome.String()), slog.Int("status", r.Status),
-		slog.Float64("seconds", r.Took.Seconds()), slog.Int("worker", r.Worker),
-		slog.Int("attempts", r.Attempts), slog.Bool("again", e.Kind == dispatcher.Retrying),
-	}
-	if r.Err != nil {
-		attrs = append(attrs, slog.String("error", r.Err.Error()))
-	}
-	if p, ok := errors.AsType[*dispatcher.PanicError](r.Err); ok {
-		level = slog.LevelError
-		attrs = append(attrs, slog.String("stack", l.client.Scrub(string(p.Stack))))
-	}
-	l.log.LogAttrs(context.Background(), level, "send", attrs...)
 }

@@ -10,11 +10,25 @@ import (
 	"github.com/groupserver/senddigest/internal/config"
 )
 
-// stops makes the two contexts of a run. When ctx ends nothing more starts: at the first signal, at the deadline,
-// or once the run has lasted long enough. When abort ends, at the second signal, what is in flight is cut. Both
-// carry the cause. end releases what watches for all this. w must not block: a second signal is heard only after
-// the word about the first.
-func (p Process) stops(s *config.Settings, w io.Writer) (ctx, abort context.Context, end func()) {
+// ending is when a run has to start nothing more, by --max-duration or --deadline; nil: never.
+func ending(s *config.Settings) *campaign.DeadlineError {
+	var ends *campaign.DeadlineError
+	now := time.Now()
+	if s.MaxDuration > 0 {
+		ends = &campaign.DeadlineError{At: now.Add(s.MaxDuration), Option: fmt.Sprintf("--max-duration %v", s.MaxDuration)}
+	}
+	if s.Deadline != nil {
+		if at := s.Deadline.Next(now); ends == nil || at.Before(ends.At) {
+			ends = &campaign.DeadlineError{At: at, Option: "--deadline " + s.Deadline.String()}
+		}
+	}
+	return ends
+}
+
+// stops makes the two contexts of a run. When ctx ends nothing more starts: at the first signal, or when its time is
+// over. When abort ends, at the second signal, what is in flight is cut. Both carry the cause. end releases what
+// watches for all this. w must not block: a second signal is heard only after the word about the first.
+func (p Process) stops(ends *campaign.DeadlineError, w io.Writer) (ctx, abort context.Context, end func()) {
 	abort, cut := context.WithCancelCause(context.Background())
 	ctx, stop := context.WithCancelCause(abort)
 
@@ -41,19 +55,13 @@ func (p Process) stops(s *config.Settings, w io.Writer) (ctx, abort context.Cont
 		}
 	}()
 
-	var timers []*time.Timer
-	at := func(t time.Time, option string) {
-		timers = append(timers, time.AfterFunc(time.Until(t), func() { stop(&campaign.DeadlineError{At: t, Option: option}) }))
-	}
-	if s.MaxDuration > 0 {
-		at(time.Now().Add(s.MaxDuration), fmt.Sprintf("--max-duration %v", s.MaxDuration))
-	}
-	if s.Deadline != nil {
-		at(s.Deadline.Next(time.Now()), "--deadline "+s.Deadline.String())
+	var timer *time.Timer
+	if ends != nil {
+		timer = time.AfterFunc(time.Until(ends.At), func() { stop(ends) })
 	}
 	return ctx, abort, func() {
-		for _, t := range timers {
-			t.Stop()
+		if timer != nil {
+			timer.Stop()
 		}
 		close(done)
 		<-gone

@@ -36,6 +36,16 @@ type Settings struct {
 	Only, Exclude []Pattern
 	DryRun        bool
 
+	StateDir      string // empty: the default
+	NoState       bool
+	LockWait      time.Duration
+	Resume        bool
+	RetryFailed   bool
+	Settle        time.Duration
+	SkipAmbiguous bool
+	GuardWait     time.Duration
+	Assume        *Assumption // nil: nothing
+
 	Reports  []string
 	Verbose  bool
 	LogJSON  bool
@@ -64,6 +74,7 @@ const (
 	catPace   = "Pace"
 	catGroups = "Which groups"
 	catStop   = "When to stop"
+	catState  = "Earlier runs"
 	catOutput = "Output"
 )
 
@@ -73,6 +84,9 @@ const DefaultWorkers = 2
 
 // DefaultConfig is where the Python script looked for the token.
 const DefaultConfig = "etc/gsconfig.ini"
+
+// DefaultSettle is the default of --settle.
+const DefaultSettle = 10 * time.Minute
 
 // Flags lists every option, in the order of --help.
 func Flags() []Flag {
@@ -191,6 +205,55 @@ func Flags() []Flag {
 			},
 		},
 		{
+			Name: "state-dir", Arg: "DIR", Category: catState,
+			Usage: "keep journals and the lock in `DIR`; without it in $STATE_DIRECTORY, else $XDG_STATE_HOME/senddigest, else ~/.local/state/senddigest",
+			set:   func(s *Settings, v string) error { s.StateDir = v; return nil },
+		},
+		{
+			Name: "no-state", Category: catState,
+			Usage: "keep neither journal nor lock, and do not look at earlier runs; a later --resume or --retry-failed knows nothing of this one",
+			set:   switchTo(func(s *Settings) *bool { return &s.NoState }),
+		},
+		{
+			Name: "lock-wait", Arg: "TIME", Default: "0", Category: catState,
+			Usage: "wait for `TIME` if another run holds the installation's lock; 0: not at all",
+			set:   seconds(func(s *Settings) *time.Duration { return &s.LockWait }),
+		},
+		{
+			Name: "resume", Category: catState,
+			Usage: "go on with this site's newest run, which was cut short: what was accepted stays accepted",
+			set:   switchTo(func(s *Settings) *bool { return &s.Resume }),
+		},
+		{
+			Name: "retry-failed", Category: catState,
+			Usage: "send again what this site's newest run, which was finished, did not get accepted",
+			set:   switchTo(func(s *Settings) *bool { return &s.RetryFailed }),
+		},
+		{
+			Name: "settle", Arg: "TIME", Default: "10m", Category: catState,
+			Usage: "repeat a send of unknown fate only `TIME` after it started: longer than any can take on the server, queueing included",
+			set:   duration(func(s *Settings) *time.Duration { return &s.Settle }),
+		},
+		{
+			Name: "skip-ambiguous", Category: catState,
+			Usage: "with --resume or --retry-failed: do not repeat sends of unknown fate at all",
+			set:   switchTo(func(s *Settings) *bool { return &s.SkipAmbiguous }),
+		},
+		{
+			Name: "guard-wait", Arg: "TIME", Default: "3h", Category: catState,
+			Usage: "hold a group back for up to `TIME` that the server would skip for a digest within 21.6 hours; 0: not at all",
+			set:   seconds(func(s *Settings) *time.Duration { return &s.GuardWait }),
+		},
+		{
+			Name: "assume-previous", Arg: "HH:MM+TIME", Category: catState,
+			Usage: "take it that another program last sent from `HH:MM+TIME`, such as 02:00+6h, evenly through the list",
+			set: func(s *Settings, v string) error {
+				a, err := parseAssumption(v)
+				s.Assume = &a
+				return err
+			},
+		},
+		{
 			Name: "verbose", Aliases: []string{"v"}, Category: catOutput,
 			Usage: "say what is going on, on standard error",
 			set:   switchTo(func(s *Settings) *bool { return &s.Verbose }),
@@ -271,7 +334,7 @@ func seconds(field func(*Settings) *time.Duration) func(*Settings, string) error
 			d, err = time.Duration(n*float64(time.Second)), nil
 		}
 		if err != nil || d < 0 {
-			return problem("is not a number of seconds")
+			return problem("is neither a number of seconds nor a length of time such as 90s or 2h")
 		}
 		*field(s) = d
 		return nil

@@ -156,7 +156,7 @@ var samples = []sample{
 	{
 		name: "throttle", show: func(s *config.Settings) any { return s.Throttle }, none: "0s",
 		good: [2][2]string{{"1", "1s"}, {"0.25", "250ms"}}, more: [][2]string{{"0", "0s"}, {"500ms", "500ms"}, {"2m", "2m0s"}},
-		bad: all("is not a number of seconds", "-1", "-1s", "soon", "", "NaN", "Inf", "-Inf", "1e99", "-1e99"),
+		bad: all("is neither a number of seconds nor a length of time such as 90s or 2h", "-1", "-1s", "soon", "", "NaN", "Inf", "-Inf", "1e99", "-1e99"),
 	},
 	{
 		name: "timeout", show: func(s *config.Settings) any { return s.Timeout }, none: "4m0s",
@@ -178,6 +178,51 @@ var samples = []sample{
 	{
 		name: "grace", show: func(s *config.Settings) any { return s.Grace }, none: "0s", // as --timeout
 		good: [2][2]string{{"30s", "30s"}, {"2m", "2m0s"}}, bad: all(noTime, "0", "0s", "-1s", "30", "none", ""),
+	},
+	{
+		name: "no-state", show: func(s *config.Settings) any { return s.NoState }, none: "false",
+		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, more: switches, bad: noSwitch(),
+	},
+	{
+		name: "resume", show: func(s *config.Settings) any { return s.Resume }, none: "false",
+		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, more: switches, bad: noSwitch(),
+	},
+	{
+		name: "retry-failed", show: func(s *config.Settings) any { return s.RetryFailed }, none: "false",
+		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, more: switches, bad: noSwitch(),
+	},
+	{
+		name: "skip-ambiguous", show: func(s *config.Settings) any { return s.SkipAmbiguous }, none: "false",
+		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, more: switches, bad: noSwitch(),
+	},
+	{
+		name: "lock-wait", show: func(s *config.Settings) any { return s.LockWait }, none: "0s",
+		good: [2][2]string{{"90", "1m30s"}, {"2h", "2h0m0s"}}, more: [][2]string{{"0", "0s"}},
+		bad: all("is neither a number of seconds nor a length of time such as 90s or 2h", "-1", "soon", ""),
+	},
+	{
+		name: "guard-wait", show: func(s *config.Settings) any { return s.GuardWait }, none: "3h0m0s",
+		good: [2][2]string{{"90", "1m30s"}, {"2h", "2h0m0s"}}, more: [][2]string{{"0", "0s"}},
+		bad: all("is neither a number of seconds nor a length of time such as 90s or 2h", "-1", "soon", ""),
+	},
+	{
+		name: "state-dir", show: func(s *config.Settings) any { return s.StateDir }, none: "",
+		good: [2][2]string{{"state", "state"}, {"/var/lib/senddigest", "/var/lib/senddigest"}},
+	},
+	{
+		name: "settle", show: func(s *config.Settings) any { return s.Settle }, none: "10m0s",
+		good: [2][2]string{{"30m", "30m0s"}, {"90s", "1m30s"}}, bad: all(noTime, "0", "0s", "-1m", "15", "never", ""),
+	},
+	{
+		name: "assume-previous", none: "none",
+		show: func(s *config.Settings) any {
+			if s.Assume == nil {
+				return "none"
+			}
+			return fmt.Sprintf("%v+%v", s.Assume.From, s.Assume.Length)
+		},
+		good: [2][2]string{{"02:00+6h", "02:00+6h0m0s"}, {"23:30+45m", "23:30+45m0s"}},
+		bad:  all("is not a time of day and a length of time up to 24h, such as 02:00+6h", "02:00", "+6h", "02:00+0s", "02:00+25h", "25:00+6h", "02:00+-1h", ""),
 	},
 	{
 		name: "max-duration", show: func(s *config.Settings) any { return s.MaxDuration }, none: "0s",
@@ -284,6 +329,15 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 		{Name: "exclude", Arg: "PATTERN", Repeat: true},
 		{Name: "order", Arg: "ORDER", Default: "auto"},
 		{Name: "dry-run", Aliases: []string{"n"}},
+		{Name: "resume"},
+		{Name: "retry-failed"},
+		{Name: "state-dir", Arg: "DIR"},
+		{Name: "no-state"},
+		{Name: "settle", Arg: "TIME", Default: "10m"},
+		{Name: "skip-ambiguous"},
+		{Name: "guard-wait", Arg: "TIME", Default: "3h"},
+		{Name: "assume-previous", Arg: "HH:MM+TIME"},
+		{Name: "lock-wait", Arg: "TIME", Default: "0"},
 		{Name: "report", Arg: "FILE", Repeat: true},
 		{Name: "log-format", Arg: "FORMAT", Default: "text"},
 		{Name: "log-level", Arg: "LEVEL", Default: "warn"},

@@ -148,3 +148,31 @@ func Literal(site, group string) string {
 	escape := strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 	return escape.Replace(site) + "/" + escape.Replace(group)
 }
+
+// An Assumption is when another program sent the last digests: from a time of day on, for so long.
+type Assumption struct {
+	From   Clock
+	Length time.Duration
+}
+
+func parseAssumption(text string) (Assumption, error) {
+	at, length, ok := strings.Cut(text, "+")
+	from, err := parseClock(at)
+	d, derr := time.ParseDuration(length)
+	if !ok || err != nil || derr != nil || d <= 0 || d > 24*time.Hour {
+		return Assumption{}, problem("is not a time of day and a length of time up to 24h, such as 02:00+6h")
+	}
+	return Assumption{from, d}, nil
+}
+
+// Began is when that began for the last time, as far as it is over by now: at 02:00 the run of 02:00+6h that counts is
+// yesterday's.
+func (a Assumption) Began(now time.Time) time.Time {
+	over := now.Add(-a.Length)
+	year, month, day := over.Date()
+	began := time.Date(year, month, day, a.From.Hour, a.From.Minute, 0, 0, over.Location())
+	if began.After(over) {
+		began = time.Date(year, month, day-1, a.From.Hour, a.From.Minute, 0, 0, over.Location())
+	}
+	return began
+}

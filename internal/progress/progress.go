@@ -7,6 +7,7 @@
 package progress
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -33,12 +34,14 @@ type Display struct {
 	total   int
 	flying  int
 	retries int
-	down    bool // the site does not answer
+	down    bool      // the site does not answer
+	held    time.Time // until when some groups are held back; zero: none are
 	counts  dispatcher.Counts
 	began   time.Time
-	live    bool // between Begin and Close
-	quiet   bool // the run is followed, and not shown
-	shown   bool // a status line is on the screen
+	live    bool   // between Begin and Close
+	quiet   bool   // the run is followed, and not shown
+	waits   string // what is waited for before the list of groups; empty: for that
+	shown   bool   // a status line is on the screen
 
 	stop, done chan struct{} // ends the goroutine; it has ended
 }
@@ -122,12 +125,28 @@ func (d *Display) Count(total int) {
 	d.total, d.began, d.quiet = total, time.Now(), true
 }
 
+// Prepare takes the news of what is waited for before there is a list of groups; empty: for that list.
+func (d *Display) Prepare(what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waits = what
+}
+
+// Hold takes the news that some groups are held back, and until when the last of them is.
+func (d *Display) Hold(groups int, until time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if groups > 0 {
+		d.held = until
+	}
+}
+
 // Status says in one line how far the run is, whether it is shown or not.
 func (d *Display) Status() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.began.IsZero() {
-		return "waiting for the list of groups"
+		return cmp.Or(d.waits, "waiting for the list of groups")
 	}
 	return d.status()
 }
@@ -229,6 +248,9 @@ func (d *Display) status() string {
 	fmt.Fprintf(&b, ", %d in flight, %s", d.flying, clock(elapsed))
 	if d.down {
 		b.WriteString(", waiting for the site")
+	} else if d.flying == 0 && time.Now().Before(d.held) {
+		fmt.Fprintf(&b, ", waiting for groups that are held back until %s at the latest", printable.Instant(d.held))
+		return b.String() // what they take cannot be guessed from the others
 	}
 	// A guess from less than a twentieth of the work would jump about.
 	if left := d.total - done; left > 0 && done*20 >= d.total {

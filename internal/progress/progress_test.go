@@ -145,6 +145,20 @@ func TestStatusSaysHowFarTheRunIs(t *testing.T) {
 			}, time.Second, "0 of 200 groups (0%), 0 in flight, 0:01",
 		},
 		{
+			"while all that is left is held back", 200, func(d *progress.Display) {
+				d.Hold(3, time.Now().Add(time.Minute))
+				start(d, 190)
+				finish(d, 190, dispatcher.Accepted, "")
+			}, time.Second, "190 of 200 groups (95%), 0 in flight, 0:01, waiting for groups that are held back until " +
+				time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC).Local().Format(time.TimeOnly) + " at the latest",
+		},
+		{
+			"while some are held back and others are sent to", 200, func(d *progress.Display) {
+				d.Hold(3, time.Now().Add(time.Hour))
+				start(d, 1)
+			}, time.Second, "0 of 200 groups (0%), 1 in flight, 0:01",
+		},
+		{
 			"hours", 10, func(d *progress.Display) { start(d, 1); finish(d, 1, dispatcher.Accepted, "") }, 64*time.Second + 59*time.Minute,
 			"1 of 10 groups (10%), 0 in flight, 1:00:04, about 9:00:36 left",
 		},

@@ -1,0 +1,55 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/config"
+)
+
+// log is the structured log of a run, on standard error.
+func (p Process) log(w io.Writer, s *config.Settings) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.LogLevel)) // checked when it was read
+	options := &slog.HandlerOptions{Level: level}
+	if s.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// A logger writes what happens to each group into the log.
+type logger struct {
+	log    *slog.Logger
+	client *hooks.Client
+}
+
+// Observe logs the end of a try: a panic as an error, a failure for information, all else for debugging. The
+// summary tells of failures anyway.
+func (l *logger) Observe(e dispatcher.Event) {
+	if e.Kind == dispatcher.Started {
+		return
+	}
+	r := e.Result
+	level := slog.LevelDebug
+	if r.Failed() {
+		level = slog.LevelInfo
+	}
+	attrs := []slog.Attr{
+		slog.String("group", r.Job.Key()), slog.String("outcome", r.Outcome.String()), slog.Int("status", r.Status),
+		slog.Float64("seconds", r.Took.Seconds()), slog.Int("worker", r.Worker),
+		slog.Int("attempts", r.Attempts), slog.Bool("again", e.Kind == dispatcher.Retrying),
+	}
+	if r.Err != nil {
+		attrs = append(attrs, slog.String("error", r.Err.Error()))
+	}
+	if p, ok := errors.AsType[*dispatcher.PanicError](r.Err); ok {
+		level = slog.LevelError
+		attrs = append(attrs, slog.String("stack", l.client.Scrub(string(p.Stack))))
+	}
+	l.log.LogAttrs(context.Background(), level, "send", attrs...)
+}

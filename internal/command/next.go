@@ -1,0 +1,65 @@
+package command
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/groupserver/senddigest/internal/config"
+)
+
+// commands make the command lines that a summary proposes; nil: it proposes none.
+type commands struct {
+	again func(keys ...string) string // sends to some groups, or to all
+	goOn  func(option string) string  // goes on with the run by its journal
+}
+
+// next makes the commands that have the same options as this one.
+func (p Process) next(args map[string][]string, site string) commands {
+	return commands{
+		again: func(keys ...string) string {
+			words := p.words(args, len(keys) > 0)
+			for _, key := range keys {
+				at, group, _ := strings.Cut(key, "/")
+				words = append(words, "--only", quote(config.Literal(at, group)))
+			}
+			return strings.Join(append(words, quote(site)), " ")
+		},
+		goOn: func(option string) string {
+			return strings.Join(append(p.words(args, true), option, quote(site)), " ")
+		},
+	}
+}
+
+// words are the program and the options that a repeated run keeps: not --report, which must not overwrite the report
+// of the whole run, nor what only this run was to do. Where the groups are chosen in another way, the options that
+// chose them are left out.
+func (p Process) words(args map[string][]string, chosen bool) []string {
+	words := []string{quote(cmp.Or(p.Name, program))}
+	for _, f := range config.Flags() {
+		switch f.Name {
+		case "report", "resume", "retry-failed", "skip-ambiguous", "assume-previous":
+			continue
+		case "only", "exclude":
+			if chosen {
+				continue
+			}
+		}
+		for _, value := range args[f.Name] {
+			switch {
+			case f.Arg != "":
+				words = append(words, "--"+f.Name, quote(value))
+			case value == "true":
+				words = append(words, "--"+f.Name)
+			}
+		}
+	}
+	return words
+}
+
+// quote makes one word of text for a POSIX shell.
+func quote(text string) string {
+	if text != "" && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:@%+=,") == "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

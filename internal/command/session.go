@@ -1,0 +1,50 @@
+package command
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/progress"
+)
+
+// A session is what every command has that asks something of a site: a client, what may stop it, and a way to
+// standard error on which messages and progress do not mix.
+type session struct {
+	client *hooks.Client
+	// When ctx ends nothing more starts, when abort ends what is in flight is cut.
+	ctx, abort context.Context
+	ends       *campaign.DeadlineError // when ctx ends for lack of time, and why; nil: it does not
+	display    *progress.Display
+	queue      *progress.Queue
+	unwatch    func()
+}
+
+// session begins one, and says what is dangerous about the options.
+func (p Process) session(site *url.URL, s *config.Settings) (*session, error) {
+	client, err := p.client(site, s)
+	if err != nil {
+		return nil, err
+	}
+	queue := progress.NewQueue(p.Stderr)
+	c := &session{client: client, ends: ending(s), queue: queue, display: progress.New(queue, p.terminalWidth())}
+	p.warn(c.display, site, s)
+	c.ctx, c.abort, c.unwatch = p.stops(c.ends, c.display)
+	return c, nil
+}
+
+// silence ends what the session says while it goes: all of it is on standard error then, and nothing follows. Signals
+// are still heard.
+func (c *session) silence() {
+	c.display.Close()
+	c.queue.Close()
+}
+
+// close ends the session.
+func (c *session) close() {
+	c.silence()
+	c.unwatch()
+	c.client.CloseIdleConnections()
+}

@@ -1,0 +1,341 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/report"
+)
+
+const (
+	keptRuns = 30 // of an installation, in the state directory
+
+	// oldest is how long ago a run may have begun that is gone on with. Each digest covers 24 hours: after that a new
+	// run is due, also for those who were accepted then.
+	oldest = 24 * time.Hour
+
+	clockSlack = 5 * time.Minute // by how much a clock may have been put back
+)
+
+// A state is what a run has of the state directory: the lock, its journal, and what earlier runs left. Each part
+// may be missing; a run goes on without what cannot be had, and says so once.
+type state struct {
+	dir      *journal.Dir // nil: none
+	in       journal.Installation
+	lock     *journal.Lock
+	journal  *journal.Writer
+	missing  string // the directory that is not there to be read; empty: it is, or is not wanted
+	unusable error  // why the directory cannot be used
+	failed   error  // why a directory that was asked for by name is not used
+}
+
+// A resumeError is a --resume or --retry-failed that has nothing to go on with, or cannot.
+type resumeError struct {
+	problem, hint string
+	err           error
+}
+
+func (e *resumeError) Error() string { return e.problem }
+func (e *resumeError) Unwrap() error { return e.err }
+
+// stateDir is where the state is to be.
+func (p Process) stateDir(s *config.Settings) string {
+	getenv := func(name string) string {
+		value, _ := p.Getenv(name)
+		return value
+	}
+	return cmp.Or(s.StateDir, journal.DefaultDir(getenv, getenv("HOME")))
+}
+
+// lockState opens the state directory and takes the installation's lock. Its errors end the run before the first
+// request: another run holds the lock, or c has ended.
+func (p Process) lockState(c *session, site *url.URL, s *config.Settings, run string) (*state, error) {
+	st := &state{in: journal.NewInstallation(s.Token.Digest(), site)}
+	if s.NoState {
+		return st, nil
+	}
+	dir, err := journal.Open(p.stateDir(s))
+	if err == nil {
+		holder := journal.Holder{PID: os.Getpid(), Run: run, Since: time.Now(), URL: site.String()}
+		st.lock, err = dir.Lock(c.ctx, st.in, holder, 0)
+		if held, ok := errors.AsType[*journal.HeldError](err); ok && s.LockWait > 0 {
+			if s.Verbose {
+				fmt.Fprintf(c.display, "%v; waiting for it, for up to %v\n", held, s.LockWait)
+			}
+			c.display.Prepare("waiting for the lock")
+			st.lock, err = dir.Lock(c.ctx, st.in, holder, s.LockWait)
+			c.display.Prepare("")
+		}
+	}
+	if _, held := errors.AsType[*journal.HeldError](err); held {
+		return nil, err
+	}
+	if err != nil && c.ctx.Err() != nil { // while it waited for the lock
+		return nil, fmt.Errorf("no digest sent: %w", context.Cause(c.ctx))
+	}
+	if err != nil {
+		if s.Resume || s.RetryFailed {
+			st.unusable = err // that is refused, and sends nothing
+			return st, nil
+		}
+		st.without(c, s, "neither lock nor journal", distrust(dir, st.in, err))
+		return st, nil
+	}
+	st.dir = dir
+	return st, nil
+}
+
+// readState opens the state directory to look at earlier runs alone.
+func (p Process) readState(c *session, site *url.URL, s *config.Settings) *state {
+	st := &state{in: journal.NewInstallation(s.Token.Digest(), site)}
+	if s.NoState {
+		return st
+	}
+	path := p.stateDir(s)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		st.missing = path
+		return st
+	}
+	dir, err := journal.Open(path)
+	if err != nil {
+		fmt.Fprintf(c.display, "%s: warning: what earlier runs did is not known: %v\n", program, err)
+		st.unusable = err
+		return st
+	}
+	st.dir = dir
+	return st
+}
+
+// without says once what the run goes on without.
+func (st *state) without(c *session, s *config.Settings, what string, err error) {
+	text := fmt.Sprintf("%s: warning: %s for this run: %v", program, what, err)
+	if e, ok := errors.AsType[*journal.DirError](err); ok {
+		text += "; " + e.Hint()
+	}
+	fmt.Fprintln(c.display, text)
+	if s.StateDir != "" {
+		st.failed = &report.WriteError{Path: "the state in " + s.StateDir, Err: err}
+	}
+}
+
+// distrust keeps a later run from going on with what an earlier one left, since this run's sends will be on no record
+// for the reason err. It gives err, and says so where an earlier run could not be marked.
+func distrust(dir *journal.Dir, in journal.Installation, err error) error {
+	if dir == nil {
+		return err
+	}
+	if failed := dir.Distrust(in); failed != nil {
+		return fmt.Errorf("%w; do not --resume an earlier run: %w", err, failed)
+	}
+	return err
+}
+
+// remember settles which groups a run is about, and what of it earlier runs have done, or may be doing still. Its
+// error is that of --resume or --retry-failed with nothing to go on with.
+func (st *state) remember(c *session, s *config.Settings, settings *campaign.Settings) (err error) {
+	if settings.Previous, err = st.previous(s, settings.Started); err != nil {
+		return err
+	}
+	only, exclude, assumed := s.Only, s.Exclude, journal.Assumed{}
+	if settings.Previous != nil {
+		// The run that is gone on with has chosen its groups, also those that are new in the list.
+		h := &settings.Previous.Run.Header
+		only, exclude, assumed = patterns(h.Only), patterns(h.Exclude), h.Assumed
+	}
+	if s.Assume != nil && assumed == (journal.Assumed{}) {
+		assumed = journal.Assumed{Start: s.Assume.Began(settings.Started), Length: s.Assume.Length}
+	}
+	settings.LeftOut = leftOut(only, exclude)
+	settings.Settle = settle(s)
+	settings.Guard = &campaign.Guard{Wait: s.GuardWait, AssumedStart: assumed.Start, AssumedLength: assumed.Length}
+	if c.ends != nil {
+		settings.Guard.Until = c.ends.At
+	}
+	if st.dir == nil {
+		return nil
+	}
+	back := max(24*time.Hour, settings.Settle) // the guard is a little less than a day
+	recent, failed := st.dir.Recent(st.in, settings.Started.Add(-back))
+	for _, err := range failed {
+		fmt.Fprintf(c.display, "%s: warning: what earlier runs did is not all known: %v\n", program, err)
+	}
+	settings.Guard.Last, settings.Open = recent.Accepted, recent.Open
+	if doubt := st.lock.Doubt(); !doubt.IsZero() {
+		settings.Open = func(journal.Group) (time.Time, bool) { return doubt, true }
+	}
+	return nil
+}
+
+// patterns reads patterns that a journal has kept.
+func patterns(texts []string) []config.Pattern {
+	var list []config.Pattern
+	for _, text := range texts {
+		if p, err := config.ParsePattern(text); err == nil { // it was read before it was kept
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// settle is how long after its start a send of unknown fate may be repeated. Who raised the time for one try beyond
+// the usual knows that sends take so long there.
+func settle(s *config.Settings) time.Duration {
+	if s.Timeout > config.DefaultSettle {
+		return max(s.Settle, s.Timeout)
+	}
+	return s.Settle
+}
+
+// previous finds the run that --resume or --retry-failed goes on with; nil where neither was given.
+func (st *state) previous(s *config.Settings, now time.Time) (*campaign.Previous, error) {
+	option := ""
+	switch {
+	case s.Resume:
+		option = "--resume"
+	case s.RetryFailed:
+		option = "--retry-failed"
+	default:
+		return nil, nil
+	}
+	runs, newest, err := st.newest(option)
+	if err != nil {
+		return nil, err
+	}
+	began := newest.Started.Local().Format("2006-01-02 15:04")
+	earlier := ""
+	if old, ok := buried(runs, now); ok {
+		earlier = fmt.Sprintf("; run %s before it was cut short: what it left, a new run without --only and --exclude sends", old.Run)
+	}
+	refuse := func(what, hint string) error {
+		return &resumeError{fmt.Sprintf("%s: the newest run, %s, which began %s, %s", option, newest.Run, began, what), hint, nil}
+	}
+	switch {
+	case s.Resume && !newest.Unfinished():
+		return nil, refuse("was finished"+earlier, "--retry-failed sends again what it did not get accepted; without either option a new run starts")
+	case s.RetryFailed && newest.Aside:
+		return nil, refuse("has a journal that is not complete", "--resume goes on with it")
+	case s.RetryFailed && newest.Unfinished():
+		return nil, refuse("was not finished", "--resume goes on with it")
+	case s.RetryFailed && newest.Counts.Failed() == 0:
+		return nil, refuse("had no group that failed"+earlier, "leave out "+option)
+	case newest.Started.Sub(now) > clockSlack:
+		return nil, refuse("is in the future by this machine's clock", "put the clock right, or leave out "+option)
+	case now.Sub(newest.Started) > oldest:
+		return nil, refuse("is more than a day old: a new run is due", "leave out "+option)
+	}
+	run, err := st.dir.Load(newest.Run)
+	if err != nil {
+		return nil, &resumeError{option + ": " + err.Error(), hintOf(err), err}
+	}
+	return &campaign.Previous{
+		Run: run, Failed: s.RetryFailed, Settle: settle(s), SkipAmbiguous: s.SkipAmbiguous, Ended: now,
+	}, nil
+}
+
+// buried finds a run that was cut short, and that is not gone on with because a later one, of a part of the groups, is
+// newer. It could have been, for a day.
+func buried(runs []journal.Summary, now time.Time) (journal.Summary, bool) {
+	taken := map[string]bool{} // by one that went on with it
+	for i, s := range runs {
+		if s.Err != nil || !s.Began() {
+			continue
+		}
+		if i > 0 && !taken[s.Run] && s.Unfinished() && now.Sub(s.Started) <= oldest {
+			return s, true
+		}
+		if s.Resumes != "" {
+			taken[s.Resumes] = true
+		} else if !taken[s.Run] && len(s.Only)+len(s.Exclude) == 0 {
+			break // it was for all groups
+		}
+	}
+	return journal.Summary{}, false
+}
+
+// newest finds the newest run of the site, and all others.
+func (st *state) newest(option string) ([]journal.Summary, journal.Summary, error) {
+	none := func(where string) error {
+		return &resumeError{option + ": no earlier run of this site in " + where, "leave out " + option, nil}
+	}
+	switch {
+	case st.missing != "":
+		return nil, journal.Summary{}, none(st.missing)
+	case st.unusable != nil:
+		return nil, journal.Summary{}, &resumeError{option + ": " + st.unusable.Error(), hintOf(st.unusable), st.unusable}
+	case st.dir == nil:
+		return nil, journal.Summary{}, &resumeError{
+			option + ": there is no state directory to look for the earlier run in", "leave out --no-state", nil,
+		}
+	}
+	runs, err := st.dir.Runs(st.in)
+	if err != nil {
+		return nil, journal.Summary{}, &resumeError{option + ": " + err.Error(), hintOf(err), err}
+	}
+	newest, ok := journal.Newest(runs)
+	switch {
+	case !ok:
+		return nil, newest, none(st.dir.Path())
+	case newest.Err != nil:
+		return nil, newest, &resumeError{option + ": " + newest.Err.Error(), hintOf(newest.Err), newest.Err}
+	}
+	return runs, newest, nil
+}
+
+// begin makes the journal of the run.
+func (st *state) begin(c *session, s *config.Settings, settings *campaign.Settings) {
+	if st.dir == nil {
+		return
+	}
+	h := journal.Header{
+		Campaign: "digest", Run: settings.Run, URL: settings.URL, Installation: st.in, Started: settings.Started,
+		Workers: settings.Workers, Rate: float64(settings.Rate), Burst: settings.Burst,
+		Only: texts(s.Only), Exclude: texts(s.Exclude),
+		Assumed: journal.Assumed{Start: settings.Guard.AssumedStart, Length: settings.Guard.AssumedLength},
+	}
+	if settings.Previous != nil {
+		earlier := &settings.Previous.Run.Header
+		h.Resumes, h.Only, h.Exclude = earlier.Run, earlier.Only, earlier.Exclude
+	}
+	writer, err := st.dir.Begin(h, func(e *journal.WriteError) {
+		fmt.Fprintf(c.display, "%s: warning: the journal of this run was set aside: %v; %s\n", program, e, e.Hint())
+	})
+	if err != nil {
+		st.without(c, s, "no journal", distrust(st.dir, st.in, err))
+		return
+	}
+	st.journal, settings.Journal = writer, writer
+}
+
+func texts(patterns []config.Pattern) []string {
+	var list []string
+	for _, p := range patterns {
+		list = append(list, p.String())
+	}
+	return list
+}
+
+// close ends the journal and gives the lock back. Its error is of a journal that could not be written; it has been
+// told when it happened.
+func (st *state) close(run string) (writing error) {
+	writing = st.failed
+	if st.journal != nil {
+		if err := st.journal.Close(); err != nil {
+			writing = &report.WriteError{Path: "the journal", Err: err}
+		}
+	}
+	if st.dir != nil {
+		_, _ = st.dir.Keep(st.in, keptRuns, run) // an old file too many harms nobody
+	}
+	if st.lock != nil {
+		_ = st.lock.Unlock() // the process's end does it as well
+	}
+	return writing
+}
