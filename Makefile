@@ -37,10 +37,10 @@ FUZZTIME ?= 30s
 silent = if out=$$($(1)) && [[ -z $$out ]]; then exit 0; fi; \
 	[[ -z $$out ]] || printf '%s\n' "$$out" "make: $(2)"; exit 1
 
-.PHONY: help test lint needs compiler fmt vet staticcheck fix tidy format soak fuzz bench build clean
+.PHONY: help test lint needs compiler fmt vet staticcheck fix tidy format soak fuzz bench bench-auto schedule-table build clean
 
 help: ## this list
-	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Fuzz targets are run here too, on their seeds and on every input in a testdata/fuzz: to go test these are
 # ordinary tests. make fuzz looks for new inputs.
@@ -101,11 +101,18 @@ fuzz: needs ## fuzz every fuzz target for FUZZTIME (30s)
 bench: needs ## run the benchmarks: COUNT (1) times, those matching BENCH, of package BENCHPKG (whole runs)
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(BENCHPKG)
 
+schedule-table: needs ## the README's table of the orders on heavy-tailed sites
+	@go test -count=1 -run '^TestLongestFirst' -v ./internal/schedule | sed -n 's/^ *|/|/p'
+
 # Static, and the same bytes wherever it is built. -buildvcs=false: the version is passed, so Go need not ask git,
 # which refuses in a clone that belongs to somebody else.
 build: needs ## the program, static, in ./senddigest
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false \
 		-ldflags '-s -w -X $(VERSION_VARIABLE)=$(VERSION)' -o senddigest .
+
+# Twelve sites, each with an operator's run and one that is told nothing, all at once; they wait more than they work.
+bench-auto: needs ## what --workers auto does on sites of 2, 4 and 8 threads, over real sockets (2 minutes)
+	@go test -run '^$$' -bench '^BenchmarkAuto$$' -benchtime 1x -timeout 5m ./ratelimit
 
 clean: ## remove what make build, profiles and packaging leave behind
 	@rm -rf senddigest dist

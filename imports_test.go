@@ -34,20 +34,24 @@ var world = []string{"net", "os", "flag"}
 var table = []row{
 	{pkg: "testdata/groupserver"},
 	{pkg: "internal/printable"},
+	{pkg: "internal/replace"},
 	{pkg: "ratelimit", outside: []string{"golang.org/x/time/rate"}, never: world},
 	{pkg: "hooks", outside: []string{"golang.org/x/net/html"}},
+	{pkg: "internal/canary"},
 	{pkg: "dispatcher", ours: []string{"ratelimit"}, outside: []string{"golang.org/x/sync/errgroup"}, never: world},
 	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/printable"}},
-	{pkg: "internal/report", ours: []string{"dispatcher", "internal/printable"}},
+	{pkg: "internal/report", ours: []string{"dispatcher", "internal/printable", "internal/replace"}},
+	{pkg: "internal/schedule", ours: []string{"dispatcher", "ratelimit"}, never: world},
 	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/printable"}}, // hooks for the Token, ratelimit for the rates
 	{pkg: "internal/journal", ours: []string{"dispatcher", "internal/printable"}, outside: []string{"github.com/gofrs/flock"}},
-	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report", "internal/journal"}},
+	{pkg: "internal/history", ours: []string{"dispatcher", "internal/replace"}},
+	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report", "internal/journal", "internal/history", "internal/schedule"}},
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
 	{
 		pkg: "internal/command",
 		ours: []string{
-			"ratelimit", "hooks", "dispatcher", "internal/progress", "internal/report", "internal/config",
-			"internal/campaign", "internal/standin", "internal/printable", "internal/journal",
+			"ratelimit", "hooks", "dispatcher", "internal/canary", "internal/progress", "internal/report", "internal/config",
+			"internal/campaign", "internal/standin", "internal/printable", "internal/journal", "internal/history", "internal/schedule",
 		},
 		outside: []string{"github.com/urfave/cli/v2", "golang.org/x/term"},
 	},

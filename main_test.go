@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			// A proxy of this machine has no say, and neither has a user's own setting.
 			e.Setenv("NO_PROXY", "*")
+			e.Setenv("SENDDIGEST_WORKERS", "2") // what is found in the course of a run depends on the machine's load
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, ".state", "0"))
 			e.Values[siteKey{}] = &scriptSite{}
 			return nil
@@ -80,7 +81,7 @@ type values []string
 func (v *values) String() string     { return strings.Join(*v, " ") }
 func (v *values) Set(s string) error { *v = append(*v, s); return nil }
 
-// startSite: site [-tls] [-threads N] [-cost D] [-n N] [-fault PATTERN=KIND]... [-unknown SITE/GROUP]... [SITE/GROUP]...
+// startSite: site [-tls] [-threads N] [-cost D] [-slow SITE/GROUP=D]... [-n N] [-fault PATTERN=KIND]... [-unknown SITE/GROUP]... [SITE/GROUP]...
 // It starts a stand-in site, sets URL, SCHEME and ADDRESS, and writes gsconfig.ini with its token. Each site of a script
 // has a state directory of its own, in XDG_STATE_HOME: with one token they would pass for one installation.
 func startSite(ts *testscript.TestScript, neg bool, args []string) {
@@ -89,18 +90,32 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 	threads := flags.Int("threads", 16, "")
 	cost := flags.Duration("cost", 0, "")
 	generated := flags.Int("n", 0, "")
-	var faults, unknown values
+	var faults, unknown, slow values
 	flags.Var(&faults, "fault", "")
 	flags.Var(&unknown, "unknown", "")
+	flags.Var(&slow, "slow", "")
 	ts.Check(flags.Parse(args))
 
 	site, _ := ts.Value(siteKey{}).(*scriptSite)
 	site.started = make(chan standin.Group, 1_000_000)
 	site.number++
 	ts.Setenv("XDG_STATE_HOME", ts.MkAbs(filepath.Join(".state", strconv.Itoa(site.number))))
+	costs := map[standin.Group]time.Duration{}
+	for _, text := range slow {
+		name, length, _ := strings.Cut(text, "=")
+		d, err := time.ParseDuration(length)
+		ts.Check(err)
+		costs[group(ts, name)] = d
+	}
 	options := standin.Options{
 		Token: scriptToken, Threads: *threads, Groups: standin.Generate(*generated, 1),
-		Cost: func(g standin.Group) time.Duration { site.started <- g; return *cost },
+		Cost: func(g standin.Group) time.Duration {
+			site.started <- g
+			if d, ok := costs[g]; ok {
+				return d
+			}
+			return *cost
+		},
 	}
 	for _, text := range flags.Args() {
 		options.Groups = append(options.Groups, group(ts, text))
@@ -204,7 +219,7 @@ func signalProgram(ts *testscript.TestScript, neg bool, args []string) {
 	var stdout, stderr bytes.Buffer
 	said := &watched{buffer: &stderr, lines: make(chan string, 100)}
 	cmd := exec.Command(os.Args[0], args[3:]...)
-	cmd.Env = append(os.Environ(), programProcess+"=1", "SENDDIGEST_CONFIG="+ts.Getenv("SENDDIGEST_CONFIG"),
+	cmd.Env = append(os.Environ(), programProcess+"=1", "SENDDIGEST_CONFIG="+ts.Getenv("SENDDIGEST_CONFIG"), "SENDDIGEST_WORKERS="+ts.Getenv("SENDDIGEST_WORKERS"),
 		"XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &stdout, said
 	for site := siteOf(ts); len(site.started) > 0; {

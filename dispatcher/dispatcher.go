@@ -33,8 +33,10 @@ type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 type Options struct {
 	Workers     int                         // most sends in flight; below 1 counts as 1
 	Limiter     ratelimit.Limiter           // asked before each send; nil: none
+	Usual       func(Job) time.Duration     // what a job's send took in earlier runs, for Limiter; 0: not known. nil: none is
 	Throttle    time.Duration               // how long a worker rests after a send; 0: not at all
-	NotBefore   func(Job) time.Time         // holds a job back until a time, while others pass; nil: none is held
+	Rule        Rule                        // which job goes next where the order of the jobs does not tell
+	Limit       func() int                  // how many sends Limiter lets be in flight now; nil: as many as there are workers
 	Retries     int                         // extra tries of a job whose verdicts allow them; 0: none
 	Backoff     func(try int) time.Duration // wait after a try, counted from 1, before the next; nil: FullJitter(1s, 1m)
 	Away        func() bool                 // the service is down, and Limiter sees to it, see below; nil: never
@@ -60,17 +62,19 @@ var ErrGrace = errors.New("the grace after the stop was over")
 func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Report {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var notBefore func(int) time.Time
-	if o.NotBefore != nil {
-		notBefore = func(i int) time.Time { return o.NotBefore(jobs[i]) }
+	o.Workers = max(o.Workers, 1)
+	if o.Limit == nil {
+		o.Limit = func() int { return o.Workers }
 	}
 	if o.Backoff == nil {
 		o.Backoff = FullJitter(time.Second, time.Minute)
 	}
+	lineup := NewLineup(len(jobs), time.Now(), o.Rule)
+	o.Rule = Rule{} // it has said it all, and what it knows may be large
 	r := &run[J]{
 		jobs: jobs, send: send, options: o, stop: stop,
-		admission: make(chan struct{}, 1), queue: newQueue(len(jobs), notBefore), uncounted: map[int]int{},
-		report: &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
+		admission: make(chan struct{}, 1), queue: newQueue(lineup),
+		uncounted: map[int]int{}, report: &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
 	}
 	for i, job := range jobs {
 		r.report.Results[i] = Result{Job: job, Verdict: Verdict{Outcome: NotAttempted}}
@@ -88,7 +92,7 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 
 	// Not errgroup.WithContext: its first error would cut the sends of all others. Workers return no error.
 	var pool errgroup.Group
-	for worker := 1; worker <= min(max(o.Workers, 1), len(jobs)); worker++ {
+	for worker := 1; worker <= min(o.Workers, len(jobs)); worker++ {
 		pool.Go(func() error {
 			r.work(ctx, inFlight, worker)
 			return nil
@@ -159,7 +163,7 @@ func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelim
 		permit(ratelimit.Feedback{})
 		return 0, nil, false
 	}
-	job = r.queue.take()
+	job = r.queue.take(min(r.options.Limit(), r.options.Workers))
 	tries := r.report.Results[job].Attempts // nobody else touches the result of a job that is not under way
 	// Ambiguous until more is known.
 	r.record(Started, job, Result{Job: r.jobs[job], Attempts: tries + 1, Worker: worker, Start: time.Now()}, +1)
@@ -211,7 +215,7 @@ func cutAfter(ctx context.Context, grace time.Duration, cut context.CancelCauseF
 // finish completes the report once all workers have ended.
 func (r *run[J]) finish(ctx context.Context) {
 	r.report.Finished = time.Now()
-	left := r.queue.rest()
+	left := r.queue.lineup.Rest()
 	if r.ended || len(left) > 0 {
 		r.report.StoppedBy = cmp.Or(context.Cause(ctx), errNoWorkers)
 	}

@@ -415,3 +415,48 @@ func TestEveryJobEndsInExactlyOneOutcome(t *testing.T) {
 		})
 	})
 }
+
+// A gauge is a limiter that only listens.
+type gauge struct{ heard []ratelimit.Feedback }
+
+func (g *gauge) Acquire(context.Context) (ratelimit.Permit, error) {
+	return func(f ratelimit.Feedback) { g.heard = append(g.heard, f) }, nil
+}
+
+func TestTheLimiterHearsWhatASendUsuallyTakesAndWhetherItDidItsWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gauge{}
+		verdicts := map[job]dispatcher.Verdict{"main/group000": accepted, "main/group001": failed("500")}
+		dispatcher.Run(t.Context(), jobs(2), func(ctx context.Context, j job) dispatcher.Verdict {
+			return takes(time.Second, verdicts[j])(ctx, j)
+		}, dispatcher.Options{Limiter: g, Usual: func(j dispatcher.Job) time.Duration {
+			if j.Key() == "main/group000" {
+				return 3 * time.Second
+			}
+			return 0
+		}})
+		want := []ratelimit.Feedback{
+			{Sent: true, Took: time.Second, Usual: 3 * time.Second, Done: true, Health: ratelimit.Up},
+			{Sent: true, Took: time.Second},
+		}
+		if diff := cmp.Diff(g.heard, want); diff != "" {
+			t.Errorf("got -, want +:\n%s", diff)
+		}
+	})
+}
+
+// How long it took until it was cut is no word of the service.
+func TestASendThatIsCutTellsTheLimiterNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gauge{}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		dispatcher.Run(ctx, jobs(1), takes(time.Hour, accepted), dispatcher.Options{
+			Limiter: g, Grace: time.Second, Usual: func(dispatcher.Job) time.Duration { return time.Millisecond },
+		})
+		want := []ratelimit.Feedback{{Sent: true, Took: 2 * time.Second}}
+		if diff := cmp.Diff(g.heard, want); diff != "" {
+			t.Errorf("got -, want +:\n%s", diff)
+		}
+	})
+}

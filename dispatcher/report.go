@@ -23,6 +23,7 @@ type Report struct {
 	Started, Finished time.Time
 	Results           []Result
 	StoppedBy         error // why not everything was tried or finished; nil if everything was
+	Peak              int   // most sends that were in flight at once; 0 if none was, or it is not known
 }
 
 // Counts says how many jobs ended with each outcome; index it with an [Outcome].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -333,8 +334,9 @@ func TestAWorkerRestsAlsoBeforeATryOfTheLastJob(t *testing.T) {
 	})
 }
 
-// Any mix of outcomes, tries, panics, pauses, outages and stops: each job ends once, nothing starts after a stop, a
-// job is never in flight twice, what is ambiguous is not tried again, tries and permits balance.
+// Any mix of outcomes, tries, panics, pauses, outages, stops and rules: each job ends once, nothing starts after a stop, a
+// job is never in flight twice, what is ambiguous is not tried again, tries and permits balance. What is held back stays
+// so, and a heavy job too many starts only where all lighter ones had their turn.
 func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(0, 30).Draw(rt, "jobs")
@@ -348,6 +350,12 @@ func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 		}
 		stopAt := time.Duration(rapid.IntRange(0, 120).Draw(rt, "stop at s"))*time.Second + 500*time.Millisecond
 		joined := rapid.Bool().Draw(rt, "joined")
+		heavy := rapid.SliceOfN(rapid.Bool(), n, n).Draw(rt, "heavy")
+		held := rapid.SliceOfN(rapid.IntRange(-20, 20), n, n).Draw(rt, "held until s")
+		maxHeavy := rapid.IntRange(1, 4).Draw(rt, "max heavy")
+		if front := rapid.IntRange(0, 3).Draw(rt, "from front"); front > 0 {
+			o.Rule.FromFront = always(front)
+		}
 		synctest.Test(t, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), stopAt)
 			defer stop()
@@ -381,17 +389,38 @@ func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 				}
 			}
 			began := time.Now()
+			o.Rule.Heavy = func(job int) bool { return heavy[job] }
+			o.Rule.MaxHeavy = always(maxHeavy)
+			o.Rule.NotBefore = func(job int) time.Time { return began.Add(time.Duration(held[job]) * time.Second) }
 			events := map[string][]dispatcher.Event{}
 			var ended time.Time
-			flying := 0
+			flying, heavyFlying := 0, 0
+			fresh := map[string]bool{} // light jobs that nothing holds back
+			for i, j := range jobs(n) {
+				fresh[j.Key()] = !heavy[i] && held[i] <= 0
+			}
 			o.Observers = []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) {
 				key := e.Result.Job.Key()
 				before := events[key]
 				events[key] = append(before, e)
+				i := slices.Index(jobs(n), job(key))
+				weight := 0
+				if heavy[i] {
+					weight = 1
+				}
 				if e.Kind == dispatcher.Started {
 					flying++
+					heavyFlying += weight
+					delete(fresh, key)
+					if time.Since(began) < time.Duration(held[i])*time.Second {
+						rt.Fatalf("%s starts after %v, is held until %ds", key, time.Since(began), held[i])
+					}
+					if heavy[i] && heavyFlying > maxHeavy && slices.Contains(slices.Collect(maps.Values(fresh)), true) {
+						rt.Fatalf("%s starts as heavy job number %d of %d, of the lighter ones there are %v", key, heavyFlying, maxHeavy, fresh)
+					}
 				} else if before[len(before)-1].Kind == dispatcher.Started {
 					flying--
+					heavyFlying -= weight
 				}
 				if e.InFlight != flying || flying > max(o.Workers, 1) {
 					rt.Fatalf("%d in flight, the event says %d, with %d workers", flying, e.InFlight, o.Workers)

@@ -20,10 +20,15 @@ func (r *run[J]) try(ctx, inFlight context.Context, i int, permit ratelimit.Perm
 // conclude ends a try: the limiter hears of it, the observers are told, and the job ends or waits for another try.
 func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, permit ratelimit.Permit) {
 	result.Took = time.Since(result.Start)
-	feedback := ratelimit.Feedback{Sent: true, Took: result.Took, Pause: result.Pause, Health: result.Health}
+	feedback := ratelimit.Feedback{
+		Sent: true, Took: result.Took, Done: result.Outcome == Accepted, Pause: result.Pause, Health: result.Health,
+	}
+	if r.options.Usual != nil {
+		feedback.Usual = r.options.Usual(r.jobs[i])
+	}
 	cut := inFlight.Err() != nil
 	if cut {
-		feedback.Pause, feedback.Health = 0, ratelimit.Unknown // that tells of us, not of the service
+		feedback = ratelimit.Feedback{Sent: true, Took: result.Took} // it tells of us, not of the service
 	}
 	if result.Stop != nil {
 		r.end(result.Stop) // before the permit is given back, or another send might start
@@ -40,7 +45,7 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 		r.end(cmp.Or(context.Cause(ctx), context.Cause(inFlight))) // it might have ended otherwise
 	}
 	r.record(Finished, i, result, -1)
-	r.queue.done()
+	r.queue.done(i)
 }
 
 // another decides whether a job is tried again, and how long it waits for that: only with proof that nothing was
@@ -80,6 +85,7 @@ func (r *run[J]) record(kind Kind, i int, result Result, flying int) {
 	defer r.mu.Unlock()
 	r.report.Results[i] = result
 	r.flying += flying
+	r.report.Peak = max(r.report.Peak, r.flying)
 	if kind == Started && result.Attempts == 1 {
 		r.begun++
 	}

@@ -25,6 +25,8 @@ type Permit func(Feedback)
 type Feedback struct {
 	Sent   bool          // a send was made with the permit
 	Took   time.Duration // from its start to its end
+	Usual  time.Duration // what this send took in earlier runs; 0: nobody knows
+	Done   bool          // it did what it was for, so that Took tells how long that takes
 	Pause  time.Duration // the service asked for so long a pause before the next send; 0: it did not
 	Health Health        // what the answer tells of the service itself
 }

@@ -10,19 +10,26 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/history"
 	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
 // Settings of a run.
 type Settings struct {
-	URL         string // the site's, for the report
-	Workers     int
+	URL     string // the site's, for the report
+	Workers int    // the most sends in flight
+	// Adaptive finds how many of these there are to be; nil: all of them.
+	Adaptive *ratelimit.Adaptive
+	// Ready is called before the first send, and what it gives after the last; nil: nothing is.
+	Ready       func(context.Context, *Plan) (over func())
 	Rate        ratelimit.Rate
 	Burst       int
 	Throttle    time.Duration
@@ -43,12 +50,19 @@ type Settings struct {
 	Guard    *Guard          // nil: nobody is held back
 	// Open is when the last try of unknown fate started, of a group that the server may still be at work on, see
 	// [journal.Recent.Open]; it is sent to Settle after that at the earliest, in any run. nil: there is none.
-	Open      func(journal.Group) (time.Time, bool)
-	Settle    time.Duration
-	Abort     context.Context // when it ends, sends in flight are cut
+	Open   func(journal.Group) (time.Time, bool)
+	Settle time.Duration
+	Order  schedule.Order
+	// MaxHeavy is how many groups far above the others in cost may be sent to at a time, see [schedule.Settings].
+	MaxHeavy  func(limit int) int
+	History   *history.History // what the sends to the groups cost; it learns from the run. nil: nothing is known
+	Abort     context.Context  // when it ends, sends in flight are cut
 	Observers []dispatcher.Observer
 	// Listed is told what will be sent to, before the first send; nil: nobody is.
 	Listed func(*Plan)
+	// Refuse is asked then whether the run is to start at all; an error keeps it from that, and is what stopped it.
+	// nil: it starts.
+	Refuse func(*Plan) error
 	// Again gives the command that sends to some groups again, see [report.Meta].
 	Again func(keys ...string) string
 	// GoOn gives the command that goes on with the run, see [report.Meta]; it is not asked without a Journal.
@@ -84,6 +98,9 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		},
 		Again: s.Again,
 	}
+	if s.Adaptive != nil {
+		meta.Workers = 0
+	}
 	plan, err := Fetch(ctx, client, s)
 	if err != nil {
 		result := noList(meta, err)
@@ -95,17 +112,43 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		s.Observers = append([]dispatcher.Observer{s.Journal}, s.Observers...) // first: on file before the request leaves
 		meta.GoOn = s.GoOn
 	}
+	if s.History != nil {
+		s.Observers = append(s.Observers, s.History)
+	}
 	s.Previous, s.Guard, s.Open = nil, nil, nil // they may be large, and have said what they know
+	if plan.Forecast != nil {
+		meta.Forecast = plan.Forecast.Expected
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	if s.Listed != nil {
 		s.Listed(plan)
 	}
+	if s.Refuse != nil {
+		if err := s.Refuse(plan); err != nil {
+			stop(err)
+		}
+	}
+	over := func() {}
+	if s.Ready != nil && ctx.Err() == nil {
+		over = s.Ready(ctx, plan)
+	}
+	rule := plan.schedule.Rule()
+	plan.schedule, plan.Forecast = nil, nil // large, too
 	breaker := ratelimit.NewBreaker(s.GiveUpAfter, s.Down)
 	options := dispatcher.Options{
 		Workers: s.Workers, Throttle: s.Throttle, Retries: s.Retries, Backoff: s.Backoff,
-		Away: breaker.Open, NotBefore: plan.held(),
+		Away: breaker.Open, Rule: rule,
 		Grace: s.Grace, Abort: s.Abort, Observers: s.Observers,
-		Limiter: ratelimit.Join(
-			ratelimit.NewPause(s.GiveUpAfter, s.Paused), breaker, ratelimit.NewBucket(s.Rate, s.Burst)),
+	}
+	gates := []ratelimit.Gate{ratelimit.NewPause(s.GiveUpAfter, s.Paused), breaker}
+	if s.Adaptive != nil {
+		gates = append(gates, s.Adaptive)
+		options.Limit = s.Adaptive.Limit
+	}
+	options.Limiter = ratelimit.Join(append(gates, ratelimit.NewBucket(s.Rate, s.Burst))...)
+	if s.History != nil {
+		options.Usual = s.usual
 	}
 	if s.MaxFailures != nil {
 		options.MaxFailures = s.MaxFailures(len(plan.Groups))
@@ -114,6 +157,10 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		defer scrubPanic(client)
 		return judge(client.SendDigest(ctx, g))
 	}, options)
+	over()
+	if s.History != nil {
+		s.History.Learn()
+	}
 	plan.doubt(results.Results)
 	meta.Guarded = plan.guarded(results.Results)
 	results.Results = append(results.Results, plan.left...)
@@ -125,6 +172,30 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	s.ends(result)
 	return result
 }
+
+// usual is what a group's send took in earlier runs; 0: it is not known.
+func (s *Settings) usual(j dispatcher.Job) time.Duration {
+	if e := s.History.Estimate(j.Key()); e.Known {
+		return e.Median
+	}
+	return 0
+}
+
+// abreast is how many sends a forecast takes to be in flight. Where their number is found in the course of the run it
+// is what the last run had, or what a stock site bears.
+func (s *Settings) abreast() int {
+	if s.Adaptive == nil {
+		return s.Workers
+	}
+	expected := stockThreads
+	if s.History != nil && s.History.Abreast() > 0 {
+		expected = max(int(math.Round(s.History.Abreast())), 1)
+	}
+	return min(expected, s.Workers)
+}
+
+// stockThreads is the number of request threads of a stock GroupServer (docs/groupserver.md section 5).
+const stockThreads = 2
 
 // ends puts the end of the run on record.
 func (s *Settings) ends(r Result) {

@@ -2,12 +2,14 @@ package campaign
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/schedule"
 )
 
 // Plan is which groups a run will send to, in order, and which it leaves out.
@@ -17,27 +19,30 @@ type Plan struct {
 	Held int
 	// Settling is how many wait because an earlier send to them may still be under way.
 	Settling int
+	// Order is what the order of the groups came to.
+	Order schedule.Order
+	// Forecast is how long the run will take, as past runs tell; nil: they tell of none of the groups. Its jobs are
+	// numbered in a way of its own, see Group.
+	Forecast *schedule.Forecast
 
-	skips     []journal.Skip                    // what the journal is to know of the groups left out
-	opened    []journal.LeftOpen                // and of those that an earlier run left open
-	gone      []journal.LeftOpen                // the same, no longer in the list
-	left      []dispatcher.Result               // what the report says of the groups that are not sent to
-	doubts    map[hooks.Group]dispatcher.Result // and of those of unknown fate that the run does not come to
-	alone     []journal.LeftOpen                // those of unknown fate that are not sent to, with their results in left
-	notBefore map[hooks.Group]time.Time
-	swallowed map[hooks.Group]bool // groups that are sent to although the server's guard is up
+	schedule *schedule.Plan
+
+	skips     []journal.Skip               // what the journal is to know of the groups left out
+	opened    []journal.LeftOpen           // and of those that an earlier run left open
+	gone      []journal.LeftOpen           // the same, no longer in the list
+	left      []dispatcher.Result          // what the report says of the groups that are not sent to
+	alone     []journal.LeftOpen           // of these, the ones of unknown fate
+	doubts    map[string]dispatcher.Result // what it says of groups of unknown fate that the run does not come to, by key
+	swallowed []bool                       // by place in Groups: it is sent to although the server's guard is up
+	waiting   int                          // groups that are held back
+	until     time.Time                    // when the last of them is not any more
 }
 
 // Listed counts the groups of the site's list.
 func (p *Plan) Listed() int { return len(p.Groups) + len(p.left) }
 
 // Waiting counts the groups that are held back for any reason, and says until when the last of them is.
-func (p *Plan) Waiting() (groups int, until time.Time) {
-	for _, at := range p.notBefore {
-		until = latest(until, at)
-	}
-	return len(p.notBefore), until
-}
+func (p *Plan) Waiting() (groups int, until time.Time) { return p.waiting, p.until }
 
 // Fetch gets the list of groups and plans the run. Its error is a [*ListError], or the cause of ctx where that
 // ended first.
@@ -52,10 +57,10 @@ func Fetch(ctx context.Context, client *hooks.Client, s Settings) (*Plan, error)
 	return plan(groups, s, time.Now()), nil
 }
 
-// plan decides what becomes of each group of the list: by what the user left out, by what an earlier run did, and by
-// the server's guard.
+// plan decides what becomes of each group of the list: by what the user left out, by what an earlier run did, by the
+// server's guard, and by what is known of their costs.
 func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
-	p := &Plan{notBefore: map[hooks.Group]time.Time{}, doubts: map[hooks.Group]dispatcher.Result{}, swallowed: map[hooks.Group]bool{}}
+	p := &Plan{doubts: map[string]dispatcher.Result{}}
 	var assumed map[hooks.Group]time.Time
 	if s.Guard != nil {
 		assumed = s.Guard.assumed(groups)
@@ -63,8 +68,12 @@ func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 	if s.Previous != nil {
 		p.remember(s.Previous, groups, now)
 	}
-	order := map[hooks.Group]class{}
-	wanted := groups[:0] // the list is not needed again
+	if s.History != nil {
+		s.History.List(keys(groups))
+	}
+	jobs := make([]schedule.Job, 0, len(groups))
+	swallowed := make([]bool, 0, len(groups)) // by number of the job
+	p.Groups = groups[:0]                     // the list itself is not needed again
 	for _, g := range groups {
 		c := choice{}
 		if s.Previous != nil {
@@ -77,58 +86,102 @@ func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 			}
 		}
 		if c.class == leave {
-			p.left = append(p.left, c.result)
-			if c.result.Outcome == dispatcher.Skipped {
-				p.skips = append(p.skips, c.skip)
-			} else {
-				p.alone = append(p.alone, journal.LeftOpen{Group: journal.Group(g), At: c.began})
-			}
+			p.leave(g, c)
 			continue
 		}
-		if c.class == unknown {
-			if c.notBefore.After(now) {
-				p.Settling++
-			}
-			p.opened = append(p.opened, journal.LeftOpen{Group: journal.Group(g), At: c.began})
-			p.doubts[g] = c.result
-		}
-		at := c.notBefore
-		if s.Open != nil && c.class != unknown {
-			began, open := s.Open(journal.Group(g))
-			began = earlier(began, now) // whatever the clock was then
-			if settled := began.Add(s.Settle); open && settled.After(now) {
-				at = latest(at, settled)
-				p.Settling++
-				p.opened = append(p.opened, journal.LeftOpen{Group: journal.Group(g), At: began})
-				p.doubts[g] = doubt(g, "it may have been mailed in an earlier run, and was not sent to again before this one ended")
-			}
-		}
+		skipped := false
+		job := schedule.Job{Class: int(c.class), NotBefore: p.settle(g, c, &s, now)}
 		// Not for a group that may have been mailed in the run before: it is the guard that makes the repeat harmless.
 		if s.Guard != nil && c.class != unknown {
-			free, swallowed := s.Guard.hold(g, assumed, now)
-			if swallowed {
-				p.swallowed[g] = true
-			}
+			var free time.Time
+			free, skipped = s.Guard.hold(g, assumed, now)
 			if free.After(now) {
 				p.Held++
-			}
-			if free.After(at) {
-				at = free
+				job.NotBefore = latest(job.NotBefore, free)
 			}
 		}
-		if at.After(now) {
-			p.notBefore[g] = at
+		if !job.NotBefore.IsZero() {
+			p.waiting++
+			p.until = latest(p.until, job.NotBefore)
 		}
-		if c.class != neverTried {
-			order[g] = c.class
+		if s.History != nil {
+			e := s.History.Estimate(g.Key())
+			job.Estimate, job.Mean, job.Spread, job.Known = e.Median, e.Mean, e.Spread, e.Known
 		}
-		wanted = append(wanted, g)
+		jobs, swallowed = append(jobs, job), append(swallowed, skipped)
+		p.Groups = append(p.Groups, g)
 	}
-	if len(order) > 0 {
-		slices.SortStableFunc(wanted, func(a, b hooks.Group) int { return int(order[a]) - int(order[b]) })
-	}
-	p.Groups = wanted
+	p.order(jobs, swallowed, s, now)
 	return p
+}
+
+func keys(groups []hooks.Group) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, g := range groups {
+			if !yield(g.Key()) {
+				return
+			}
+		}
+	}
+}
+
+// leave takes a group in that is not sent to.
+func (p *Plan) leave(g hooks.Group, c choice) {
+	p.left = append(p.left, c.result)
+	if c.result.Outcome == dispatcher.Skipped {
+		p.skips = append(p.skips, c.skip)
+		return
+	}
+	p.alone = append(p.alone, journal.LeftOpen{Group: journal.Group(g), At: c.began})
+}
+
+// settle takes a group in of which an earlier send may still be under way, and says from when on it may be sent to;
+// zero: at once.
+func (p *Plan) settle(g hooks.Group, c choice, s *Settings, now time.Time) time.Time {
+	began, again := c.began, c.notBefore
+	result := c.result
+	switch {
+	case c.class == unknown:
+	case s.Open == nil:
+		return time.Time{}
+	default:
+		at, open := s.Open(journal.Group(g))
+		began = earlier(at, now) // whatever the clock was then
+		again = began.Add(s.Settle)
+		if !open || !again.After(now) {
+			return time.Time{}
+		}
+		result = doubt(g, "it may have been mailed in an earlier run, and was not sent to again before this one ended")
+	}
+	p.doubts[g.Key()] = result
+	p.opened = append(p.opened, journal.LeftOpen{Group: journal.Group(g), At: began})
+	if !again.After(now) {
+		return time.Time{}
+	}
+	p.Settling++
+	return again
+}
+
+// order puts the groups into the order of the sends.
+func (p *Plan) order(jobs []schedule.Job, swallowed []bool, s Settings, now time.Time) {
+	p.schedule = schedule.New(now, jobs, schedule.Settings{
+		Order: s.Order, Workers: s.abreast(), MaxHeavy: s.MaxHeavy, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
+	})
+	p.Order = p.schedule.Order()
+	if f := p.schedule.Forecast(); f.Known > 0 {
+		p.Forecast = &f
+	}
+	listed := p.Groups
+	p.Groups = make([]hooks.Group, len(jobs))
+	p.swallowed = make([]bool, len(jobs))
+	for place, i := range p.schedule.Sequence() {
+		p.Groups[place], p.swallowed[place] = listed[i], swallowed[i]
+	}
+}
+
+// Group names a job of the plan's Forecast.
+func (p *Plan) Group(job int) hooks.Group {
+	return p.Groups[slices.Index(p.schedule.Sequence(), job)]
 }
 
 // remember keeps on record what an earlier run got accepted, or left open, of groups that are not in the list now: they
@@ -165,10 +218,11 @@ func (p *Plan) journalled(w *journal.Writer) {
 	w.List(groups, p.skips, slices.Concat(p.opened, p.gone, p.alone)...)
 }
 
-// guarded counts the groups that were accepted although the server's guard was up.
+// guarded counts the groups that were accepted although the server's guard was up, by the results of the sends, which
+// are in the plan's order.
 func (p *Plan) guarded(results []dispatcher.Result) (n int) {
-	for i := range results {
-		if g, ok := results[i].Job.(hooks.Group); ok && results[i].Outcome == dispatcher.Accepted && p.swallowed[g] {
+	for place, swallowed := range p.swallowed {
+		if swallowed && results[place].Outcome == dispatcher.Accepted {
 			n++
 		}
 	}
@@ -178,22 +232,14 @@ func (p *Plan) guarded(results []dispatcher.Result) (n int) {
 // doubt gives the groups of unknown fate that a run did not come to the outcome that they had before it: they are
 // not known to be unsent.
 func (p *Plan) doubt(results []dispatcher.Result) {
+	if len(p.doubts) == 0 {
+		return
+	}
 	for i := range results {
-		if g, ok := results[i].Job.(hooks.Group); ok && results[i].Outcome == dispatcher.NotAttempted {
-			if r, ok := p.doubts[g]; ok {
+		if results[i].Outcome == dispatcher.NotAttempted {
+			if r, ok := p.doubts[results[i].Job.Key()]; ok {
 				results[i] = r
 			}
 		}
-	}
-}
-
-// held is the dispatcher's question of how long to hold a group back; nil if none is.
-func (p *Plan) held() func(dispatcher.Job) time.Time {
-	if len(p.notBefore) == 0 {
-		return nil
-	}
-	return func(j dispatcher.Job) time.Time {
-		g, _ := j.(hooks.Group)
-		return p.notBefore[g]
 	}
 }

@@ -61,8 +61,9 @@ func signalCode(s os.Signal) int {
 }
 
 func isDeadline(err error) bool {
-	_, ok := errors.AsType[*campaign.DeadlineError](err)
-	return ok
+	_, over := errors.AsType[*campaign.DeadlineError](err)
+	_, unfit := errors.AsType[*campaign.FitError](err)
+	return over || unfit
 }
 
 func isDown(err error) bool {

@@ -19,6 +19,8 @@ import (
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/schedule"
+	"github.com/groupserver/senddigest/ratelimit"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 )
@@ -46,6 +48,8 @@ func (p Process) send(c *cli.Context) error {
 			"--only and --exclude choose the groups of a new run, and what is gone on with has chosen them already",
 			"leave them out, or --resume and --retry-failed",
 		}
+	case s.RequireFit && s.Deadline == nil && s.MaxDuration == 0:
+		return &usageError{"--require-fit needs a time by which the run is to be over", "give one with --deadline or --max-duration"}
 	case s.DryRun && args["report"] != nil:
 		return &usageError{"--dry-run sends nothing, so there is no report to write", "leave out one of --dry-run and --report"}
 	case s.DryRun:
@@ -105,7 +109,13 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Down: c.display.Down, Paused: c.display.Paused,
 		Observers: []dispatcher.Observer{&logger{p.log(c.display, s), c.client}, c.display},
 		Listed:    func(plan *campaign.Plan) { c.follow(plan, s, st) },
+		Refuse:    c.refuse(s),
 		Again:     next.again, GoOn: next.goOn,
+		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of,
+	}
+	if s.Auto {
+		settings.Adaptive = ratelimit.NewAdaptive(s.MaxWorkers, c.display.Limit)
+		settings.Ready = p.watchVisitors(c, site, s, settings.Adaptive)
 	}
 	if err := st.remember(c, s, &settings); err != nil {
 		return result, nil, err
@@ -116,7 +126,11 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		defer context.AfterFunc(c.ctx, func() { c.display.Ending(grace) })()
 		fmt.Fprintln(c.display, "Retrieving the list of groups")
 	}
-	return campaign.Run(c.ctx, c.client, settings), nil, nil
+	result = campaign.Run(c.ctx, c.client, settings)
+	if result.Document.Error == "" {
+		st.learnt(c, s)
+	}
+	return result, nil, nil
 }
 
 // follow has the display follow a run of which it is known now whom it will send to, and shows it where that is asked
@@ -137,7 +151,24 @@ func (c *session) follow(plan *campaign.Plan, s *config.Settings, st *state) {
 	if plan.Settling > 0 {
 		fmt.Fprintf(c.display, "%d of them wait for up to %v, since an earlier send may still be under way\n", plan.Settling, settle(s))
 	}
+	outlook, _ := forecast(plan, c.ends, s)
+	for _, line := range outlook {
+		fmt.Fprintln(c.display, line)
+	}
 	c.display.Begin(len(plan.Groups))
+}
+
+// refuse keeps a run from starting that will not be over in time, where that is required.
+func (c *session) refuse(s *config.Settings) func(*campaign.Plan) error {
+	if !s.RequireFit {
+		return nil
+	}
+	return func(plan *campaign.Plan) error {
+		if _, fit := forecast(plan, c.ends, s); fit != nil {
+			return fit
+		}
+		return nil
+	}
 }
 
 // tell writes the reports, and prints the summary where one is due: last, since standard error may be blocked. Its
@@ -182,7 +213,13 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 		return err
 	}
 	defer c.close()
-	settings := campaign.Settings{Started: time.Now()}
+	settings := campaign.Settings{
+		Started: time.Now(), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
+		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of,
+	}
+	if s.Auto {
+		settings.Adaptive = ratelimit.NewAdaptive(s.MaxWorkers, nil) // for the forecast alone
+	}
 	if err := p.readState(c, site, s).remember(c, s, &settings); err != nil {
 		return err
 	}
@@ -194,14 +231,26 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 	for _, g := range plan.Groups {
 		b.WriteString(printable.Line(g.Key()) + "\n")
 	}
+	outlook, fit := forecast(plan, c.ends, s)
+	if plan.Forecast != nil { // what past runs do not tell is no news
+		for _, line := range outlook {
+			b.WriteString("# " + line + "\n")
+		}
+	}
 	if _, err := io.WriteString(p.Stdout, b.String()); err != nil {
 		return report.StdoutError(err)
 	}
 	if s.Verbose {
+		if plan.Forecast == nil {
+			fmt.Fprintln(c.display, outlook[0])
+		}
 		fmt.Fprintf(c.display, "%d of %d groups would be sent to, %s; nothing was sent\n", len(plan.Groups), plan.Listed(), pace(s))
 		if n, until := plan.Waiting(); n > 0 {
 			fmt.Fprintf(c.display, "%d of them would wait, the last until %s\n", n, printable.Instant(until))
 		}
+	}
+	if s.RequireFit && fit != nil {
+		return fit
 	}
 	return nil
 }
@@ -214,12 +263,15 @@ func (p Process) client(site *url.URL, s *config.Settings) (*hooks.Client, error
 	}
 	return hooks.New(site, s.Token, hooks.Options{
 		Timeout:   s.Timeout,
-		UserAgent: program + "/" + strings.Fields(p.version())[0],
+		UserAgent: p.userAgent(),
 		Transport: hooks.NewTransport(hooks.TransportOptions{
 			Workers: s.Workers, ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure,
 		}),
 	}), nil
 }
+
+// userAgent names the program to the site.
+func (p Process) userAgent() string { return program + "/" + strings.Fields(p.version())[0] }
 
 // authorities are the system's and those of a PEM file; nil, which means the system's, without a file.
 func authorities(path string) (*x509.CertPool, error) {
@@ -261,6 +313,9 @@ func loopback(host string) bool {
 // pace says how fast a run goes at most.
 func pace(s *config.Settings) string {
 	text := fmt.Sprintf("%d at a time", s.Workers)
+	if s.Auto {
+		text = fmt.Sprintf("up to %d at a time, as the site bears", s.Workers)
+	}
 	if s.Rate > 0 {
 		text += fmt.Sprintf(", at most %v", s.Rate)
 	}

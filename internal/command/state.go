@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/history"
 	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/report"
 )
@@ -32,9 +34,10 @@ type state struct {
 	in       journal.Installation
 	lock     *journal.Lock
 	journal  *journal.Writer
-	missing  string // the directory that is not there to be read; empty: it is, or is not wanted
-	unusable error  // why the directory cannot be used
-	failed   error  // why a directory that was asked for by name is not used
+	missing  string           // the directory that is not there to be read; empty: it is, or is not wanted
+	unusable error            // why the directory cannot be used
+	history  *history.History // nil: none
+	failed   error            // why a directory that was asked for by name is not used
 }
 
 // A resumeError is a --resume or --retry-failed that has nothing to go on with, or cannot.
@@ -168,10 +171,33 @@ func (st *state) remember(c *session, s *config.Settings, settings *campaign.Set
 		fmt.Fprintf(c.display, "%s: warning: what earlier runs did is not all known: %v\n", program, err)
 	}
 	settings.Guard.Last, settings.Open = recent.Accepted, recent.Open
+	if st.history, err = history.Load(st.historyPath()); err != nil {
+		fmt.Fprintf(c.display, "%s: warning: what the sends take is not known from past runs: %v\n", program, err)
+	}
+	settings.History = st.history
 	if doubt := st.lock.Doubt(); !doubt.IsZero() {
 		settings.Open = func(journal.Group) (time.Time, bool) { return doubt, true }
 	}
 	return nil
+}
+
+// historyPath is the file in which the costs of the installation's groups are remembered.
+func (st *state) historyPath() string {
+	return filepath.Join(st.dir.Path(), "history-"+cmp.Or(st.in.Token, st.in.Site)+".tsv")
+}
+
+// learnt keeps what a run has learnt of the costs of its groups.
+func (st *state) learnt(c *session, s *config.Settings) {
+	if st.history == nil {
+		return
+	}
+	// Where the journal could not be written either, one warning is enough.
+	if err := st.history.Save(st.historyPath()); err != nil && st.failed == nil && st.journal != nil && st.journal.Err() == nil {
+		fmt.Fprintf(c.display, "%s: warning: what the sends took is not kept: %v\n", program, err)
+		if s.StateDir != "" && st.failed == nil {
+			st.failed = &report.WriteError{Path: "the history", Err: err}
+		}
+	}
 }
 
 // patterns reads patterns that a journal has kept.
@@ -299,6 +325,9 @@ func (st *state) begin(c *session, s *config.Settings, settings *campaign.Settin
 		Workers: settings.Workers, Rate: float64(settings.Rate), Burst: settings.Burst,
 		Only: texts(s.Only), Exclude: texts(s.Exclude),
 		Assumed: journal.Assumed{Start: settings.Guard.AssumedStart, Length: settings.Guard.AssumedLength},
+	}
+	if settings.Adaptive != nil {
+		h.Workers = 0
 	}
 	if settings.Previous != nil {
 		earlier := &settings.Previous.Run.Header

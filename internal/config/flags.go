@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,7 +21,10 @@ type Settings struct {
 	Instance string // the set in it
 	Token    hooks.Token
 
-	Workers        int
+	Workers        int    // the most sends in flight
+	Auto           bool   // how many there are is found in the course of the run
+	MaxWorkers     int    // up to so many, then
+	Canary         string // the page that tells what visitors wait; empty: the site's own, "none": no page does
 	Rate           ratelimit.Rate
 	Burst          int
 	Throttle       time.Duration
@@ -34,6 +38,9 @@ type Settings struct {
 	MaxFailures    Limit
 
 	Only, Exclude []Pattern
+	Order         string // auto, name, longest or mixed
+	MaxHeavy      Limit  // the zero value: half of the sends in flight
+	RequireFit    bool
 	DryRun        bool
 
 	StateDir      string // empty: the default
@@ -78,9 +85,8 @@ const (
 	catOutput = "Output"
 )
 
-// DefaultWorkers is the number of request threads of a stock GroupServer (docs/groupserver.md section 5). More
-// would queue there, and keep the website's visitors waiting.
-const DefaultWorkers = 2
+// DefaultMaxWorkers bounds what --workers auto may find. More threads than that no GroupServer has.
+const DefaultMaxWorkers = 16
 
 // DefaultConfig is where the Python script looked for the token.
 const DefaultConfig = "etc/gsconfig.ini"
@@ -112,9 +118,35 @@ func Flags() []Flag {
 			set:   switchTo(func(s *Settings) *bool { return &s.Insecure }),
 		},
 		{
-			Name: "workers", Aliases: []string{"w", "jobs", "j"}, Arg: "N", Default: strconv.Itoa(DefaultWorkers), Category: catPace,
-			Usage: "at most `N` sends in flight; a stock GroupServer has two request threads",
-			set:   whole(1, maxWorkers, func(s *Settings) *int { return &s.Workers }),
+			Name: "workers", Aliases: []string{"w", "jobs", "j"}, Arg: "N|auto", Default: "auto", Category: catPace,
+			Usage: "at most `N|auto` sends in flight; auto begins with one and finds what the site bears while its pages stay quick",
+			set: func(s *Settings, v string) error {
+				if s.Auto = v == "auto"; s.Auto {
+					return nil
+				}
+				if whole(1, maxWorkers, func(s *Settings) *int { return &s.Workers })(s, v) != nil {
+					return problem(fmt.Sprintf("is neither a whole number from 1 to %d nor auto", maxWorkers))
+				}
+				return nil
+			},
+		},
+		{
+			Name: "max-workers", Arg: "N", Default: strconv.Itoa(DefaultMaxWorkers), Category: catPace,
+			Usage: "with --workers auto: at most `N` sends in flight",
+			set:   whole(1, maxWorkers, func(s *Settings) *int { return &s.MaxWorkers }),
+		},
+		{
+			Name: "canary", Arg: "URL|none", Category: catPace,
+			Usage: "with --workers auto: a light page at `URL|none` tells what visitors wait; without it the site's front page does, with none no page",
+			set: func(s *Settings, v string) error {
+				if v != "none" {
+					if u, err := url.Parse(v); err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+						return problem("is neither the http or https URL of a page nor none")
+					}
+				}
+				s.Canary = v
+				return nil
+			},
 		},
 		{
 			Name: "rate", Aliases: []string{"r"}, Arg: "RATE", Default: "0", Category: catPace,
@@ -164,8 +196,16 @@ func Flags() []Flag {
 		},
 		{
 			Name: "order", Arg: "ORDER", Default: "auto", Category: catGroups,
-			Usage: "`ORDER` of the sends: auto or name, which are both by site and group",
-			set:   oneOf(nil, "auto", "name"),
+			Usage: "`ORDER` of the sends: name is by site and group, longest begins with those that took longest in past runs, mixed with both ends of that; auto is longest where past runs tell",
+			set:   oneOf(func(s *Settings, v string) { s.Order = v }, "auto", "name", "longest", "mixed"),
+		},
+		{
+			Name: "max-heavy", Arg: "N|P%", Category: catPace,
+			Usage: "have at most `N|P%` of the sends in flight on the heaviest twentieth of the groups while lighter ones are left; without it half of them",
+			set: func(s *Settings, v string) (err error) {
+				s.MaxHeavy, err = parseLimit(v)
+				return err
+			},
 		},
 		{
 			Name: "dry-run", Aliases: []string{"n"}, Category: catGroups,
@@ -195,6 +235,11 @@ func Flags() []Flag {
 				s.Deadline = &at
 				return err
 			},
+		},
+		{
+			Name: "require-fit", Category: catStop,
+			Usage: "with --deadline or --max-duration: do not start a run that will not have started all its sends by then, as past runs tell",
+			set:   switchTo(func(s *Settings) *bool { return &s.RequireFit }),
 		},
 		{
 			Name: "max-failures", Arg: "N|P%", Category: catStop,

@@ -135,9 +135,25 @@ var samples = []sample{
 		good: [2][2]string{{"ca.pem", "ca.pem"}, {"/etc/ca.pem", "/etc/ca.pem"}},
 	},
 	{
-		name: "workers", show: func(s *config.Settings) any { return s.Workers }, none: "2",
-		good: [2][2]string{{"1", "1"}, {"16", "16"}}, more: [][2]string{{"1000", "1000"}},
-		bad: all("is not a whole number from 1 to 1000", "0", "-1", "1001", "1.5", "two", "", "99999999999999999999", "auto"),
+		name: "workers", none: "auto",
+		show: func(s *config.Settings) any {
+			if s.Auto {
+				return "auto"
+			}
+			return s.Workers
+		},
+		good: [2][2]string{{"1", "1"}, {"16", "16"}}, more: [][2]string{{"1000", "1000"}, {"auto", "auto"}},
+		bad: all("is neither a whole number from 1 to 1000 nor auto", "0", "-1", "1001", "1.5", "two", "", "99999999999999999999", "Auto"),
+	},
+	{
+		name: "max-workers", show: func(s *config.Settings) any { return s.MaxWorkers }, none: "16",
+		good: [2][2]string{{"1", "1"}, {"32", "32"}}, more: [][2]string{{"1000", "1000"}},
+		bad: all("is not a whole number from 1 to 1000", "0", "-1", "1001", "auto", ""),
+	},
+	{
+		name: "canary", show: func(s *config.Settings) any { return s.Canary }, none: "",
+		good: [2][2]string{{"none", "none"}, {"https://groups.example.com/about", "https://groups.example.com/about"}},
+		bad:  all("is neither the http or https URL of a page nor none", "no", "", "groups.example.com", "ftp://groups.example.com/", "http://user:word@example.com/"),
 	},
 	{
 		name: "rate", show: func(s *config.Settings) any { return s.Rate }, none: "none",
@@ -260,8 +276,19 @@ var samples = []sample{
 	},
 	{
 		// Both orders are the same one, so that nothing is to be seen of it.
-		name: "order", show: func(*config.Settings) any { return "" }, none: "",
-		good: [2][2]string{{"auto", ""}, {"name", ""}}, bad: all("is not auto or name", "longest", "", "Auto"),
+		name: "order", show: func(s *config.Settings) any { return s.Order }, none: "auto",
+		good: [2][2]string{{"auto", "auto"}, {"name", "name"}}, more: [][2]string{{"longest", "longest"}, {"mixed", "mixed"}},
+		bad: all("is not auto, name, longest or mixed", "shortest", "", "Auto"),
+	},
+	{
+		name: "max-heavy", none: "{N:0 Percent:0}",
+		show: func(s *config.Settings) any { return fmt.Sprintf("%+v", s.MaxHeavy) },
+		good: [2][2]string{{"1", "{N:1 Percent:0}"}, {"25%", "{N:0 Percent:25}"}}, more: [][2]string{{"100%", "{N:0 Percent:100}"}},
+		bad: all("is neither a whole number above 0 nor a share such as 10%", "0", "-1", "1.5", "half", ""),
+	},
+	{
+		name: "require-fit", show: func(s *config.Settings) any { return s.RequireFit }, none: "false",
+		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, more: switches, bad: noSwitch(),
 	},
 	{
 		name: "report", show: func(s *config.Settings) any { return s.Reports }, none: "[]",
@@ -313,7 +340,9 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 		{Name: "config", Aliases: []string{"c"}, Arg: "FILE", Default: "etc/gsconfig.ini", NotFile: true},
 		{Name: "instance", Aliases: []string{"i"}, Arg: "NAME", Default: "default", NotFile: true},
 		{Name: "verbose", Aliases: []string{"v"}},
-		{Name: "workers", Aliases: []string{"w", "jobs", "j"}, Arg: "N", Default: "2"},
+		{Name: "max-workers", Arg: "N", Default: "16"},
+		{Name: "canary", Arg: "URL|none"},
+		{Name: "workers", Aliases: []string{"w", "jobs", "j"}, Arg: "N|auto", Default: "auto"},
 		{Name: "rate", Aliases: []string{"r"}, Arg: "RATE", Default: "0"},
 		{Name: "burst", Arg: "N", Default: "1"},
 		{Name: "throttle", Aliases: []string{"t"}, Arg: "SECONDS", Default: "0"},
@@ -328,6 +357,8 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 		{Name: "only", Arg: "PATTERN", Repeat: true},
 		{Name: "exclude", Arg: "PATTERN", Repeat: true},
 		{Name: "order", Arg: "ORDER", Default: "auto"},
+		{Name: "max-heavy", Arg: "N|P%"},
+		{Name: "require-fit"},
 		{Name: "dry-run", Aliases: []string{"n"}},
 		{Name: "resume"},
 		{Name: "retry-failed"},

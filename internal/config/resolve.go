@@ -65,7 +65,13 @@ func Resolve(src Sources) (*Settings, error) {
 			}
 		}
 	}
-	return s, s.readFile(fromFile)
+	if err := s.readFile(fromFile); err != nil {
+		return s, err
+	}
+	if s.Auto {
+		s.Workers = s.MaxWorkers
+	}
+	return s, nil
 }
 
 // split takes the several values of an option apart that the environment or the file give in one.

@@ -173,7 +173,7 @@ func TestTheSetIsThatOfTheInstance(t *testing.T) {
 		{"the default one", given{args: map[string][]string{"config": {"gs.ini"}}}, "tokenA", 3},
 		{"of the command line", given{args: map[string][]string{"config": {"gs.ini"}, "instance": {"test"}}, env: map[string]string{"SENDDIGEST_INSTANCE": "no"}}, "tokenB", 4},
 		{"of the environment", given{env: map[string]string{"SENDDIGEST_CONFIG": "gs.ini", "SENDDIGEST_INSTANCE": "test"}}, "tokenB", 4},
-		{"without options of ours", given{args: map[string][]string{"config": {"gs.ini"}, "instance": {"bare"}}}, "tokenB", 2},
+		{"without options of ours", given{args: map[string][]string{"config": {"gs.ini"}, "instance": {"bare"}}}, "tokenB", 16},
 	} {
 		s, err := resolveIn(tt.given)
 		if err != nil {

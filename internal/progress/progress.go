@@ -35,6 +35,7 @@ type Display struct {
 	flying  int
 	retries int
 	down    bool      // the site does not answer
+	limit   int       // how many sends may be in flight; 0: as many as there are workers
 	held    time.Time // until when some groups are held back; zero: none are
 	counts  dispatcher.Counts
 	began   time.Time
@@ -130,6 +131,15 @@ func (d *Display) Prepare(what string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.waits = what
+}
+
+// Limit takes the news of how many sends may be in flight, and why.
+func (d *Display) Limit(limit int, why string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.limit = limit; !d.began.IsZero() {
+		d.say(fmt.Sprintf("%d at a time now: %s", limit, why))
+	}
 }
 
 // Hold takes the news that some groups are held back, and until when the last of them is.
@@ -245,7 +255,11 @@ func (d *Display) status() string {
 	if d.retries > 0 {
 		fmt.Fprintf(&b, ", %d tried again", d.retries)
 	}
-	fmt.Fprintf(&b, ", %d in flight, %s", d.flying, clock(elapsed))
+	fmt.Fprintf(&b, ", %d in flight", d.flying)
+	if d.limit > 0 {
+		fmt.Fprintf(&b, " of %d", d.limit)
+	}
+	fmt.Fprintf(&b, ", %s", clock(elapsed))
 	if d.down {
 		b.WriteString(", waiting for the site")
 	} else if d.flying == 0 && time.Now().Before(d.held) {

@@ -7,6 +7,7 @@
 package report
 
 import (
+	"cmp"
 	"iter"
 	"math"
 	"slices"
@@ -27,12 +28,13 @@ type Meta struct {
 	Run      string // the run's own name
 	URL      string // the site's
 	Started  time.Time
-	Workers  int
+	Workers  int     // the most sends in flight; 0: their number was found in the course of the run
 	Rate     float64 // sends started per second; 0: no limit
 	Burst    int
-	StopWord string // the contract's word for why the run was stopped; empty if it was not
-	Guarded  int    // groups that were sent to although the server's duplicate check will have skipped them
-	Error    string // why there was nothing to send, if the list could not be had; one line
+	StopWord string        // the contract's word for why the run was stopped; empty if it was not
+	Guarded  int           // groups that were sent to although the server's duplicate check will have skipped them
+	Forecast time.Duration // how long the run was expected to take; 0: nothing was known
+	Error    string        // why there was nothing to send, if the list could not be had; one line
 
 	// Names gives the two halves of a job's name.
 	Names func(dispatcher.Job) (site, group string)
@@ -54,7 +56,7 @@ type Document struct {
 	Complete  bool      `json:"complete"`
 	StoppedBy *string   `json:"stopped_by"`
 	Error     string    `json:"error,omitempty"`
-	Workers   int       `json:"workers"`
+	Workers   any       `json:"workers"` // a number, or "auto"
 	Rate      *float64  `json:"rate"`
 	Burst     int       `json:"burst"`
 	Counts    Counts    `json:"counts"`
@@ -127,14 +129,21 @@ func New(results *dispatcher.Report, meta Meta) *Document {
 		Schema: Schema, Campaign: meta.Campaign, Run: meta.Run, URL: meta.URL,
 		Started: instant(meta.Started), Finished: instant(results.Finished),
 		Complete: results.StoppedBy == nil && meta.Error == "",
-		Error:    meta.Error, Workers: meta.Workers, Burst: meta.Burst,
+		Error:    meta.Error, Workers: any(meta.Workers), Burst: meta.Burst,
 		meta: meta, results: results,
+	}
+	if meta.Workers == 0 {
+		d.Workers = "auto"
 	}
 	if meta.StopWord != "" {
 		d.StoppedBy = &meta.StopWord
 	}
 	if meta.Rate > 0 {
 		d.Rate = &meta.Rate
+	}
+	if meta.Forecast > 0 {
+		forecast := seconds(meta.Forecast)
+		d.Seconds.Forecast = &forecast
 	}
 	d.count()
 	d.measure()
@@ -182,7 +191,7 @@ func (d *Document) measure() {
 	longest := took[len(took)-1]
 	d.Seconds.P50, d.Seconds.P95, d.Seconds.P99 = quantile(took, 50), quantile(took, 95), quantile(took, 99)
 	d.Seconds.Max = seconds(longest)
-	bound := max(longest, sum/time.Duration(max(d.Workers, 1)))
+	bound := max(longest, sum/time.Duration(max(cmp.Or(d.meta.Workers, d.results.Peak), 1)))
 	d.Seconds.LowerBound = seconds(bound)
 	if d.meta.Rate > 0 {
 		d.Seconds.LowerBound = max(d.Seconds.LowerBound, milli(float64(len(took))/d.meta.Rate))

@@ -1,13 +1,12 @@
 package report
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/groupserver/senddigest/internal/replace"
 )
 
 // A Format is a way to write a document.
@@ -35,49 +34,20 @@ func StdoutError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &WriteError{"standard output", cause(err)}
+	if e, ok := err.(*fs.PathError); ok { // it says /dev/stdout once more
+		err = e.Err
+	}
+	return &WriteError{"standard output", err}
 }
 
-// WriteFile writes the document whole or not at all: into a temporary file in the same folder, to the disk, and
-// only then under its name. A file that stood there stays until then. Its error is a [*WriteError].
+// WriteFile writes the document whole or not at all, see [replace.File]. Its error is a [*WriteError].
 func (d *Document) WriteFile(path string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	err := replace.File(path, reportMode, func(w io.Writer) error { return FormatOf(path)(d, w) })
 	if err != nil {
-		return &WriteError{path, cause(err)}
-	}
-	err = FormatOf(path)(d, f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = f.Chmod(reportMode)
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return &WriteError{path, cause(err)}
+		return &WriteError{path, err}
 	}
 	return nil
 }
 
 // reportMode lets a monitoring system read the report; it names groups, and holds no secret.
 const reportMode = 0o644
-
-// cause takes the temporary file's name out of an error; the user asked for another.
-func cause(err error) error {
-	switch e := err.(type) { // only the outermost error holds the name
-	case *os.PathError:
-		return e.Err
-	case *os.LinkError:
-		if errors.Is(e.Err, fs.ErrExist) {
-			return syscall.EISDIR // what os.Rename means by that: a file would have been replaced
-		}
-		return e.Err
-	}
-	return err
-}

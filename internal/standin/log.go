@@ -72,7 +72,7 @@ func (j *journal) add() *record {
 
 // arrive writes a request down, looks for its fault and, unless something before Zope is to answer, queues it: all at
 // once, so that the journal's order is the queue's and nothing begins after Close. It reports false if the site is
-// closed.
+// closed. Without r nothing goes wrong.
 func (s *Site) arrive(q *request, r *http.Request, at int64) bool {
 	q.group = -1
 	if q.hook == Send {
@@ -90,7 +90,9 @@ func (s *Site) arrive(q *request, r *http.Request, at int64) bool {
 		s.log.inFlight++
 		s.log.peak = max(s.log.peak, s.log.inFlight)
 	}
-	q.fault = s.faultFor(q, r)
+	if r != nil {
+		q.fault = s.faultFor(q, r)
+	}
 	if q.hook == Send && q.fault.stage() != stageFront {
 		g := &s.groups[q.group]
 		if g.open > 0 {
@@ -103,7 +105,7 @@ func (s *Site) arrive(q *request, r *http.Request, at int64) bool {
 		q.rec = s.log.add()
 	}
 	*q.rec = record{arrived: at, group: q.group, hook: q.hook, fault: q.fault.kind()}
-	if q.hook == Nothing || q.fault.kind() == NotFound {
+	if q.hook == Nothing && r != nil || q.fault.kind() == NotFound {
 		path, base := sitePath(r)
 		q.url = base + path
 	}

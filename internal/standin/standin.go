@@ -56,6 +56,14 @@ type Options struct {
 	// by several at a time.
 	Cost func(Group) time.Duration
 
+	// FrontCost is the server time of the front page. It takes a request thread, like everything else.
+	FrontCost time.Duration
+
+	// Lock is the share of all server time, of sends and of the front page alike, in which a request thread holds
+	// the interpreter's lock, as Python's do while they compute; the rest is waiting, for a database say, which any
+	// number can do at once. 0 is a server that only ever waits, 1 one that never does.
+	Lock float64
+
 	// Quiet tells the groups that have nothing to mail, or nobody to mail it to: the hook says "All digests sent."
 	// all the same. nil means every group has a digest to send.
 	Quiet func(Group) bool
@@ -75,8 +83,10 @@ type Options struct {
 // A Site is one GroupServer installation. It is an http.Handler; Start, StartTLS and Serve put it on a socket.
 type Site struct {
 	token   string
-	threads int
 	cost    func(Group) time.Duration
+	front   time.Duration
+	share   float64       // of server time that needs the lock
+	lock    chan struct{} // holds a value while a request thread has the lock; who waits is served in order
 	quiet   func(Group) bool
 	guard   time.Duration
 	noLog   bool
@@ -90,6 +100,7 @@ type Site struct {
 	listed []Group
 	list   func() []byte // the list hook's answer, made when first asked for
 	busy   int           // request threads at work
+	most   int           // so many may be
 	idle   *sync.Cond    // busy became 0
 	queue  queue         // requests that wait for a thread, oldest first; empty while a thread is free
 	index  map[Group]int32
@@ -109,13 +120,16 @@ type groupState struct {
 // New makes a site.
 func New(o Options) *Site {
 	s := &Site{
-		token:   o.Token,
-		threads: o.Threads,
-		cost:    o.Cost,
-		quiet:   o.Quiet,
-		guard:   o.Guard,
-		noLog:   o.NoLog,
-		pages:   recorded(),
+		token: o.Token,
+		cost:  o.Cost,
+		front: o.FrontCost,
+		share: min(o.Lock, 1),
+		lock:  make(chan struct{}, 1),
+		most:  o.Threads,
+		quiet: o.Quiet,
+		guard: o.Guard,
+		noLog: o.NoLog,
+		pages: recorded(),
 		// A second early, so that no time in the log is 0, which means never.
 		epoch:   time.Now().Add(-time.Second),
 		closing: make(chan struct{}),
@@ -125,8 +139,8 @@ func New(o Options) *Site {
 	if s.token == "" {
 		s.token = DefaultToken
 	}
-	if s.threads <= 0 {
-		s.threads = DefaultThreads
+	if s.most <= 0 {
+		s.most = DefaultThreads
 	}
 	if s.guard == 0 {
 		s.guard = DefaultGuard

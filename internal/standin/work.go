@@ -17,6 +17,7 @@ func (s *Site) perform(q *request) *reply {
 	case Send:
 		return s.sendHook(q, s.token)
 	case Front:
+		s.spend(q, s.front)
 		return s.pages.front
 	}
 	return s.pages.notFoundAt(q.url)
@@ -84,9 +85,9 @@ func (s *Site) digest(q *request) {
 	cost := s.costOf(q.id)
 	// Nine tenths: how the time is shared out on a real site is not established (section 12), only the order.
 	before := cost / 10 * 9
-	sleep(before)
+	s.spend(q, before)
 	due := !(s.quiet != nil && s.quiet(q.id)) && !s.sentLately(q.group)
-	sleep(cost - before)
+	s.spend(q, cost-before)
 	if due {
 		s.commit(q)
 	}
@@ -121,7 +122,7 @@ func (s *Site) rollBack(q *request) *reply {
 			// Zope's publisher tries four times. It also sleeps up to 1, 2 and 4 s between, left out here.
 			cost *= 4
 		}
-		sleep(cost)
+		s.spend(q, cost)
 	}
 	return s.errorPage(q)
 }

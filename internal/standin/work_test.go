@@ -287,3 +287,103 @@ func TestNoLogKeepsTheCounts(t *testing.T) {
 		}
 	})
 }
+
+// The lock lets one compute at a time, however many threads there are; what is not computing overlaps.
+func TestALockBoundSiteDoesNoMoreThanItsLockAllows(t *testing.T) {
+	for _, tt := range []struct {
+		lock          float64
+		least, most   time.Duration // for 20 sends of 1 s, 4 at once
+		alone, second time.Duration // one send on its own; two at once, at least
+	}{
+		{0, 5 * time.Second, 5 * time.Second, time.Second, time.Second},
+		{0.6, 12 * time.Second, 13500 * time.Millisecond, time.Second, 1200 * time.Millisecond},
+		{1, 20 * time.Second, 20*time.Second + time.Millisecond, time.Second, 2 * time.Second},
+	} {
+		t.Run(fmt.Sprint(tt.lock), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				groups := numbered(20)
+				s := standin.New(standin.Options{Groups: groups, Threads: 4, Lock: tt.lock, Cost: always(time.Second), Guard: -1})
+				defer s.Close()
+				begin := time.Now()
+				var wg sync.WaitGroup
+				for _, g := range groups {
+					wg.Go(func() { s.Work(standin.Send, g) })
+				}
+				wg.Wait()
+				if took := time.Since(begin); took < tt.least || took > tt.most {
+					t.Errorf("20 sends took %v, want %v to %v", took, tt.least, tt.most)
+				}
+				begin = time.Now()
+				s.Work(standin.Send, groups[0])
+				if took := time.Since(begin); took < tt.alone || took > tt.alone+time.Millisecond {
+					t.Errorf("a send on its own took %v, want %v", took, tt.alone)
+				}
+				begin = time.Now()
+				for _, g := range groups[:2] {
+					wg.Go(func() { s.Work(standin.Send, g) })
+				}
+				wg.Wait()
+				if took := time.Since(begin); took < tt.second {
+					t.Errorf("two sends took %v, want %v at least", took, tt.second)
+				}
+			})
+		})
+	}
+}
+
+func TestTheFrontPageTakesAThreadAndItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := pipeSite(t, standin.Options{Groups: numbered(1), Threads: 1, Cost: always(time.Second), FrontCost: 40 * time.Millisecond})
+		begin := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() { s.Work(standin.Send, numbered(1)[0]) })
+		synctest.Wait()
+		resp, err := c.Get("http://groups.example.com/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		wg.Wait()
+		if took := time.Since(begin); took != 1040*time.Millisecond {
+			t.Errorf("the page behind a send took %v, want 1.04s", took)
+		}
+		if s.Mails()[numbered(1)[0]] != 1 {
+			t.Error("the send was not mailed")
+		}
+	})
+}
+
+func TestThreadsCanBeTakenAwayAndGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		groups := numbered(24)
+		s := standin.New(standin.Options{Groups: groups, Threads: 4, Cost: always(time.Second)})
+		defer s.Close()
+		var wg sync.WaitGroup
+		for _, g := range groups {
+			wg.Go(func() { s.Work(standin.Send, g) })
+		}
+		ended := func() (n int) {
+			synctest.Wait()
+			for _, q := range s.Requests() {
+				if !q.Ended.IsZero() {
+					n++
+				}
+			}
+			return n
+		}
+		time.Sleep(500 * time.Millisecond)
+		s.SetThreads(0)                       // as 1
+		for i, want := range []int{4, 5, 6} { // what was under way ends
+			time.Sleep(time.Second)
+			if got := ended(); got != want {
+				t.Errorf("%d s on: %d ended, want %d", i+1, got, want)
+			}
+		}
+		s.SetThreads(8)
+		time.Sleep(time.Second)
+		if got := ended(); got != 14 {
+			t.Errorf("with 8 threads: %d ended, want 14", got)
+		}
+		wg.Wait()
+	})
+}

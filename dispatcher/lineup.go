@@ -1,0 +1,230 @@
+package dispatcher
+
+import (
+	"cmp"
+	"container/heap"
+	"maps"
+	"slices"
+	"time"
+)
+
+// A Rule says which job goes next where dispatch order alone does not. Jobs are named by their number in that order,
+// from 0. The zero value is dispatch order.
+type Rule struct {
+	NotBefore func(job int) time.Time // holds a job back until a time, while others pass; nil: none is held
+	Heavy     func(job int) bool      // jobs of which MaxHeavy at most are in flight while a lighter one may go; nil: none
+	MaxHeavy  func(limit int) int     // by how many sends may be in flight; nil or 0: half of them, at least one
+	// Spare is how many jobs at the end of the order do not count as lighter ones that may go: they are kept to fill the
+	// gaps that heavy jobs would leave at the end of the run.
+	Spare int
+	// FromFront is how many of the sends in flight are to come from the front of the order, by how many there may be;
+	// the others come from its end. nil: all come from the front.
+	FromFront func(limit int) int
+}
+
+// A Lineup decides which job of a run goes next. First come those that wait, for another try or because they are held
+// back, and whose time has come; then the others in dispatch order, or from its two ends. A heavy job that would be
+// one too many is passed by as long as a lighter one may go: no worker is ever idle for its sake.
+//
+// It keeps no clock and starts nothing, so a forecast makes the same choices as [Run] does. One goroutine at a time
+// may use it.
+type Lineup struct {
+	rule    Rule
+	jobs    int
+	weights []weight // by job; nil: all are light
+
+	fresh   [weights][]int   // jobs that nobody has taken and that need not wait, in dispatch order; never written to
+	waiting [weights]delayed // jobs that wait for their time
+	flying  [weights]int     // jobs that are under way; each may come back
+	back    map[int]struct{} // those among them that came from the end of the order
+}
+
+type weight uint8
+
+const (
+	light weight = iota
+	heavy
+	weights
+)
+
+// NewLineup makes a lineup of so many jobs at the time now.
+func NewLineup(jobs int, now time.Time, rule Rule) *Lineup {
+	l := &Lineup{rule: rule, jobs: jobs, back: map[int]struct{}{}}
+	if rule.Heavy != nil {
+		l.weights = make([]weight, jobs)
+	}
+	l.fresh[light] = make([]int, 0, jobs)
+	for job := range jobs {
+		if rule.Heavy != nil && rule.Heavy(job) {
+			l.weights[job] = heavy
+		}
+		w := l.weight(job)
+		if rule.NotBefore != nil {
+			if at := rule.NotBefore(job); at.After(now) {
+				l.waiting[w] = append(l.waiting[w], delayedJob{job, at})
+				continue
+			}
+		}
+		l.fresh[w] = append(l.fresh[w], job)
+	}
+	for w := range l.waiting {
+		heap.Init(&l.waiting[w])
+	}
+	l.rule.NotBefore, l.rule.Heavy = nil, nil // they have said it all, and what they know may be large
+	return l
+}
+
+// Clone makes a lineup that goes its own way from here on.
+func (l *Lineup) Clone() *Lineup {
+	c := *l // fresh is only ever cut shorter, weights never change
+	for w := range c.waiting {
+		c.waiting[w] = slices.Clone(c.waiting[w])
+	}
+	c.back = maps.Clone(c.back)
+	return &c
+}
+
+// Next tells from when on a job may be taken; zero: at once. It reports false when none is left; one that is under
+// way may come back.
+func (l *Lineup) Next() (at time.Time, ok bool) {
+	if len(l.fresh[light])+len(l.fresh[heavy]) > 0 {
+		return time.Time{}, true
+	}
+	w, ok := l.first(heavy)
+	if !ok {
+		return time.Time{}, false
+	}
+	return l.waiting[w][0].at, true
+}
+
+// Take takes the next job, at the time now, when limit sends may be in flight. [Lineup.Next] must have told that there
+// is one, and its time must have come.
+func (l *Lineup) Take(now time.Time, limit int) int {
+	most := heavy // the heaviest that may go
+	if l.flying[heavy] >= l.maxHeavy(limit) && l.lighter(now) {
+		most = light
+	}
+	w, ok := l.first(most)
+	// Whose time had come when Next told so is taken even if a clock was put back since.
+	if ok && (l.due(w, now) || len(l.fresh[light])+len(l.fresh[heavy]) == 0) {
+		l.flying[w]++
+		job, _ := heap.Pop(&l.waiting[w]).(delayedJob)
+		return job.number
+	}
+	return l.takeFresh(most, limit)
+}
+
+// takeFresh takes the next of the jobs that need not wait, none heavier than most.
+func (l *Lineup) takeFresh(most weight, limit int) (job int) {
+	back := l.rule.FromFront != nil && l.flying[light]+l.flying[heavy]-len(l.back) >= max(l.rule.FromFront(limit), 1)
+	w := light
+	if h := l.fresh[heavy]; most == heavy && len(h) > 0 {
+		f := l.fresh[light]
+		if len(f) == 0 || back && h[len(h)-1] > f[len(f)-1] || !back && h[0] < f[0] {
+			w = heavy
+		}
+	}
+	fresh := l.fresh[w]
+	l.flying[w]++
+	if back {
+		job, l.fresh[w] = fresh[len(fresh)-1], fresh[:len(fresh)-1]
+		l.back[job] = struct{}{}
+		return job
+	}
+	job, l.fresh[w] = fresh[0], fresh[1:]
+	return job
+}
+
+// Again gives a job back that was taken, to be taken again from a time on.
+func (l *Lineup) Again(job int, at time.Time) {
+	l.Done(job)
+	heap.Push(&l.waiting[l.weight(job)], delayedJob{job, at})
+}
+
+// Done says that a job that was taken has ended and will not come back.
+func (l *Lineup) Done(job int) {
+	l.flying[l.weight(job)]--
+	delete(l.back, job)
+}
+
+// Empty tells whether no job is left and none can come back.
+func (l *Lineup) Empty() bool {
+	_, left := l.Next()
+	return !left && l.flying[light]+l.flying[heavy] == 0
+}
+
+// Rest gives the jobs that are left, in dispatch order.
+func (l *Lineup) Rest() []int {
+	left := slices.Concat(l.fresh[:]...)
+	for _, waiting := range l.waiting {
+		for _, job := range waiting {
+			left = append(left, job.number)
+		}
+	}
+	slices.Sort(left)
+	return left
+}
+
+func (l *Lineup) weight(job int) weight {
+	if l.weights == nil {
+		return light
+	}
+	return l.weights[job]
+}
+
+func (l *Lineup) maxHeavy(limit int) int {
+	if l.rule.MaxHeavy != nil {
+		if n := l.rule.MaxHeavy(limit); n > 0 {
+			return n
+		}
+	}
+	return max(limit/2, 1)
+}
+
+// lighter tells whether a light job may be taken in a heavy one's place.
+func (l *Lineup) lighter(now time.Time) bool {
+	f := l.fresh[light]
+	return len(f) > 0 && f[0] < l.jobs-l.rule.Spare || l.due(light, now)
+}
+
+// due tells whether the time has come of a job of that weight that waits.
+func (l *Lineup) due(w weight, now time.Time) bool {
+	return len(l.waiting[w]) > 0 && !l.waiting[w][0].at.After(now)
+}
+
+// first says which of the waiting jobs' heaps has the one on top whose time comes first, none heavier than most.
+func (l *Lineup) first(most weight) (first weight, ok bool) {
+	for w, waiting := range l.waiting[:most+1] {
+		if len(waiting) > 0 && (!ok || waiting[0].before(l.waiting[first][0])) {
+			first, ok = weight(w), true
+		}
+	}
+	return first, ok
+}
+
+type delayedJob struct {
+	number int
+	at     time.Time
+}
+
+func (d delayedJob) before(other delayedJob) bool {
+	return cmp.Or(d.at.Compare(other.at), cmp.Compare(d.number, other.number)) < 0
+}
+
+// delayed is a heap of jobs, the one whose time comes first on top.
+type delayed []delayedJob
+
+func (d delayed) Len() int           { return len(d) }
+func (d delayed) Less(i, j int) bool { return d[i].before(d[j]) }
+func (d delayed) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+
+func (d *delayed) Push(x any) {
+	job, _ := x.(delayedJob)
+	*d = append(*d, job)
+}
+
+func (d *delayed) Pop() any {
+	last := (*d)[len(*d)-1]
+	*d = (*d)[:len(*d)-1]
+	return last
+}

@@ -1,0 +1,99 @@
+package campaign_test
+
+import (
+	"math"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/history"
+	"github.com/groupserver/senddigest/internal/schedule"
+	"github.com/groupserver/senddigest/internal/standin"
+)
+
+// withHistory is a night that knows what earlier ones took, and leaves that to the next.
+func withHistory(t *testing.T, path string, do func(*history.History) campaign.Result) campaign.Result {
+	t.Helper()
+	h, err := history.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := do(h)
+	if err := h.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestTheSecondNightOnASiteGoesAsForecastAndHardlyLongerThanItMust(t *testing.T) {
+	for seed := range uint64(12) {
+		synctest.Test(t, func(t *testing.T) {
+			workers := 2 << (seed % 3)
+			groups := standin.Generate(1000, seed)
+			_, c := site(t, standin.Options{Groups: groups, Threads: workers, Cost: standin.HeavyTail(seed), Guard: -1})
+			path := filepath.Join(t.TempDir(), "history.tsv")
+			night := func(h *history.History) campaign.Result {
+				return campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers, History: h})
+			}
+			first := withHistory(t, path, night).Document
+			second := withHistory(t, path, night).Document
+			if first.Seconds.Forecast != nil || second.Seconds.Forecast == nil || second.Counts.Accepted != len(groups) {
+				t.Fatalf("seed %d: forecasts %v and %v, %d accepted", seed, first.Seconds.Forecast, second.Seconds.Forecast, second.Counts.Accepted)
+			}
+			wall, bound := second.Seconds.Wall, second.Seconds.LowerBound
+			if wall > 1.05*bound {
+				t.Errorf("seed %d, %d workers: %v s, and %v s were the least", seed, workers, wall, bound)
+			}
+			if forecast := *second.Seconds.Forecast; math.Abs(forecast-wall) > 0.1*wall {
+				t.Errorf("seed %d, %d workers: %v s, and the forecast was %v s", seed, workers, wall, forecast)
+			}
+		})
+	}
+}
+
+func TestHeavyGroupsAreNotAllSentToAtOnceWhileLighterOnesAreLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers = 6
+		groups := numbered(100)
+		heavy := map[standin.Group]bool{}
+		for _, g := range groups[:5] {
+			heavy[g] = true
+		}
+		_, c := site(t, standin.Options{Groups: groups, Threads: workers, Guard: -1, Cost: func(g standin.Group) time.Duration {
+			if heavy[g] {
+				return 3 * time.Second
+			}
+			return time.Second
+		}})
+		path := filepath.Join(t.TempDir(), "history.tsv")
+		for night := range 2 {
+			r := withHistory(t, path, func(h *history.History) campaign.Result {
+				return campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers, History: h, Order: schedule.Longest})
+			})
+			begun := 0 // heavy ones, in the first moment
+			for g := range r.Document.Groups() {
+				if g.Start == 0 && heavy[standin.Group{Site: g.Site, Group: g.Group}] {
+					begun++
+				}
+			}
+			if want := []int{5, workers / 2}[night]; begun != want { // the first night knows of none
+				t.Errorf("night %d: %d heavy groups were begun at once, want %d", night+1, begun, want)
+			}
+		}
+	})
+}
+
+func TestARunThatIsRefusedSendsNothingAndSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := site(t, standin.Options{Groups: numbered(3)})
+		fit := &campaign.FitError{Deadline: &campaign.DeadlineError{At: time.Now(), Option: "--deadline 05:30"}, Left: 2, Groups: 3}
+		r := campaign.Run(t.Context(), c, campaign.Settings{
+			URL: siteURL, Workers: 1, Refuse: func(*campaign.Plan) error { return fit },
+		})
+		if got := counted(r); got != "3 not_attempted" || len(s.Starts()) != 0 || stopped(r) != "deadline" || r.StoppedBy != error(fit) {
+			t.Errorf("got %s, %d sends, stopped by %q: %v", got, len(s.Starts()), stopped(r), r.StoppedBy)
+		}
+	})
+}

@@ -1,0 +1,31 @@
+package history
+
+import (
+	"bytes"
+	"io"
+)
+
+// The constants that tests measure against.
+const (
+	ForgetAfter = forgetAfter
+	KeptPaces   = keptPaces
+	LeastPaced  = leastPaced
+	UsualSpread = usualSpread
+	MaxKey      = maxKey
+)
+
+// Read reads a history that was never a file.
+func Read(text []byte) (*History, error) { return read(bytes.NewReader(text)) }
+
+// Write writes one that becomes no file.
+func (h *History) Write(w io.Writer) error { return h.write(w) }
+
+// Known is how many groups something is known of.
+func (h *History) Known() (n int) {
+	for i := range h.costs {
+		if h.costs[i].sends > 0 {
+			n++
+		}
+	}
+	return n
+}
