@@ -13,12 +13,23 @@ export GOWORK = off
 # testdata/groupserver holds Go code (it embeds the fixtures), and ./... passes every testdata by.
 PACKAGES = ./... ./testdata/groupserver
 TOOL     = go tool -modfile=tools/go.mod
+NFPM     = go tool -modfile=tools/nfpm/go.mod nfpm
 
 # What senddigest --version says: the nearest tag, the commit where there is none, "devel" outside a clone
 # (the test for .git keeps us from describing a repository that we were merely unpacked in).
 VERSION ?= $(shell test -e .git && git describe --tags --always --dirty 2>/dev/null || echo devel)
+# The time of everything that is packaged: the commit's, so that a package is the same bytes whenever it is made.
+SOURCE_DATE_EPOCH ?= $(shell test -e .git && git log -1 --format=%ct 2>/dev/null || echo 315532800)
+# VERSION for Debian, whose versions begin with a digit and have no hyphens: 1.2.0 for v1.2.0, 1.2.0~rc.1 for v1.2.0-rc.1,
+# 1.2.0+4.g1a2b3c4 for v1.2.0-4-g1a2b3c4; without a tag the commit's time and name, older than any release.
+DEB_VERSION = $(shell sed -E -e 's/^v([0-9])/\1/; s/-(alpha|beta|rc)/~\1/; s/-([0-9]+)-g/+\1.g/' \
+	-e 's/^([0-9a-f]{7,40}(-dirty)?|[^0-9].*)$$/0~'$$(date -u -d @$(SOURCE_DATE_EPOCH) +%Y%m%d%H%M%S)'.\1/; s/-/+/g' <<<'$(VERSION)')
 # The variable that takes it, for go build -ldflags -X.
 VERSION_VARIABLE = main.version
+
+# make test: the folder that what the tests leave to look at is kept in, such as screenshots; empty: it is thrown away. Go
+# runs all tests anew then, also those that have passed.
+ARTIFACTS ?=
 
 # make bench: how often, which, and where. benchstat wants ten of each.
 COUNT    ?= 1
@@ -37,17 +48,18 @@ FUZZTIME ?= 30s
 silent = if out=$$($(1)) && [[ -z $$out ]]; then exit 0; fi; \
 	[[ -z $$out ]] || printf '%s\n' "$$out" "make: $(2)"; exit 1
 
-.PHONY: help test lint needs compiler fmt vet staticcheck fix tidy format soak fuzz bench bench-auto schedule-table build clean
+.PHONY: help test lint needs compiler promtool browser fmt vet staticcheck fix tidy format soak fuzz bench bench-auto schedule-table screenshots build package deb-version package-test clean
 
 help: ## this list
-	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Fuzz targets are run here too, on their seeds and on every input in a testdata/fuzz: to go test these are
 # ordinary tests. make fuzz looks for new inputs.
 # CGO_ENABLED: the race detector needs cgo, which Go turns off by itself where there is no compiler.
-test: needs compiler lint ## everything a change has to pass: make lint, then all tests under the race detector
+test: needs compiler promtool browser lint ## everything a change has to pass: make lint, then all tests under the race detector
 	@echo '== go test -race'
-	@CGO_ENABLED=1 go test -race ./...
+	@$(if $(ARTIFACTS),mkdir -p $(ARTIFACTS))
+	@CGO_ENABLED=1 go test -race $(if $(ARTIFACTS),-artifacts -outputdir $(abspath $(ARTIFACTS))) ./...
 
 lint: needs fmt vet staticcheck fix tidy ## the checks alone: layout, vet, staticcheck, go fix, go mod tidy
 
@@ -57,6 +69,12 @@ needs:
 compiler:
 	@scripts/needs cc
 
+promtool:
+	@scripts/needs promtool
+
+browser:
+	@scripts/needs chromium
+
 # gofmt by its full name, for it need not be in the PATH, or may be another Go's. gofumpt, too, passes testdata by.
 fmt:
 	@echo '== gofmt, gofumpt'
@@ -65,15 +83,15 @@ fmt:
 
 vet:
 	@echo '== go vet'
-	@go vet $(PACKAGES)
+	@go vet -tags packaging $(PACKAGES)
 
 staticcheck:
 	@echo '== staticcheck'
-	@$(TOOL) staticcheck $(PACKAGES)
+	@$(TOOL) staticcheck -tags packaging $(PACKAGES)
 
 fix:
 	@echo '== go fix -diff'
-	@$(call silent,go fix -diff $(PACKAGES),these can be said in newer Go: go fix $(PACKAGES))
+	@$(call silent,go fix -diff -tags packaging $(PACKAGES),these can be said in newer Go: go fix $(PACKAGES))
 
 tidy:
 	@echo '== go mod tidy -diff'
@@ -108,11 +126,36 @@ schedule-table: needs ## the README's table of the orders on heavy-tailed sites
 # which refuses in a clone that belongs to somebody else.
 build: needs ## the program, static, in ./senddigest
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false \
-		-ldflags '-s -w -X $(VERSION_VARIABLE)=$(VERSION)' -o senddigest .
+		-ldflags '-s -w -buildid= -X $(VERSION_VARIABLE)=$(VERSION)' -o senddigest .
+
+# gzip -n: no time of its own.
+package: build ## the Debian package for this machine's kind of processor, in ./dist
+	@rm -rf dist && mkdir dist
+	@umask 022; export SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH); \
+		go run ./contrib/generate dist/generated '$(VERSION)'; \
+		gzip -9n dist/generated/senddigest.8; gzip -9nc CHANGELOG.md >dist/generated/changelog.gz; \
+		for how in resume retry-failed; do sed -e 's/^Description=.*/Description=Go on with the digests of the GroupServer site %i (--'$$how')/' \
+			-e 's/ \$$URL$$/ --'$$how'&/' -e 's,/%i\.\(json\|txt\),/%i-'$$how'.\1,g' \
+			contrib/systemd/senddigest@.service >dist/generated/senddigest-$$how@.service; done; \
+		DEB_VERSION='$(DEB_VERSION)' GOARCH=$$(go env GOARCH) $(NFPM) package --config contrib/nfpm.yaml --packager deb --target dist
+
+deb-version:
+	@echo '$(DEB_VERSION)'
+
+# As root on Debian: it installs the package that it makes, uses it, and removes it with all that belongs to it.
+package-test: needs ## install the package on THIS machine, run the unit's command, read the manual, purge it
+	@scripts/needs git man zsh fish systemd-analyze
+	@echo '== go test contrib'
+	@go test -count=1 -tags packaging ./contrib
 
 # Twelve sites, each with an operator's run and one that is told nothing, all at once; they wait more than they work.
 bench-auto: needs ## what --workers auto does on sites of 2, 4 and 8 threads, over real sockets (2 minutes)
 	@go test -run '^$$' -bench '^BenchmarkAuto$$' -benchtime 1x -timeout 5m ./ratelimit
+
+screenshots: needs browser ## look at the HTML report: pictures of it in dist/screenshots
+	@rm -rf dist/screenshots && mkdir -p dist/screenshots
+	@go test -count=1 -run '^TestTheHTMLReportWorks' -artifacts -outputdir "$$PWD/dist/screenshots" ./internal/report
+	@find dist/screenshots -type f
 
 clean: ## remove what make build, profiles and packaging leave behind
 	@rm -rf senddigest dist

@@ -34,13 +34,18 @@ var world = []string{"net", "os", "flag"}
 var table = []row{
 	{pkg: "testdata/groupserver"},
 	{pkg: "internal/printable"},
+	{pkg: "internal/notify"},
+	{pkg: "internal/manual"},
 	{pkg: "internal/replace"},
+	{pkg: "internal/screen", never: world}, // for tests
 	{pkg: "ratelimit", outside: []string{"golang.org/x/time/rate"}, never: world},
 	{pkg: "hooks", outside: []string{"golang.org/x/net/html"}},
 	{pkg: "internal/canary"},
 	{pkg: "dispatcher", ours: []string{"ratelimit"}, outside: []string{"golang.org/x/sync/errgroup"}, never: world},
-	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/printable"}},
+	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/printable"}, outside: []string{"golang.org/x/text/width"}},
 	{pkg: "internal/report", ours: []string{"dispatcher", "internal/printable", "internal/replace"}},
+	{pkg: "internal/metrics", ours: []string{"dispatcher", "internal/report", "internal/replace"}},
+	{pkg: "internal/ping"},
 	{pkg: "internal/schedule", ours: []string{"dispatcher", "ratelimit"}, never: world},
 	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/printable"}}, // hooks for the Token, ratelimit for the rates
 	{pkg: "internal/journal", ours: []string{"dispatcher", "internal/printable"}, outside: []string{"github.com/gofrs/flock"}},
@@ -52,10 +57,13 @@ var table = []row{
 		ours: []string{
 			"ratelimit", "hooks", "dispatcher", "internal/canary", "internal/progress", "internal/report", "internal/config",
 			"internal/campaign", "internal/standin", "internal/printable", "internal/journal", "internal/history", "internal/schedule",
+			"internal/metrics", "internal/ping",
+			"internal/notify", "internal/manual",
 		},
-		outside: []string{"github.com/urfave/cli/v2", "golang.org/x/term"},
+		outside: []string{"github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
 	},
 	{pkg: ".", ours: []string{"internal/command"}},
+	{pkg: "contrib/generate", ours: []string{"internal/command"}},
 }
 
 // A listed package is what go list -json tells of one. Imports leaves the tests' imports out: a test may use what it

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/groupserver/senddigest/internal/command"
 )
@@ -28,6 +29,30 @@ func main() {
 	binary, _ := os.Executable() // unknown is fine: it only helps to find the configuration file
 	os.Exit(command.Main(command.Process{
 		Name: os.Args[0], Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv,
+		HearSuspend: hearSuspend, Suspend: suspend,
 		Signals: signals, StatusSignals: status, ResetSignals: func() { signal.Stop(signals) }, Binary: binary, Version: version,
 	}))
+}
+
+// hearSuspend has Ctrl-Z go to a channel.
+func hearSuspend(c chan<- os.Signal) (stop func()) {
+	signal.Notify(c, syscall.SIGTSTP)
+	return func() { signal.Stop(c) }
+}
+
+// suspendTime is more than the system takes to stop the process. Where no shell could let it go on, it is not stopped.
+const suspendTime = 100 * time.Millisecond
+
+// suspend does what Ctrl-Z does where nobody hears it.
+func suspend() {
+	goesOn := make(chan os.Signal, 1)
+	signal.Notify(goesOn, syscall.SIGCONT)
+	defer signal.Stop(goesOn)
+	// Not SIGTSTP: Go ignores it from the first Notify on, also after Stop and Reset. To the system both are one, and
+	// unlike SIGSTOP it stops nothing that no shell could let go on.
+	_ = syscall.Kill(os.Getpid(), syscall.SIGTTIN) // nothing is lost where that fails
+	select {
+	case <-goesOn:
+	case <-time.After(suspendTime):
+	}
 }

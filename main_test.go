@@ -45,14 +45,17 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"site": startSite, "sends": countSends, "mailed": countMails, "inflight": checkInFlight,
 			"notoken": noToken, "exits": exits,
+			"monitor": startMonitor, "pinged": pinged,
 			"signal": signalProgram, "atwork": atWork,
 		},
 		Setup: func(e *testscript.Env) error {
 			// A proxy of this machine has no say, and neither has a user's own setting.
 			e.Setenv("NO_PROXY", "*")
 			e.Setenv("SENDDIGEST_WORKERS", "2") // what is found in the course of a run depends on the machine's load
+			e.Setenv("GORACE", raceEnd)
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, ".state", "0"))
 			e.Values[siteKey{}] = &scriptSite{}
+			e.Values[monitorKey{}] = &scriptMonitor{make(chan heardPing, 1000)}
 			return nil
 		},
 	})
@@ -219,7 +222,7 @@ func signalProgram(ts *testscript.TestScript, neg bool, args []string) {
 	var stdout, stderr bytes.Buffer
 	said := &watched{buffer: &stderr, lines: make(chan string, 100)}
 	cmd := exec.Command(os.Args[0], args[3:]...)
-	cmd.Env = append(os.Environ(), programProcess+"=1", "SENDDIGEST_CONFIG="+ts.Getenv("SENDDIGEST_CONFIG"), "SENDDIGEST_WORKERS="+ts.Getenv("SENDDIGEST_WORKERS"),
+	cmd.Env = append(os.Environ(), programProcess+"=1", "SENDDIGEST_CONFIG="+ts.Getenv("SENDDIGEST_CONFIG"), "SENDDIGEST_WORKERS="+ts.Getenv("SENDDIGEST_WORKERS"), "GORACE="+raceEnd,
 		"XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &stdout, said
 	for site := siteOf(ts); len(site.started) > 0; {
@@ -279,9 +282,14 @@ func (w *watched) Write(p []byte) (int, error) {
 
 // noToken: notoken: neither the last command's output nor any file but the configuration holds the token.
 func noToken(ts *testscript.TestScript, neg bool, args []string) {
+	nowhere(ts, "the token", scriptToken)
+}
+
+// nowhere checks that a secret is neither in the last command's output nor in any file but a configuration.
+func nowhere(ts *testscript.TestScript, what, secret string) {
 	for _, stream := range []string{"stdout", "stderr"} {
-		if strings.Contains(ts.ReadFile(stream), scriptToken) {
-			ts.Fatalf("the token stands on %s", stream)
+		if strings.Contains(ts.ReadFile(stream), secret) {
+			ts.Fatalf("%s stands on %s", what, stream)
 		}
 	}
 	ts.Check(filepath.WalkDir(ts.MkAbs("."), func(path string, entry fs.DirEntry, err error) error {
@@ -289,8 +297,8 @@ func noToken(ts *testscript.TestScript, neg bool, args []string) {
 			return err
 		}
 		text, err := os.ReadFile(path)
-		if err == nil && bytes.Contains(text, []byte(scriptToken)) {
-			return fmt.Errorf("the token stands in %s", path)
+		if err == nil && bytes.Contains(text, []byte(secret)) {
+			return fmt.Errorf("%s stands in %s", what, path)
 		}
 		return err
 	}))

@@ -282,6 +282,33 @@ func TestThrottleRestsEachWorkerAfterASendButNotTheEndOfTheRun(t *testing.T) {
 	})
 }
 
+// There are more workers than the limit, so that a rest is one of its places, not the worker's alone. What the limit learns of
+// a send is without the rest, and at once.
+func TestARestKeepsItsPlaceInALimitOfWhatIsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		limit := ratelimit.NewAdaptive(16, nil)
+		report := dispatcher.Run(ctx, jobs(100), takes(time.Second, accepted), dispatcher.Options{
+			Workers: 16, Throttle: 5 * time.Second, Limiter: limit, Limit: limit.Limit,
+		})
+		if got := report.Counts()[dispatcher.Accepted]; got != 4 { // at 0, 6, 12 and 18 s
+			t.Errorf("%d sends in 20 s at a limit of %d, want 4", got, limit.Limit())
+		}
+		if took := report.Finished.Sub(report.Started); took != 20*time.Second {
+			t.Errorf("the stop took effect after %v", took)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		g := &gauge{}
+		dispatcher.Run(t.Context(), jobs(1), takes(time.Second, accepted), dispatcher.Options{Limiter: g, Throttle: time.Minute})
+		want := []ratelimit.Feedback{{Sent: true, Took: time.Second, Done: true, Rest: time.Minute, Health: ratelimit.Up}}
+		if diff := cmp.Diff(want, g.heard); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestAThrottledWorkerWakesWhenTheRunIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)

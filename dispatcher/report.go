@@ -156,3 +156,24 @@ func (e *FailedError) Error() string {
 
 // Unwrap gives what stopped the run.
 func (e *FailedError) Unwrap() error { return e.StoppedBy }
+
+// PeakOf is the most last tries that were under way at once, for results of which that is not known otherwise.
+func PeakOf(results []Result) int {
+	type change struct {
+		at time.Time
+		by int
+	}
+	var changes []change
+	for i := range results {
+		if r := &results[i]; r.Attempts > 0 {
+			changes = append(changes, change{r.Start, +1}, change{r.Start.Add(r.Took), -1})
+		}
+	}
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.by, b.by)) })
+	peak, flying := 0, 0
+	for _, c := range changes {
+		flying += c.by
+		peak = max(peak, flying)
+	}
+	return peak
+}

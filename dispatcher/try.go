@@ -30,6 +30,7 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 	if cut {
 		feedback = ratelimit.Feedback{Sent: true, Took: result.Took} // it tells of us, not of the service
 	}
+	feedback.Rest = max(r.options.Throttle, 0)
 	if result.Stop != nil {
 		r.end(result.Stop) // before the permit is given back, or another send might start
 	}

@@ -1,12 +1,14 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +29,18 @@ type TransportOptions struct {
 	ConnectTimeout time.Duration  // of the dial and the TLS handshake together; 0: DefaultConnectTimeout
 	Roots          *x509.CertPool // authorities to trust; nil: the system's
 	Insecure       bool           // verify no certificate
+	Traffic        *Traffic       // counts what goes over the connections; nil: nothing does
 }
+
+// Traffic counts the bytes of a transport's connections, those to a proxy included: headers and forms, and under TLS
+// what is on the wire.
+type Traffic struct{ sent, received atomic.Int64 }
+
+// Sent is how many bytes were written.
+func (t *Traffic) Sent() int64 { return t.sent.Load() }
+
+// Received is how many bytes were read.
+func (t *Traffic) Received() int64 { return t.received.Load() }
 
 // NewTransport makes the one pool of connections of a run. It uses the environment's proxies, as the Python
 // script did.
@@ -36,12 +49,13 @@ func NewTransport(o TransportOptions) *http.Transport {
 	if timeout == 0 {
 		timeout = DefaultConnectTimeout
 	}
+	traffic := cmp.Or(o.Traffic, new(Traffic))
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		return &conn{Conn: c}, nil
+		return &conn{Conn: c, traffic: traffic}, nil
 	}
 	config := &tls.Config{RootCAs: o.Roots, InsecureSkipVerify: o.Insecure}
 	// HTTP/1.1 alone: there a send has a connection for itself, so that one reset costs one send, and it is

@@ -122,14 +122,22 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A conn counts the writes that succeeded.
+// A conn counts the writes that succeeded, and the bytes.
 type conn struct {
 	net.Conn
-	writes atomic.Int64
+	writes  atomic.Int64
+	traffic *Traffic
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.traffic.received.Add(int64(n))
+	return n, err
 }
 
 func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
+	c.traffic.sent.Add(int64(n))
 	if err == nil {
 		c.writes.Add(1)
 	}

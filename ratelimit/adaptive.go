@@ -2,23 +2,29 @@ package ratelimit
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
 
 // An Adaptive limiter grants as many permits at once as its [Controller] finds the service bears. A lowered limit is met
-// by withholding permits as sends end; nothing in flight is touched.
+// by withholding permits as sends end; nothing in flight is touched. A worker that rests keeps its place.
 type Adaptive struct {
 	notify func(limit int, why string)
+	// telling is held while notify is told, so that it hears of one change at a time and in order. mu is not: who asks for
+	// the limit may hold a lock that notify takes.
+	telling sync.Mutex
 
-	mu      sync.Mutex
+	mu      sync.Mutex // taken after telling
 	control *Controller
-	busy    int
+	busy    int           // sends in flight
+	resting []time.Time   // until when places stay taken after a send
 	changed chan struct{} // closed, and made anew, when a wait may have ended
 }
 
 // NewAdaptive makes a limiter that starts at one permit and grants ceiling at most; a ceiling below 1 counts as 1.
-// notify is told of each change of the limit, one at a time, and must be quick; nil: nobody is.
+// notify is told of each change of the limit, one at a time, and must be quick; it may ask what the limit is, but it is not
+// to tell of pages or sends. nil: nobody is told.
 func NewAdaptive(ceiling int, notify func(limit int, why string)) *Adaptive {
 	if notify == nil {
 		notify = func(int, string) {}
@@ -35,9 +41,7 @@ func (a *Adaptive) Baseline(page time.Duration) {
 
 // Canary tells what the light page took that has just come, or has not, see [Controller.Canary].
 func (a *Adaptive) Canary(took time.Duration, ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.learn(func() { a.control.Canary(time.Now(), took, ok, a.busy) })
+	a.learn(func(now time.Time) { a.control.Canary(now, took, ok, a.busy) })
 }
 
 // Limit is how many sends may be in flight now, and Why says for what reason.
@@ -47,6 +51,13 @@ func (a *Adaptive) Limit() int {
 	return a.control.Limit()
 }
 
+// Holds tells whether it is the limit that keeps a send from starting, as far as there is one to start.
+func (a *Adaptive) Holds() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.busy >= a.control.Limit()
+}
+
 // Why says in a line why the limit is what it is.
 func (a *Adaptive) Why() string {
 	a.mu.Lock()
@@ -54,14 +65,19 @@ func (a *Adaptive) Why() string {
 	return a.control.Why()
 }
 
-// Acquire waits until fewer sends are in flight than the limit.
+// Acquire waits until fewer sends are in flight, or places at rest, than the limit.
 func (a *Adaptive) Acquire(ctx context.Context) (Permit, error) { return acquire(ctx, a.ask) }
 
 func (a *Adaptive) ask() (Permit, hold, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.busy >= a.control.Limit() {
-		return nil, hold{idle, a.changed}, nil
+	now, wait := time.Now(), idle
+	a.resting = slices.DeleteFunc(a.resting, func(end time.Time) bool { return !end.After(now) })
+	for _, end := range a.resting {
+		wait = min(wait, end.Sub(now))
+	}
+	if a.busy+len(a.resting) >= a.control.Limit() {
+		return nil, hold{wait, a.changed}, nil
 	}
 	a.busy++
 	return a.hear, hold{}, nil
@@ -72,26 +88,32 @@ const idle = time.Hour
 
 // hear takes the answer to a send, and its place back.
 func (a *Adaptive) hear(f Feedback) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.learn(func() {
+	a.learn(func(now time.Time) {
 		if f.Sent {
-			a.control.Send(time.Now(), f.Took, f.Usual, f.Done, a.busy)
+			a.control.Send(now, f.Took, f.Usual, f.Done, a.busy)
 		}
 		a.busy--
+		if f.Rest > 0 {
+			a.resting = append(a.resting, now.Add(f.Rest))
+		}
+		a.wake()
 	})
-	a.wake()
 }
 
 // learn tells the controller something, and of what it makes of it those who wait.
-func (a *Adaptive) learn(tell func()) {
+func (a *Adaptive) learn(tell func(now time.Time)) {
+	a.telling.Lock()
+	defer a.telling.Unlock()
+	a.mu.Lock()
 	before := a.control.Limit()
-	tell()
-	if now := a.control.Limit(); now != before {
-		a.notify(now, a.control.Why())
-		if now > before {
-			a.wake()
-		}
+	tell(time.Now())
+	limit, why := a.control.Limit(), a.control.Why()
+	if limit > before {
+		a.wake()
+	}
+	a.mu.Unlock()
+	if limit != before {
+		a.notify(limit, why)
 	}
 }
 

@@ -100,6 +100,61 @@ func TestARaisedLimitLetsWhoWaitsStartAtOnce(t *testing.T) {
 	})
 }
 
+// A display takes its lock to hear of the limit, and holds it when it asks for the limit.
+func TestTheLimitCanBeAskedForWhileAChangeIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		display := make(chan struct{}, 1) // its lock; a mutex would stop the clock
+		var told []int
+		a := ratelimit.NewAdaptive(4, func(limit int, _ string) {
+			display <- struct{}{}
+			defer func() { <-display }()
+			told = append(told, limit)
+		})
+		a.Baseline(page)
+		take(t, a)
+		display <- struct{}{}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range 8 {
+				time.Sleep(time.Second)
+				a.Canary(page, true)
+			}
+		})
+		time.Sleep(time.Minute) // the change is being told by now
+		asked := make(chan struct{})
+		wg.Go(func() {
+			defer close(asked)
+			if a.Limit() != 2 || a.Holds() || a.Why() == "" {
+				t.Errorf("got %d, %q", a.Limit(), a.Why())
+			}
+		})
+		synctest.Wait()
+		select {
+		case <-asked:
+		default:
+			t.Error("who asks waits for who is told")
+		}
+		<-display
+		wg.Wait()
+		if len(told) != 1 || told[0] != 2 {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
+func TestAPlaceAtRestIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := ratelimit.NewAdaptive(2, nil)
+		begin := time.Now()
+		take(t, a)(ratelimit.Feedback{Sent: true, Took: time.Second, Rest: 5 * time.Second})
+		take(t, a)(ratelimit.Feedback{})
+		take(t, a)
+		if waited := time.Since(begin); waited != 5*time.Second {
+			t.Errorf("waited %v, want 5s", waited)
+		}
+	})
+}
+
 func TestAnAdaptiveLimitEndsItsWaitWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := ratelimit.NewAdaptive(2, nil)

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -12,6 +13,7 @@ import (
 // any window of length T at most rate·T + burst sends start.
 type Bucket struct {
 	tokens *rate.Limiter
+	holds  atomic.Bool // who asked last found no token
 }
 
 // NewBucket makes a bucket that lets r sends start per second, and at most burst of them at once after a lull.
@@ -29,11 +31,16 @@ func NewBucket(r Rate, burst int) *Bucket {
 // starts. Of several that wait at once, any may be next.
 func (b *Bucket) Acquire(ctx context.Context) (Permit, error) { return acquire(ctx, b.ask) }
 
+// Holds tells whether a send waits for a token.
+func (b *Bucket) Holds() bool { return b.holds.Load() }
+
 func (b *Bucket) ask() (Permit, hold, error) {
 	// Not tokens.Wait: it takes the token when the wait begins, and with a deadline in ctx refuses at once
 	// what it could not finish in time, with an error that is not the context's.
 	now := time.Now()
-	if b.tokens.AllowN(now, 1) {
+	holds := !b.tokens.AllowN(now, 1)
+	b.holds.Store(holds)
+	if !holds {
 		return func(Feedback) {}, hold{}, nil
 	}
 	missing := 1 - b.tokens.TokensAt(now)

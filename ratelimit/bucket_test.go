@@ -159,3 +159,24 @@ func TestNoWindowSeesMoreStartsThanRateTimesLengthPlusBurst(t *testing.T) {
 		}
 	})
 }
+
+func TestBucketTellsWhetherASendWaitsForAToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := ratelimit.NewBucket(1, 1)
+		holds := func(when string, want bool) {
+			t.Helper()
+			synctest.Wait()
+			if got := bucket.Holds(); got != want {
+				t.Errorf("%s: got %t, want %t", when, got, want)
+			}
+		}
+		holds("before the first send", false)
+		acquire(t, bucket)
+		holds("with a token for the only send", false)
+		done := make(chan struct{})
+		go func() { defer close(done); acquire(t, bucket) }()
+		holds("while a second one waits", true)
+		<-done
+		holds("when it has its token", false)
+	})
+}

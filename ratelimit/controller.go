@@ -18,8 +18,9 @@ const (
 	learnPages = 8 // before the second: how much one send slows a page
 	learnSends = 3 // answers from which a night's pace is taken at least; the fewer, the less certain it is
 
-	// Pages. Thresholds are in units of what the page takes while nothing is sent. A page behind a visitor's is
-	// slower too, but rarely, so it takes several to tell.
+	// Pages. Thresholds are in units of what the page takes while nothing is sent, or of leastUnit: nobody notices that a
+	// page took 5 ms instead of 1. A page behind a visitor's is slower too, but rarely, so it takes several to tell.
+	leastUnit     = 40 * time.Millisecond
 	pageMargin    = 0.5              // slower by more than this is slow
 	veryMuch      = 4.0              // slower by so many margins counts twice
 	fastCounts    = 0.5              // so much of a slow page is forgiven for each that is not
@@ -44,8 +45,11 @@ const (
 	firstRetry  = 20 * time.Second // from a trial that failed to the next; it may have been some visitor's fault
 	clearRetry  = time.Minute      // the same where a page was very much slower: no visitor does that
 	retryGrowth = 3                // each that fails at the same limit makes the wait so many times longer
-	lastRetry   = 5 * time.Minute  // up to this
+	lastRetry   = 9 * time.Minute  // up to this
 	lostRetry   = 25 * time.Second // always, below a limit that was lost: a recovery is to be used within a minute
+	lostFor     = 10 * time.Minute // from a drop, until it is what the service bears
+	backlog     = 4                // so much shorter than the wait for those sends it takes at most until the visitors are served
+	overrunCost = 40               // times as long as visitors waited for the sends of a trial that had failed, none is made
 	afterDrop   = 4 * time.Second  // from a drop to the next trial
 	patience    = 30 * time.Second // with slow pages at a limit of 1, until they count as usual
 )
@@ -84,30 +88,42 @@ const (
 // is slow and the wait since the last failed trial is over, the next one is tried. trying: the limit is one higher, for
 // tryPages pages, or window answers. If that went well it is held, for a while provisionally; if not, the limit goes
 // back by one, and the wait for the next trial at it grows from firstRetry to lastRetry. So the limit settles: it is
-// tested ever more rarely.
+// tested ever more rarely. Each limit has a wait of its own, until it has been held for longer than provisionally.
+//
+// The sends of a trial that failed go on, maybe for minutes, and pages with them. These tell nothing of the lower limit,
+// nor do those behind the visitors who had to wait; but where they are slow the next trial is put off for overrunCost
+// times as long, so that trials of long sends cost the visitors no more than those of short ones.
 //
 // Slow pages at a limit that had been held for long mean that the service has changed: the limit is halved, and again
 // if need be. Until it is back where it was, trials follow one another after lostRetry, and are shorter. The
 // baselines stand still meanwhile. Only at a limit of 1, when pages have been slow for patience all the same, they are
 // taken for usual: the site is slower than it was, and holding back would not make it faster. A baseline falls at
 // once when pages or sends are faster than it. While capacity that was lost stays lost, a trial every lostRetry is the
-// price of using it within a minute when it is back.
+// price of using it within a minute when it is back; after lostFor it counts as gone, and trials become rare again.
 type Controller struct {
 	ceiling, limit int
 	state          state
-	since          time.Time // of the last change of the limit; what began before tells nothing of it
+	since          time.Time     // of the last change of the limit
+	unsure         time.Time     // what began before tells nothing of the limit
+	overran        time.Duration // so long pages waited while more sends were in flight than the limit
 	why            string
 
 	pages pageSense
 	known sendSense // sends with a history
 	fresh sendSense // sends without
 
-	next        time.Time     // no trial before
-	retry       time.Duration // the wait after the last failed one
-	failed      int           // the limit it was at; 0: none
-	provisional time.Time     // the limit is, until then
-	dropping    bool          // nothing has gone well since the last drop
-	lost        int           // the limit before the drop that is not made good yet; 0: none
+	next        time.Time       // no trial before
+	failed      map[int]failure // limits that were left because they were too high, and have not proved themselves since
+	provisional time.Time       // the limit is, until then
+	dropping    bool            // nothing has gone well since the last drop
+	lost        int             // the limit before the drop that is not made good yet; 0: none
+	lostAt      time.Time
+}
+
+// A failure is what became of a limit that was too high.
+type failure struct {
+	retry time.Duration // the wait after it, as far as visitors need not be spared
+	next  time.Time     // no trial before
 }
 
 type state uint8
@@ -122,7 +138,7 @@ const (
 func NewController(ceiling int) *Controller {
 	return &Controller{
 		ceiling: max(ceiling, 1), limit: 1,
-		why: "nothing tells yet what the site bears",
+		why: "nothing tells yet what the site bears", failed: map[int]failure{},
 		// An uncertain guess, for sends that take too long to learn from.
 		known: sendSense{pace: 1, learned: learnSends},
 	}
@@ -143,6 +159,13 @@ func (c *Controller) Baseline(page time.Duration) { c.pages.base = max(page, tim
 func (c *Controller) Canary(now time.Time, took time.Duration, ok bool, busy int) {
 	p := &c.pages
 	if p.base == 0 || busy == 0 || now.Add(-took).Before(c.since) {
+		return
+	}
+	if busy > c.limit && !c.dropping {
+		c.overrun(now, took, ok)
+		return
+	}
+	if now.Add(-took).Before(c.unsure) {
 		return
 	}
 	inUse := busy >= c.limit // otherwise it tells of a lower limit
@@ -184,7 +207,7 @@ func (c *Controller) judgeTrial(now time.Time, slower float64) {
 	switch {
 	case c.limit < c.lost:
 		needed = tryPagesAgain
-	case c.limit == c.failed && len(p.recent) == 1 && !p.shares():
+	case c.failed[c.limit].retry > 0 && len(p.recent) == 1 && !p.shares():
 		tolerated = 1 // it failed before, and the first page is slow again: why make more visitors wait?
 	}
 	switch {
@@ -201,6 +224,9 @@ func (c *Controller) judgeTrial(now time.Time, slower float64) {
 // Send tells that at now a send ended after so long, for which usual is usual; 0: nobody knows. done says that it did what
 // it was for. busy is how many sends were in flight, this one included.
 func (c *Controller) Send(now time.Time, took, usual time.Duration, done bool, busy int) {
+	if busy > c.limit && !c.dropping {
+		c.unsure = later(c.unsure, now.Add(c.overran/backlog)) // this may have been the last
+	}
 	if took <= 0 || busy < c.limit || now.Add(-took).Before(c.since) {
 		return
 	}
@@ -237,14 +263,17 @@ func (c *Controller) Send(now time.Time, took, usual time.Duration, done bool, b
 
 // rise tries one more, unless something speaks against it.
 func (c *Controller) rise(now time.Time) {
+	if c.state == holding && !now.Before(c.provisional) {
+		delete(c.failed, c.limit) // it has proved itself
+	}
 	if c.limit >= c.ceiling {
 		c.why = "as many as are allowed"
 		return
 	}
-	if now.Before(c.next) || c.pages.slow >= 1 {
+	more := c.limit + 1
+	if now.Before(c.next) || now.Before(c.failed[more].next) || c.pages.slow >= 1 {
 		return
 	}
-	more := c.limit + 1
 	if p := &c.pages; p.base > 0 {
 		each := p.share
 		if len(p.recent) > 0 {
@@ -259,52 +288,83 @@ func (c *Controller) rise(now time.Time) {
 		c.why = fmt.Sprintf("%s slow each other", sends(c.limit))
 		return
 	}
-	c.set(now, more, trying, fmt.Sprintf("trying %d", more))
+	told := "sends"
+	if c.pages.base > 0 {
+		told = "pages"
+	}
+	c.set(now, more, trying, fmt.Sprintf("to see whether %s stay quick", told))
 }
 
 // hold keeps a limit that was tried.
 func (c *Controller) hold(now time.Time) {
-	if c.limit >= c.failed {
-		c.failed, c.retry = 0, 0
-	}
 	if c.limit >= c.lost {
 		c.lost = 0
 	}
 	c.state, c.next, c.provisional, c.dropping = holding, now, now.Add(provisional), false
-	c.why = fmt.Sprintf("%d went well", c.limit)
+	c.why = fmt.Sprintf("all is quick beside %s", sends(c.limit))
 	c.rise(now)
 }
 
 // fall goes back by one.
 func (c *Controller) fall(now time.Time, why string) {
-	if c.limit != c.failed {
-		c.retry = 0
-	}
-	c.failed = c.limit
-	switch c.retry *= retryGrowth; {
+	c.expire(now)
+	retry := c.failed[c.limit].retry * retryGrowth
+	switch {
 	case c.lost > 0:
-		c.retry = lostRetry
+		retry = lostRetry
 	case c.pages.clear:
-		c.retry = min(max(c.retry, clearRetry), lastRetry)
+		retry = min(max(retry, clearRetry), lastRetry)
 	default:
-		c.retry = min(max(c.retry, firstRetry), lastRetry)
+		retry = min(max(retry, firstRetry), lastRetry)
 	}
-	c.next = now.Add(c.retry)
-	c.set(now, c.limit-1, holding, fmt.Sprintf("%s; next try in %v", why, c.retry))
+	c.failed[c.limit] = failure{retry, now.Add(retry)}
+	c.set(now, c.limit-1, holding, fmt.Sprintf("%s; next try in %v at the earliest", why, retry))
 }
 
 // drop halves a limit that had been right for long.
 func (c *Controller) drop(now time.Time) {
-	c.lost, c.dropping = max(c.lost, c.limit), true
-	c.failed, c.retry, c.next = 0, 0, now.Add(afterDrop)
+	c.expire(now)
+	c.lost, c.lostAt, c.dropping = max(c.lost, c.limit), now, true
+	c.next = now.Add(afterDrop)
+	clear(c.failed)
 	c.set(now, c.limit/2, holding, fmt.Sprintf("pages have become slow beside %s", sends(c.limit)))
+}
+
+// overrun takes a page into account that came while more sends were in flight than the limit: those of a limit that was
+// too high go on. The page tells nothing of the limit, but a slow one of what the next failure will cost the visitors.
+func (c *Controller) overrun(now time.Time, took time.Duration, ok bool) {
+	if ok && c.pages.times(took) <= c.pages.usual(c.limit+1)+pageMargin {
+		return
+	}
+	c.overran += took
+	if f, failed := c.failed[c.limit+1]; failed {
+		f.next = later(f.next, now.Add(overrunCost*c.overran))
+		c.failed[c.limit+1] = f
+	}
+	c.unsure = later(c.unsure, now.Add(c.overran/backlog)) // the canary comes behind the visitors who had to wait
+}
+
+// expire takes what has been lost for long for what the service bears.
+func (c *Controller) expire(now time.Time) {
+	if now.Sub(c.lostAt) >= lostFor {
+		c.lost = 0
+	}
 }
 
 // set changes the limit. What was seen at the old one tells nothing of the new.
 func (c *Controller) set(now time.Time, limit int, s state, why string) {
 	c.limit, c.state, c.since, c.why = limit, s, now, why
+	c.unsure, c.overran = now, 0
 	c.pages.forget()
 	c.known.recent, c.fresh.recent = nil, nil
+}
+
+// later is the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (c *Controller) waits() string { return fmt.Sprintf("pages wait for a thread at %d", c.limit) }
@@ -314,7 +374,7 @@ func (c *Controller) shares(slower float64) string {
 }
 
 func (c *Controller) queues(n float64) string {
-	return fmt.Sprintf("at %d about %.1f sends only queue", c.limit, n)
+	return fmt.Sprintf("of %d sends about %.1f only queue", c.limit, n)
 }
 
 func sends(n int) string {
@@ -336,7 +396,7 @@ func shareLimit(sends int) float64 {
 type pageSense struct {
 	base       time.Duration // what the page takes while nothing is sent; 0: there is no canary
 	share      float64       // by how much of that one send slows it
-	alone      []float64     // the last pages beside one send, as multiples of base: what share is from
+	alone      []float64     // the last pages beside one send, as times gives them: what share is from
 	recent     []float64     // the last at this limit
 	slow       float64       // how many of those were slow
 	clear      bool          // one was very much so
@@ -345,11 +405,7 @@ type pageSense struct {
 
 // add takes a page into account.
 func (p *pageSense) add(took time.Duration, ok, inUse bool, limit int, s state) {
-	usual := 1.0
-	if p.shares() {
-		usual += shareLimit(limit)
-	}
-	times := float64(took) / float64(p.base)
+	usual, times := p.usual(limit), p.times(took)
 	if !ok {
 		times = max(times, usual+(veryMuch+1)*pageMargin)
 	}
@@ -369,7 +425,7 @@ func (p *pageSense) add(took time.Duration, ok, inUse bool, limit int, s state) 
 	}
 	p.recent = last(window, p.recent, times)
 	if m := median(p.recent); len(p.recent) >= learnPages && m < 0.8 {
-		p.scale(m) // it is faster than it ever was
+		p.rebase(p.after(m)) // it is faster than it ever was
 	}
 	if limit == 1 && !slow {
 		p.alone = last(2*window, p.alone, times)
@@ -380,7 +436,7 @@ func (p *pageSense) add(took time.Duration, ok, inUse bool, limit int, s state) 
 // shares tells whether the page shares a processor or a lock with the sends.
 func (p *pageSense) shares() bool { return p.share > sharedFrom }
 
-// slower is by how much of its base the page is slower now.
+// slower is by how many units the page is slower now.
 func (p *pageSense) slower() float64 { return max(0, median(p.recent)-1) }
 
 // stuck tells whether pages have been slow for so long that it must be the site.
@@ -393,14 +449,38 @@ func (p *pageSense) stuck(now time.Time) bool {
 
 // rescale takes what the page takes now for usual.
 func (p *pageSense) rescale() {
-	p.scale(median(p.recent) / (1 + p.share))
+	now := p.after(median(p.recent))
+	// What one send adds stays in the same proportion to the page, or to leastUnit.
+	p.rebase(min(time.Duration(float64(now)/(1+p.share)), now-time.Duration(p.share*float64(leastUnit))))
 	p.forget()
 }
 
-func (p *pageSense) scale(by float64) {
-	p.base = max(time.Duration(by*float64(p.base)), time.Millisecond)
-	for i := range p.recent {
-		p.recent[i] /= by
+// usual is what so many sends may make of the page, as times gives it.
+func (p *pageSense) usual(limit int) float64 {
+	if p.shares() {
+		return 1 + shareLimit(limit)
+	}
+	return 1
+}
+
+// unit is what a page is held against.
+func (p *pageSense) unit() time.Duration { return max(p.base, leastUnit) }
+
+// times is 1 for the page while nothing is sent, and one more for each unit that it takes longer.
+func (p *pageSense) times(took time.Duration) float64 {
+	return 1 + float64(took-p.base)/float64(p.unit())
+}
+
+// after is how long a page took, of which times is given.
+func (p *pageSense) after(times float64) time.Duration {
+	return p.base + time.Duration((times-1)*float64(p.unit()))
+}
+
+func (p *pageSense) rebase(base time.Duration) {
+	before := *p
+	p.base = max(base, time.Millisecond)
+	for i, times := range p.recent {
+		p.recent[i] = p.times(before.after(times))
 	}
 }
 

@@ -233,16 +233,138 @@ func TestWhySaysWhatHoldsTheLimit(t *testing.T) {
 	check("nothing tells yet what the site bears")
 	c.Baseline(page)
 	c.pages(8, page)
-	check("trying 2")
+	check("to see whether pages stay quick")
 	c.pages(1, 10*page)
-	check("pages wait for a thread at 2; next try in 1m0s")
+	check("pages wait for a thread at 2; next try in 1m0s at the earliest")
 	c.pages(60, page)
-	check("trying 2")
+	check("to see whether pages stay quick")
 	c.pages(5, page)
 	check("as many as are allowed")
 	c.pages(40, page)
 	c.pages(3, 10*page)
 	check("pages have become slow beside 2 sends")
+}
+
+// The display says "2 at a time now: " and why. That must not be said twice.
+func TestWhyALimitIsTriedDoesNotRepeatIt(t *testing.T) {
+	c := newClock(2)
+	c.sends(60, time.Second, 8)
+	c.want(t, 2)
+	blind := newClock(2)
+	for blind.Limit() == 1 {
+		blind.now = blind.now.Add(time.Second)
+		blind.Send(blind.now, time.Second, time.Second, true, 1)
+	}
+	if got, want := blind.Why(), "to see whether sends stay quick"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// The sends of a trial that failed go on, and pages with them: they tell nothing of the lower limit. Nor do those behind the
+// visitors who had to wait meanwhile.
+func TestPagesBesideMoreSendsThanTheLimitDoNotLowerIt(t *testing.T) {
+	c := newClock(4)
+	c.Baseline(page)
+	for c.Limit() < 4 {
+		c.pages(1, page)
+	}
+	c.pages(1, 10*page)
+	c.want(t, 3)
+	for range 100 {
+		c.now = c.now.Add(time.Second)
+		c.Canary(c.now, 10*page, true, 4)
+		c.want(t, 3)
+	}
+	c.Send(c.now, 110*time.Second, 0, true, 4)
+	for range 10 {
+		c.now = c.now.Add(time.Second)
+		c.Canary(c.now, 10*page, true, 3)
+		c.want(t, 3)
+	}
+}
+
+// What trials cost the visitors is in proportion to the time between them, however long sends take.
+func TestATrialThatMadeVisitorsWaitLongIsNotSoonRepeated(t *testing.T) {
+	const blocked = 100 * time.Second
+	c := newClock(2)
+	c.Baseline(page)
+	c.pages(8, page)
+	c.pages(1, 10*page)
+	c.want(t, 1)
+	for end := c.now.Add(blocked); c.now.Before(end); {
+		c.now = c.now.Add(2 * time.Second)
+		c.Canary(c.now, 1500*time.Millisecond, false, 2)
+	}
+	ended := c.now
+	for c.Limit() == 1 && c.now.Sub(ended) < 3*time.Hour {
+		c.pages(1, page)
+	}
+	if waited := c.now.Sub(ended); waited < 20*blocked || waited > 60*blocked {
+		t.Errorf("tried again after %v; visitors had waited for %v", waited, blocked)
+	}
+}
+
+// Each limit has its own wait: that a lower one failed meanwhile does not make trials of the higher one frequent again.
+func TestALimitThatFailedIsNotTriedSoonerForALowerOneThatFailedToo(t *testing.T) {
+	c := newClock(4)
+	c.Baseline(page)
+	var tries []time.Time
+	for begin := c.now; c.now.Sub(begin) < time.Hour; {
+		before := c.Limit()
+		took := page
+		if before == 4 || before == 3 && len(tries) > 0 && c.now.Sub(tries[len(tries)-1]) < 10*time.Second {
+			took = 10 * page
+		}
+		if c.pages(1, took); c.Limit() == 4 && before == 3 {
+			tries = append(tries, c.now)
+		}
+	}
+	if n := len(tries); n < 4 || n > 10 {
+		t.Errorf("%d tries of 4 in an hour", n)
+	}
+}
+
+// Nobody notices that a page took 6 ms instead of a half.
+func TestAPageThatIsQuickAllTheSameIsNotSlow(t *testing.T) {
+	for _, base := range []time.Duration{0, 500 * time.Microsecond, 3 * time.Millisecond} {
+		c := newClock(8)
+		c.Baseline(base)
+		for i := range 120 {
+			c.pages(1, base+time.Duration(i%7)*time.Millisecond)
+		}
+		c.want(t, 8)
+		c.pages(3, 300*time.Millisecond) // that one does
+		if c.Limit() == 8 {
+			t.Errorf("base %v: pages of 300 ms do not count", base)
+		}
+	}
+}
+
+// A recovery is to be used within a minute, but not all night.
+func TestWhatIsLostForLongCountsAsGone(t *testing.T) {
+	c := newClock(4)
+	c.Baseline(page)
+	c.pages(120, page)
+	c.want(t, 4)
+	dropped := c.now
+	early, late := 0, 0
+	for c.now.Sub(dropped) < 3*time.Hour {
+		before := c.Limit()
+		took := page
+		if before > 2 {
+			took = 10 * page
+		}
+		if c.pages(1, took); c.Limit() > max(before, 2) {
+			if c.now.Sub(dropped) < 10*time.Minute {
+				early++
+			} else if c.now.Sub(dropped) > time.Hour {
+				late++
+			}
+		}
+	}
+	if early < 15 || late < 5 || late > 16 {
+		t.Errorf("%d trials in the first ten minutes, %d in the last two hours", early, late)
+	}
 }
 
 // Whatever it is told, the limit stays between 1 and the ceiling, rises by one at a time, and the same samples give the

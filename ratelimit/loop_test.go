@@ -41,6 +41,8 @@ type scene struct {
 	lock    float64
 	uneven  bool          // groups; log-normal, where even ones differ by a fifth at most
 	cost    time.Duration // of a send, on average; 0: 1 s
+	longest bool          // sends go first
+	free    bool          // the front page costs nothing
 	from    time.Duration // what was before is not counted
 	length  time.Duration
 	turns   []turn // in mid-run
@@ -49,6 +51,7 @@ type scene struct {
 	workers int     // the operator's; 0: the adaptive limit
 	blind   bool    // without a canary
 	history float64 // what sends took in earlier runs, as a multiple of what they cost now; 0: nobody knows
+	noise   float64 // of the history: a send's cost is another every night; 0: by a fifth
 
 	way func(testing.TB, *standin.Site) way // nil: direct
 }
@@ -62,6 +65,7 @@ type turn struct {
 // An outcome is how it went.
 type outcome struct {
 	sends   float64         // a second
+	work    float64         // that they made the site do, in request threads
 	waits   []time.Duration // of visitors for their page
 	changes []change
 }
@@ -126,8 +130,12 @@ func (s scene) run(t testing.TB) (o outcome) {
 		groups[i] = standin.Group{Site: "main", Group: strconv.Itoa(i)}
 		jobs[i] = job(i)
 	}
+	cost := front
+	if s.free {
+		cost = 0
+	}
 	site := standin.New(standin.Options{
-		Groups: groups, Threads: s.threads, Lock: s.lock, FrontCost: front, Guard: -1, NoLog: true,
+		Groups: groups, Threads: s.threads, Lock: s.lock, FrontCost: cost, Guard: -1, NoLog: true,
 		Cost: func(g standin.Group) time.Duration {
 			i, _ := strconv.Atoi(g.Group)
 			return costs[i]
@@ -201,6 +209,8 @@ func (s scene) run(t testing.TB) (o outcome) {
 		ended := r.Start.Add(r.Took).Sub(began)
 		if r.Outcome == dispatcher.Accepted && s.from <= ended && ended <= s.length {
 			o.sends += 1 / (s.length - s.from).Seconds()
+			j, _ := r.Job.(job)
+			o.work += costs[j].Seconds() / (s.length - s.from).Seconds()
 		}
 	}
 	slices.Sort(waits)
@@ -227,6 +237,9 @@ func (s scene) costs() []time.Duration {
 		}
 		costs[i] = time.Duration(spread * float64(mean))
 	}
+	if s.longest {
+		slices.SortFunc(costs, func(a, b time.Duration) int { return cmp.Compare(b, a) })
+	}
 	return costs
 }
 
@@ -238,7 +251,7 @@ func (s scene) usual(costs []time.Duration) func(dispatcher.Job) time.Duration {
 	dice := rand.New(rand.NewPCG(s.seed, 3))
 	usual := make([]time.Duration, len(costs))
 	for i, cost := range costs {
-		usual[i] = time.Duration(s.history * math.Exp(0.2*dice.NormFloat64()) * float64(cost))
+		usual[i] = time.Duration(s.history * math.Exp(cmp.Or(s.noise, 0.2)*dice.NormFloat64()) * float64(cost))
 	}
 	return func(j dispatcher.Job) time.Duration {
 		i, _ := j.(job)
@@ -461,6 +474,55 @@ func (o outcome) saws(operator int) string {
 		return fmt.Sprintf("it moves %d times in %v", moves, night/2)
 	}
 	return ""
+}
+
+// Sends of 9 s on average, the longest of minutes, in any order and longest first, as real nights begin, and a history that is
+// off by two fifths. What is asked of all nights of a row together holds: the throughput as work done, since the sends
+// differ, and the wait. Of one night alone: a throughput of nine tenths, and in an hour 16 changes of the limit at most,
+// besides two for each thread.
+func TestAutoDoesAsWellWhereSendsTakeLong(t *testing.T) {
+	for _, longest := range []bool{false, true} {
+		for _, threads := range []int{2, 4, 8} {
+			t.Run(fmt.Sprintf("threads=%d/longest first=%v", threads, longest), func(t *testing.T) {
+				t.Parallel()
+				var all, ref outcome
+				for seed := range uint64(3) {
+					k := kind{threads: threads, uneven: true}
+					s := k.scene(seed)
+					s.cost, s.longest, s.length = 9*time.Second, longest, time.Hour
+					s.workers = k.operator()
+					r := s.play(t)
+					s.workers, s.history, s.noise = 0, 1, 0.4
+					o := s.play(t)
+					if o.work < leastSends*r.work {
+						t.Errorf("seed %d: %.2f of the work:%s", seed, o.work/r.work, o.story())
+					}
+					if most := 2*threads + 16; len(o.changes) > most {
+						t.Errorf("seed %d: %d changes, want %d at most:%s", seed, len(o.changes), most, o.story())
+					}
+					all.work, all.waits = all.work+o.work, append(all.waits, o.waits...)
+					ref.work, ref.waits = ref.work+r.work, append(ref.waits, r.waits...)
+				}
+				slices.Sort(all.waits)
+				slices.Sort(ref.waits)
+				work, wait := all.work/ref.work, float64(all.p95())/float64(ref.p95())
+				t.Logf("%.2f of the work, %.2f times the wait", work, wait)
+				if work < leastSends || wait > mostWait {
+					t.Errorf("%.2f of the operator's work, %.2f times its wait", work, wait)
+				}
+			})
+		}
+	}
+}
+
+// A page that costs nothing is no reason for fright.
+func TestAutoFindsTheSameWithAFrontPageThatCostsNothing(t *testing.T) {
+	k := kind{threads: 4, uneven: true}
+	s := k.scene(1)
+	s.way, s.length, s.free = piped, night/2, true
+	if o := s.play(t); o.limit(s.length) < k.operator() || o.limit(s.length) > k.operator()+1 {
+		t.Errorf("got %d, want %d:%s", o.limit(s.length), k.operator(), o.story())
+	}
 }
 
 func TestAutoBacksOffWithinTenSecondsOfADropAndReturnsWithinAMinute(t *testing.T) {

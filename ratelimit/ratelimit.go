@@ -27,6 +27,7 @@ type Feedback struct {
 	Took   time.Duration // from its start to its end
 	Usual  time.Duration // what this send took in earlier runs; 0: nobody knows
 	Done   bool          // it did what it was for, so that Took tells how long that takes
+	Rest   time.Duration // whoever sent rests for so long now; a limiter of what is in flight keeps its place for it
 	Pause  time.Duration // the service asked for so long a pause before the next send; 0: it did not
 	Health Health        // what the answer tells of the service itself
 }

@@ -28,6 +28,8 @@ type Settings struct {
 	Workers int    // the most sends in flight
 	// Adaptive finds how many of these there are to be; nil: all of them.
 	Adaptive *ratelimit.Adaptive
+	// Limits is asked after the last send what Adaptive has found, for the report; nil: nobody is.
+	Limits func() []report.Limit
 	// Ready is called before the first send, and what it gives after the last; nil: nothing is.
 	Ready       func(context.Context, *Plan) (over func())
 	Rate        ratelimit.Rate
@@ -38,8 +40,11 @@ type Settings struct {
 	GiveUpAfter time.Duration               // end the run when the site has not answered, or will not, for so long; 0: never
 	Grace       time.Duration               // for sends in flight after a stop; 0: as long as they need
 	// Down is told when the site stops answering and when it is back, Paused when it asks for a pause; nil: nobody is.
-	Down        func(ratelimit.BreakerState)
-	Paused      func(time.Duration)
+	Down   func(ratelimit.BreakerState)
+	Paused func(time.Duration)
+	// Waiting is given, before the first send, what tells at any time what keeps a send from starting, in words that
+	// follow "waiting for"; it says nothing where nothing does. nil: nobody wants to know.
+	Waiting     func(source func() string)
 	MaxFailures func(groups int) int // how many failures stop a run of so many groups; nil or 0: none
 	// LeftOut says why the user does not want a group to be sent to; empty: it is wanted. nil: all are.
 	LeftOut  func(hooks.Group) string
@@ -58,11 +63,11 @@ type Settings struct {
 	History   *history.History // what the sends to the groups cost; it learns from the run. nil: nothing is known
 	Abort     context.Context  // when it ends, sends in flight are cut
 	Observers []dispatcher.Observer
+	// Refuse is asked whether a planned run is to start at all; an error keeps it from that, and is what stopped it. Such
+	// a run leaves everything as it was: an earlier one can still be gone on with. nil: it starts.
+	Refuse func(*Plan) error
 	// Listed is told what will be sent to, before the first send; nil: nobody is.
 	Listed func(*Plan)
-	// Refuse is asked then whether the run is to start at all; an error keeps it from that, and is what stopped it.
-	// nil: it starts.
-	Refuse func(*Plan) error
 	// Again gives the command that sends to some groups again, see [report.Meta].
 	Again func(keys ...string) string
 	// GoOn gives the command that goes on with the run, see [report.Meta]; it is not asked without a Journal.
@@ -104,8 +109,16 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	plan, err := Fetch(ctx, client, s)
 	if err != nil {
 		result := noList(meta, err)
-		s.ends(result)
+		s.ends(result, time.Now())
 		return result
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if s.Refuse != nil {
+		if err := s.Refuse(plan); err != nil {
+			stop(err)
+			return s.refused(ctx, plan, meta)
+		}
 	}
 	if s.Journal != nil {
 		plan.journalled(s.Journal)
@@ -119,15 +132,8 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	if plan.Forecast != nil {
 		meta.Forecast = plan.Forecast.Expected
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	if s.Listed != nil {
 		s.Listed(plan)
-	}
-	if s.Refuse != nil {
-		if err := s.Refuse(plan); err != nil {
-			stop(err)
-		}
 	}
 	over := func() {}
 	if s.Ready != nil && ctx.Err() == nil {
@@ -136,6 +142,23 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	rule := plan.schedule.Rule()
 	plan.schedule, plan.Forecast = nil, nil // large, too
 	breaker := ratelimit.NewBreaker(s.GiveUpAfter, s.Down)
+	bucket := ratelimit.NewBucket(s.Rate, s.Burst)
+	if s.Waiting != nil && s.Rate > 0 {
+		s.Waiting(func() string {
+			if !bucket.Holds() {
+				return ""
+			}
+			return fmt.Sprintf("the rate of %v", s.Rate)
+		})
+	}
+	if s.Waiting != nil && s.Adaptive != nil {
+		s.Waiting(func() string {
+			if !s.Adaptive.Holds() {
+				return ""
+			}
+			return fmt.Sprintf("one of the %d in flight to end, as many as the site bears", s.Adaptive.Limit())
+		})
+	}
 	options := dispatcher.Options{
 		Workers: s.Workers, Throttle: s.Throttle, Retries: s.Retries, Backoff: s.Backoff,
 		Away: breaker.Open, Rule: rule,
@@ -146,7 +169,7 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		gates = append(gates, s.Adaptive)
 		options.Limit = s.Adaptive.Limit
 	}
-	options.Limiter = ratelimit.Join(append(gates, ratelimit.NewBucket(s.Rate, s.Burst))...)
+	options.Limiter = ratelimit.Join(append(gates, bucket)...)
 	if s.History != nil {
 		options.Usual = s.usual
 	}
@@ -158,8 +181,14 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		return judge(client.SendDigest(ctx, g))
 	}, options)
 	over()
+	if s.Limits != nil {
+		meta.Limits = s.Limits()
+	}
 	if s.History != nil {
 		s.History.Learn()
+		if s.Adaptive != nil && s.Rate == 0 && s.Throttle == 0 && plan.waiting == 0 && results.StoppedBy == nil {
+			s.History.KeepAbreast() // nothing but the site decided how many there were
+		}
 	}
 	plan.doubt(results.Results)
 	meta.Guarded = plan.guarded(results.Results)
@@ -169,7 +198,20 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	}
 	meta.StopWord = StopWord(results.StoppedBy)
 	result := Result{Document: report.New(results, meta), StoppedBy: results.StoppedBy}
-	s.ends(result)
+	s.ends(result, results.Finished)
+	return result
+}
+
+// refused is the result of a run that is not to start.
+func (s *Settings) refused(ctx context.Context, plan *Plan, meta report.Meta) Result {
+	results := dispatcher.Run(ctx, plan.Groups, func(context.Context, hooks.Group) dispatcher.Verdict {
+		return dispatcher.Verdict{} // ctx has ended: nobody asks
+	}, dispatcher.Options{})
+	plan.doubt(results.Results)
+	results.Results = append(results.Results, plan.left...)
+	meta.StopWord, meta.Again = StopWord(results.StoppedBy), nil // the same would be refused again
+	result := Result{Document: report.New(results, meta), StoppedBy: results.StoppedBy}
+	s.ends(result, results.Finished)
 	return result
 }
 
@@ -198,11 +240,11 @@ func (s *Settings) abreast() int {
 const stockThreads = 2
 
 // ends puts the end of the run on record.
-func (s *Settings) ends(r Result) {
+func (s *Settings) ends(r Result, at time.Time) {
 	if s.Journal == nil {
 		return
 	}
-	e := journal.Ending{At: r.Document.Finished, Error: r.Document.Error}
+	e := journal.Ending{At: at, Error: r.Document.Error}
 	if r.Document.StoppedBy != nil {
 		e.StoppedBy = *r.Document.StoppedBy
 	}

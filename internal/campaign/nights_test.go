@@ -207,7 +207,7 @@ func TestNightsOfAnyLengthAndOrderSwallowNoDigest(t *testing.T) {
 	}
 }
 
-// The numbers of the README: a script that takes six hours from 02:00 on, and then we, at 02:00, with four workers.
+// The numbers of docs/migration.md: a script that takes six hours from 02:00 on, and then we, at 02:00, with four workers.
 func TestMigratingFromASixHourScriptLosesNoDigestThatWaitingSaves(t *testing.T) {
 	const groups = 360
 	for _, tt := range []struct {

@@ -21,9 +21,13 @@ type Plan struct {
 	Settling int
 	// Order is what the order of the groups came to.
 	Order schedule.Order
+	// Workers is how many sends the forecast takes to be in flight.
+	Workers int
 	// Forecast is how long the run will take, as past runs tell; nil: they tell of none of the groups. Its jobs are
 	// numbered in a way of its own, see Group.
 	Forecast *schedule.Forecast
+	// Cost is what a send to the group with that key is expected to take; nil where there is no Forecast.
+	Cost func(key string) time.Duration
 
 	schedule *schedule.Plan
 
@@ -164,12 +168,19 @@ func (p *Plan) settle(g hooks.Group, c choice, s *Settings, now time.Time) time.
 
 // order puts the groups into the order of the sends.
 func (p *Plan) order(jobs []schedule.Job, swallowed []bool, s Settings, now time.Time) {
-	p.schedule = schedule.New(now, jobs, schedule.Settings{
-		Order: s.Order, Workers: s.abreast(), MaxHeavy: s.MaxHeavy, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
-	})
+	p.Workers = s.abreast()
+	settings := schedule.Settings{
+		Order: s.Order, Workers: p.Workers, MaxHeavy: s.MaxHeavy, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
+	}
+	if s.History != nil {
+		settings.Pace = s.History.PaceSpread()
+	}
+	p.schedule = schedule.New(now, jobs, settings)
 	p.Order = p.schedule.Order()
 	if f := p.schedule.Forecast(); f.Known > 0 {
 		p.Forecast = &f
+		history := s.History // alone: the settings hold much else
+		p.Cost = func(key string) time.Duration { return history.Estimate(key).Mean }
 	}
 	listed := p.Groups
 	p.Groups = make([]hooks.Group, len(jobs))

@@ -58,7 +58,10 @@ func New(page *url.URL, o Options) *Canary {
 		client: http.Client{Transport: o.Transport, CheckRedirect: sameHost},
 		request: &http.Request{
 			Method: http.MethodGet, URL: page, Host: page.Host,
-			Header: http.Header{"User-Agent": {cmp.Or(o.UserAgent, "senddigest") + " (canary)"}},
+			Header: http.Header{
+				"User-Agent":    {cmp.Or(o.UserAgent, "senddigest") + " (canary)"},
+				"Cache-Control": {"no-cache"}, // what a cache answers tells nothing of the site
+			},
 		},
 		every:   cmp.Or(o.Every, DefaultEvery),
 		timeout: minTimeout,
@@ -159,7 +162,8 @@ func (c *Canary) ask(ctx context.Context, timeout time.Duration) (time.Duration,
 	}
 	defer resp.Body.Close()
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxPage))
-	if err == nil && (resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests) {
+	// Who refuses the page may do so without the site's own threads, and would tell nothing of how busy they are.
+	if err == nil && resp.StatusCode >= 400 {
 		err = statusError(resp.StatusCode)
 	}
 	return time.Since(began), err

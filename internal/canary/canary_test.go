@@ -177,7 +177,7 @@ func TestACanarySaysWhoItIsAndNothingElse(t *testing.T) {
 		}
 		for _, r := range s.asked {
 			if r.Method != "GET" || r.URL.String() != "https://groups.example.com/" || r.Body != nil ||
-				len(r.Header) != 1 || r.UserAgent() != "senddigest/1.2 (canary)" {
+				len(r.Header) != 2 || r.UserAgent() != "senddigest/1.2 (canary)" || r.Header.Get("Cache-Control") != "no-cache" {
 				t.Errorf("it sends %s %v %v", r.Method, r.URL, r.Header)
 			}
 		}

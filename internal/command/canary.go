@@ -5,18 +5,52 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/canary"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/progress"
+	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
-// fewGroups is for how few groups it does not pay to find out what the site bears: they are sent to one at a time before
-// that is known.
-const fewGroups = 20
+// It does not pay to find out what the site bears for so few groups, or for so short a run: it is over before that is
+// known.
+const (
+	fewGroups = 5
+	shortRun  = 30 * time.Second
+)
+
+// limits keeps what an adaptive limit has been, and shows it.
+type limits struct {
+	display *progress.Display
+	journal *journal.Writer // nil: none
+
+	mu   sync.Mutex
+	list []report.Limit
+}
+
+func (l *limits) changed(limit int, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, report.Limit{At: time.Now(), Sends: limit})
+	if l.journal != nil {
+		l.journal.Limit(limit)
+	}
+	l.display.Limit(limit, why)
+}
+
+// all gives them in the order of time.
+func (l *limits) all() []report.Limit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.list
+}
 
 // watchVisitors tells a limit what visitors of the site wait: by a light page of it, from before the first send to after
 // the last. It gives nil where no page is asked for.
@@ -29,7 +63,7 @@ func (p Process) watchVisitors(c *session, site *url.URL, s *config.Settings, li
 		page, _ = url.Parse(s.Canary) // it was checked when it was read
 	}
 	return func(ctx context.Context, plan *campaign.Plan) (over func()) {
-		if len(plan.Groups) < fewGroups {
+		if len(plan.Groups) < fewGroups || plan.Forecast != nil && plan.Forecast.Expected < shortRun {
 			return func() {}
 		}
 		roots, _ := authorities(s.CACert) // they were read for the client
@@ -37,10 +71,18 @@ func (p Process) watchVisitors(c *session, site *url.URL, s *config.Settings, li
 			Workers: 1, ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure,
 		})
 		bird := canary.New(page, canary.Options{Transport: transport, UserAgent: p.userAgent()})
+		var measured atomic.Bool
+		c.display.Waiting(func() string {
+			if measured.Load() {
+				return ""
+			}
+			return "what the site's page takes while nothing is sent"
+		})
 		usual, err := bird.Baseline(ctx)
+		measured.Store(true)
 		if err != nil {
-			if e, ok := errors.AsType[*canary.PageError](err); ok && s.Verbose {
-				fmt.Fprintf(c.display, "what visitors wait is not known: %v; %s\n", e, e.Hint())
+			if e, ok := errors.AsType[*canary.PageError](err); ok && (s.Verbose || s.Canary != "") {
+				fmt.Fprintf(c.display, "%s: warning: what visitors wait is not known: %v; %s\n", program, e, e.Hint())
 			}
 			return transport.CloseIdleConnections
 		}

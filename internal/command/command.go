@@ -31,8 +31,12 @@ type Process struct {
 	Signals        <-chan os.Signal // those that stop a run
 	StatusSignals  <-chan os.Signal // those that ask how far a run is; nil: none do
 	ResetSignals   func()           // gives the signals back to the system, so that one more ends the process
-	Binary         string           // path of the program; empty: not known
-	Version        string           // as the linker set it; empty: ask the build information
+	// HearSuspend has the signal that suspends the program (Ctrl-Z) go to a channel until stop is called; nil: it
+	// cannot be heard. Suspend does what the signal does otherwise, and returns when the program goes on.
+	HearSuspend func(chan<- os.Signal) (stop func())
+	Suspend     func()
+	Binary      string // path of the program; empty: not known
+	Version     string // as the linker set it; empty: ask the build information
 }
 
 // Main runs the command and returns its exit code.
@@ -112,6 +116,11 @@ func (p Process) app() *cli.App {
 			Name: "demo", Usage: "a whole run against a stand-in GroupServer started in this process",
 			UsageText: program + " demo [options]",
 			Flags:     append(append(demoFlags(), flags(forDemo)...), version, help), Action: p.orHelp(p.demo),
+		},
+		{
+			Name: "report", Usage: "show a past run, the newest unless RUN names another, as text, JSON or HTML",
+			UsageText: program + " report [options] [RUN]",
+			Flags:     append(append(reportFlags(), flags(forReport)...), version, help), Action: p.orHelp(p.report),
 		},
 	} {
 		c.HideHelp, c.CustomHelpTemplate, c.OnUsageError = true, commandHelp, onUsageError

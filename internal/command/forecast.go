@@ -22,6 +22,9 @@ func forecast(plan *campaign.Plan, ends *campaign.DeadlineError, s *config.Setti
 	}
 	text := fmt.Sprintf("the run is expected to take %s, and in nine nights of ten between %s and %s",
 		span(f.Expected), span(f.Low), span(f.High))
+	if s.Auto {
+		text += fmt.Sprintf(", with %d at a time", plan.Workers)
+	}
 	if f.Known < f.Jobs {
 		text += fmt.Sprintf("; past runs tell of %d of the %d groups", f.Known, f.Jobs)
 	}

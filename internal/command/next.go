@@ -2,6 +2,9 @@ package command
 
 import (
 	"cmp"
+	"maps"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/groupserver/senddigest/internal/config"
@@ -11,10 +14,52 @@ import (
 type commands struct {
 	again func(keys ...string) string // sends to some groups, or to all
 	goOn  func(option string) string  // goes on with the run by its journal
+	// kept is goOn for those who come later, to another folder; nil: nothing is kept.
+	kept func(option string) string
 }
 
+// serviceVariable names the site of a run that a systemd service of the package makes: senddigest@NAME. Its configuration
+// file and its state are the service's, so that it is for services to go on with it.
+const serviceVariable = "SENDDIGEST_SERVICE"
+
 // next makes the commands that have the same options as this one.
-func (p Process) next(args map[string][]string, site string) commands {
+func (p Process) next(args map[string][]string, s *config.Settings, site string) commands {
+	if name, ok := p.Getenv(serviceVariable); ok && name != "" {
+		goOn := func(option string) string {
+			return "sudo systemctl start " + quote(program+"-"+strings.TrimLeft(option, "-")+"@"+name)
+		}
+		return commands{
+			again: func(...string) string { return "sudo systemctl start " + quote(program+"@"+name) },
+			goOn:  goOn, kept: goOn,
+		}
+	}
+	c := p.sameOptions(args, site)
+	if full, err := filepath.Abs(p.Name); err == nil && strings.Contains(p.Name, "/") {
+		p.Name = full
+	}
+	c.kept = p.sameOptions(absolute(args, s), site).goOn
+	return c
+}
+
+// absolute gives options as they are to be written in any other folder.
+func absolute(args map[string][]string, s *config.Settings) map[string][]string {
+	there := maps.Clone(args)
+	there["config"] = []string{s.Config}
+	for _, f := range config.Flags() {
+		if f.Arg != "FILE" && f.Arg != "DIR" {
+			continue
+		}
+		for i, path := range there[f.Name] {
+			if full, err := filepath.Abs(path); err == nil {
+				there[f.Name] = slices.Clone(there[f.Name])
+				there[f.Name][i] = full
+			}
+		}
+	}
+	return there
+}
+
+func (p Process) sameOptions(args map[string][]string, site string) commands {
 	return commands{
 		again: func(keys ...string) string {
 			words := p.words(args, len(keys) > 0)
@@ -31,13 +76,13 @@ func (p Process) next(args map[string][]string, site string) commands {
 }
 
 // words are the program and the options that a repeated run keeps: not --report, which must not overwrite the report
-// of the whole run, nor what only this run was to do. Where the groups are chosen in another way, the options that
-// chose them are left out.
+// of the whole run, nor --ping-url, which is a secret, nor what only this run was to do. Where the groups are chosen in
+// another way, the options that chose them are left out.
 func (p Process) words(args map[string][]string, chosen bool) []string {
 	words := []string{quote(cmp.Or(p.Name, program))}
 	for _, f := range config.Flags() {
 		switch f.Name {
-		case "report", "resume", "retry-failed", "skip-ambiguous", "assume-previous":
+		case "report", "ping-url", "resume", "retry-failed", "skip-ambiguous", "assume-previous":
 			continue
 		case "only", "exclude":
 			if chosen {

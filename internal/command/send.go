@@ -22,7 +22,6 @@ import (
 	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/ratelimit"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 )
 
 // send is the command without a name: send the digests of the site at URL.
@@ -55,7 +54,7 @@ func (p Process) send(c *cli.Context) error {
 	case s.DryRun:
 		return p.dryRun(site, s)
 	}
-	code, _, err := p.run(site, s, p.next(args, c.Args().First()))
+	code, _, err := p.run(site, s, p.next(args, s, c.Args().First()))
 	if err != nil {
 		return err
 	}
@@ -82,15 +81,18 @@ func (p Process) run(site *url.URL, s *config.Settings, next commands) (int, cam
 	}
 	defer c.close()
 	defer p.tellStatus(c.display)()
+	c.service = p.tellManager(c, cmp.Or(s.Grace, s.Timeout))
+	defer p.suspend(c)()
 	result, writing, err := p.locked(c, site, s, next)
+	c.service.end(result, err)
 	c.silence()
 	if err != nil {
 		return 0, result, err
 	}
-	if err := p.tell(result, s); err != nil {
-		writing = err
-	}
-	return runCode(result, writing), result, nil
+	writing = p.tell(c, result, s, writing)
+	code := runCode(result, writing)
+	p.pingEnd(c, s, result, code, writing)
+	return code, result, nil
 }
 
 // locked makes a run between taking the installation's lock and giving it back. writing is why its journal is
@@ -106,28 +108,34 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		Run: run, Started: time.Now(), // not before the lock was had: of two runs the later one is the newer
 		URL: site.String(), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
 		Retries: s.Retries, GiveUpAfter: s.GiveUpAfter, Grace: cmp.Or(s.Grace, s.Timeout),
-		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Down: c.display.Down, Paused: c.display.Paused,
-		Observers: []dispatcher.Observer{&logger{p.log(c.display, s), c.client}, c.display},
-		Listed:    func(plan *campaign.Plan) { c.follow(plan, s, st) },
+		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Down: c.display.Down, Paused: c.display.Paused, Waiting: c.display.Waiting,
+		Observers: []dispatcher.Observer{&logger{p.log(c.display, s), c.client}, c.display, &c.sends},
+		Listed:    func(plan *campaign.Plan) { c.follow(plan, s, st); c.service.ready(c) },
 		Refuse:    c.refuse(s),
 		Again:     next.again, GoOn: next.goOn,
 		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of,
 	}
+	var found *limits
 	if s.Auto {
-		settings.Adaptive = ratelimit.NewAdaptive(s.MaxWorkers, c.display.Limit)
+		found = &limits{display: c.display, list: []report.Limit{{At: settings.Started, Sends: 1}}} // it begins with one
+		settings.Adaptive, settings.Limits = ratelimit.NewAdaptive(s.MaxWorkers, found.changed), found.all
 		settings.Ready = p.watchVisitors(c, site, s, settings.Adaptive)
 	}
 	if err := st.remember(c, s, &settings); err != nil {
 		return result, nil, err
 	}
-	st.begin(c, s, &settings)
+	st.begin(c, s, &settings, next)
+	if found != nil {
+		found.journal = st.journal
+	}
+	p.pingStart(c, s)
 	if s.Verbose {
 		grace := settings.Grace
 		defer context.AfterFunc(c.ctx, func() { c.display.Ending(grace) })()
 		fmt.Fprintln(c.display, "Retrieving the list of groups")
 	}
 	result = campaign.Run(c.ctx, c.client, settings)
-	if result.Document.Error == "" {
+	if _, refused := errors.AsType[*campaign.FitError](result.StoppedBy); result.Document.Error == "" && !refused {
 		st.learnt(c, s)
 	}
 	return result, nil, nil
@@ -141,7 +149,7 @@ func (c *session) follow(plan *campaign.Plan, s *config.Settings, st *state) {
 	}
 	c.display.Hold(plan.Waiting())
 	if !s.Verbose {
-		c.display.Count(len(plan.Groups))
+		c.display.Count(len(plan.Groups), outlook(plan))
 		return
 	}
 	fmt.Fprintf(c.display, "Sending the digest to each of %d groups, %s\n", len(plan.Groups), pace(s))
@@ -151,11 +159,11 @@ func (c *session) follow(plan *campaign.Plan, s *config.Settings, st *state) {
 	if plan.Settling > 0 {
 		fmt.Fprintf(c.display, "%d of them wait for up to %v, since an earlier send may still be under way\n", plan.Settling, settle(s))
 	}
-	outlook, _ := forecast(plan, c.ends, s)
-	for _, line := range outlook {
+	lines, _ := forecast(plan, c.ends, s)
+	for _, line := range lines {
 		fmt.Fprintln(c.display, line)
 	}
-	c.display.Begin(len(plan.Groups))
+	c.display.Begin(len(plan.Groups), outlook(plan))
 }
 
 // refuse keeps a run from starting that will not be over in time, where that is required.
@@ -171,9 +179,9 @@ func (c *session) refuse(s *config.Settings) func(*campaign.Plan) error {
 	}
 }
 
-// tell writes the reports, and prints the summary where one is due: last, since standard error may be blocked. Its
-// error, the last of the reports', has been printed.
-func (p Process) tell(result campaign.Result, s *config.Settings) (writing error) {
+// tell writes the reports and the metrics, and prints the summary where one is due: last, since standard error may be
+// blocked. writing is what could not be written before; it gives the last such error, and has printed its own.
+func (p Process) tell(c *session, result campaign.Result, s *config.Settings, writing error) error {
 	d := result.Document
 	var summary strings.Builder
 	switch c := d.Counts; {
@@ -195,6 +203,10 @@ func (p Process) tell(result campaign.Result, s *config.Settings) (writing error
 			summary.WriteString(message(err))
 			writing = err
 		}
+	}
+	if err := c.measure(s, result, runCode(result, writing)); err != nil {
+		summary.WriteString(message(err))
+		writing = err
 	}
 	if c := d.Counts; (s.Only != nil || s.Exclude != nil) && !s.Resume && !s.RetryFailed && c.Groups > 0 && c.Groups == c.Skipped {
 		fmt.Fprintf(&summary, "%s: warning: --only and --exclude leave out all %d groups\n", program, c.Groups)
@@ -256,7 +268,7 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 }
 
 // client makes the client of a run.
-func (p Process) client(site *url.URL, s *config.Settings) (*hooks.Client, error) {
+func (p Process) client(site *url.URL, s *config.Settings, traffic *hooks.Traffic) (*hooks.Client, error) {
 	roots, err := authorities(s.CACert)
 	if err != nil {
 		return nil, err
@@ -265,13 +277,10 @@ func (p Process) client(site *url.URL, s *config.Settings) (*hooks.Client, error
 		Timeout:   s.Timeout,
 		UserAgent: p.userAgent(),
 		Transport: hooks.NewTransport(hooks.TransportOptions{
-			Workers: s.Workers, ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure,
+			Workers: s.Workers, ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure, Traffic: traffic,
 		}),
 	}), nil
 }
-
-// userAgent names the program to the site.
-func (p Process) userAgent() string { return program + "/" + strings.Fields(p.version())[0] }
 
 // authorities are the system's and those of a PEM file; nil, which means the system's, without a file.
 func authorities(path string) (*x509.CertPool, error) {
@@ -342,20 +351,5 @@ func leftOut(only, exclude []config.Pattern) func(hooks.Group) string {
 			return "not among --only"
 		}
 		return ""
-	}
-}
-
-// terminalWidth gives the columns of the terminal that standard error is, and nil if it is none.
-func (p Process) terminalWidth() func() int {
-	f, ok := p.Stderr.(*os.File)
-	if kind, _ := p.Getenv("TERM"); !ok || !term.IsTerminal(int(f.Fd())) || kind == "dumb" {
-		return nil
-	}
-	return func() int {
-		columns, _, err := term.GetSize(int(f.Fd()))
-		if err != nil {
-			return 80
-		}
-		return columns
 	}
 }

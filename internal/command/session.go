@@ -7,6 +7,8 @@ import (
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/metrics"
+	"github.com/groupserver/senddigest/internal/ping"
 	"github.com/groupserver/senddigest/internal/progress"
 )
 
@@ -19,17 +21,23 @@ type session struct {
 	ends       *campaign.DeadlineError // when ctx ends for lack of time, and why; nil: it does not
 	display    *progress.Display
 	queue      *progress.Queue
+	service    *service // of a run
 	unwatch    func()
+
+	traffic *hooks.Traffic
+	sends   metrics.Sends
+	ping    *ping.Pinger // nil: nobody is told
 }
 
 // session begins one, and says what is dangerous about the options.
 func (p Process) session(site *url.URL, s *config.Settings) (*session, error) {
-	client, err := p.client(site, s)
+	traffic := new(hooks.Traffic)
+	client, err := p.client(site, s, traffic)
 	if err != nil {
 		return nil, err
 	}
 	queue := progress.NewQueue(p.Stderr)
-	c := &session{client: client, ends: ending(s), queue: queue, display: progress.New(queue, p.terminalWidth())}
+	c := &session{client: client, traffic: traffic, ends: ending(s), queue: queue, display: progress.New(queue, p.terminal())}
 	p.warn(c.display, site, s)
 	c.ctx, c.abort, c.unwatch = p.stops(c.ends, c.display)
 	return c, nil

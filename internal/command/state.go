@@ -172,7 +172,7 @@ func (st *state) remember(c *session, s *config.Settings, settings *campaign.Set
 	}
 	settings.Guard.Last, settings.Open = recent.Accepted, recent.Open
 	if st.history, err = history.Load(st.historyPath()); err != nil {
-		fmt.Fprintf(c.display, "%s: warning: what the sends take is not known from past runs: %v\n", program, err)
+		fmt.Fprintf(c.display, "%s: warning: what the sends take is not known from past runs: %v; %s\n", program, err, hintOf(err))
 	}
 	settings.History = st.history
 	if doubt := st.lock.Doubt(); !doubt.IsZero() {
@@ -193,7 +193,7 @@ func (st *state) learnt(c *session, s *config.Settings) {
 	}
 	// Where the journal could not be written either, one warning is enough.
 	if err := st.history.Save(st.historyPath()); err != nil && st.failed == nil && st.journal != nil && st.journal.Err() == nil {
-		fmt.Fprintf(c.display, "%s: warning: what the sends took is not kept: %v\n", program, err)
+		fmt.Fprintf(c.display, "%s: warning: what the sends took is not kept: %v; %s\n", program, err, hintOf(err))
 		if s.StateDir != "" && st.failed == nil {
 			st.failed = &report.WriteError{Path: "the history", Err: err}
 		}
@@ -316,7 +316,7 @@ func (st *state) newest(option string) ([]journal.Summary, journal.Summary, erro
 }
 
 // begin makes the journal of the run.
-func (st *state) begin(c *session, s *config.Settings, settings *campaign.Settings) {
+func (st *state) begin(c *session, s *config.Settings, settings *campaign.Settings, next commands) {
 	if st.dir == nil {
 		return
 	}
@@ -328,6 +328,9 @@ func (st *state) begin(c *session, s *config.Settings, settings *campaign.Settin
 	}
 	if settings.Adaptive != nil {
 		h.Workers = 0
+	}
+	if next.kept != nil {
+		h.Resume, h.RetryFailed = next.kept("--resume"), next.kept("--retry-failed")
 	}
 	if settings.Previous != nil {
 		earlier := &settings.Previous.Run.Header

@@ -53,7 +53,10 @@ type Settings struct {
 	GuardWait     time.Duration
 	Assume        *Assumption // nil: nothing
 
-	Reports  []string
+	Reports     []string
+	MetricsFile string   // empty: none
+	PingURL     *url.URL // nil: none. As good as a password: do not print it
+
 	Verbose  bool
 	LogJSON  bool
 	LogLevel string
@@ -66,12 +69,14 @@ type Settings struct {
 type Flag struct {
 	Name     string
 	Aliases  []string
-	Arg      string // what --help calls its value; empty for a switch
-	Default  string // as a user would write it; empty: none
+	Arg      string   // what --help calls its value; empty for a switch
+	Values   []string // all that the value may be; nil: what set takes
+	Default  string   // as a user would write it; empty: none
 	Usage    string
 	Category string
 	Repeat   bool // may be given several times
 	NotFile  bool // may not stand in the configuration file: it says which file
+	Secret   bool // its value is not to be printed
 	set      func(*Settings, string) error
 }
 
@@ -96,6 +101,7 @@ const DefaultSettle = 10 * time.Minute
 
 // Flags lists every option, in the order of --help.
 func Flags() []Flag {
+	orders, formats, levels := []string{"auto", "name", "longest", "mixed"}, []string{"text", "json"}, []string{"debug", "info", "warn", "error"}
 	return []Flag{
 		{
 			Name: "config", Aliases: []string{"c"}, Arg: "FILE", Default: DefaultConfig, Category: catSite, NotFile: true,
@@ -195,9 +201,9 @@ func Flags() []Flag {
 			set:   patterns(func(s *Settings) *[]Pattern { return &s.Exclude }),
 		},
 		{
-			Name: "order", Arg: "ORDER", Default: "auto", Category: catGroups,
+			Name: "order", Arg: "ORDER", Values: orders, Default: "auto", Category: catGroups,
 			Usage: "`ORDER` of the sends: name is by site and group, longest begins with those that took longest in past runs, mixed with both ends of that; auto is longest where past runs tell",
-			set:   oneOf(func(s *Settings, v string) { s.Order = v }, "auto", "name", "longest", "mixed"),
+			set:   oneOf(func(s *Settings, v string) { s.Order = v }, orders...),
 		},
 		{
 			Name: "max-heavy", Arg: "N|P%", Category: catPace,
@@ -305,24 +311,40 @@ func Flags() []Flag {
 		},
 		{
 			Name: "report", Arg: "FILE", Repeat: true, Category: catOutput,
-			Usage: "write the report to `FILE`, as JSON or text by its ending, .json or .txt; - is JSON on standard output; repeatable",
+			Usage: "write the report to `FILE`, as JSON, text or HTML by its ending, .json, .txt or .html; - is JSON on standard output; repeatable",
 			set: func(s *Settings, v string) error {
-				if ending := filepath.Ext(v); v != "-" && ending != ".json" && ending != ".txt" {
-					return problem("ends neither in .json nor in .txt: the ending says which report to write")
+				if v != "-" && !slices.Contains([]string{".json", ".txt", ".html"}, filepath.Ext(v)) {
+					return problem("does not end in .json, .txt or .html: the ending says which report to write")
 				}
 				s.Reports = append(s.Reports, v)
 				return nil
 			},
 		},
 		{
-			Name: "log-format", Arg: "FORMAT", Default: "text", Category: catOutput,
-			Usage: "`FORMAT` of the log on standard error: text or json",
-			set:   oneOf(func(s *Settings, v string) { s.LogJSON = v == "json" }, "text", "json"),
+			Name: "metrics-file", Arg: "FILE", Category: catOutput,
+			Usage: "write what became of the run to `FILE` for the node exporter's textfile collector; its name ends in .prom",
+			set: func(s *Settings, v string) error {
+				if filepath.Ext(v) != ".prom" || filepath.Base(v) == ".prom" {
+					return problem("does not end in .prom: the collector passes other files by")
+				}
+				s.MetricsFile = v
+				return nil
+			},
 		},
 		{
-			Name: "log-level", Arg: "LEVEL", Default: "warn", Category: catOutput,
+			Name: "ping-url", Arg: "URL", Category: catOutput, Secret: true,
+			Usage: "tell a monitor at `URL` that a run begins and how it ends, in the way of healthchecks.io",
+			set:   pingURL,
+		},
+		{
+			Name: "log-format", Arg: "FORMAT", Values: formats, Default: "text", Category: catOutput,
+			Usage: "`FORMAT` of the log on standard error: text or json",
+			set:   oneOf(func(s *Settings, v string) { s.LogJSON = v == "json" }, formats...),
+		},
+		{
+			Name: "log-level", Arg: "LEVEL", Values: levels, Default: "warn", Category: catOutput,
 			Usage: "log from this `LEVEL` on: debug (each send), info, warn or error",
-			set:   oneOf(func(s *Settings, v string) { s.LogLevel = v }, "debug", "info", "warn", "error"),
+			set:   oneOf(func(s *Settings, v string) { s.LogLevel = v }, levels...),
 		},
 	}
 }
@@ -395,6 +417,15 @@ func patterns(field func(*Settings) *[]Pattern) func(*Settings, string) error {
 		*field(s) = append(*field(s), p)
 		return nil
 	}
+}
+
+func pingURL(s *Settings, v string) error {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return problem("is not the URL of a monitor's check, such as https://hc-ping.com/UUID")
+	}
+	s.PingURL = u
+	return nil
 }
 
 func oneOf(set func(*Settings, string), words ...string) func(*Settings, string) error {

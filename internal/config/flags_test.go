@@ -110,7 +110,7 @@ const (
 	noTime    = "is not a length of time such as 90s, 4m or 1h30m"
 	rateForms = ": write a number, or one per second, minute or hour, such as 10, 600/m or 0.5/h"
 	noPattern = "is not SITE/GROUP, such as main/announce or '*/announce'"
-	noEnding  = "ends neither in .json nor in .txt: the ending says which report to write"
+	noEnding  = "does not end in .json, .txt or .html: the ending says which report to write"
 )
 
 var badPatterns = append(all(noPattern, "", "main", "/", "/announce", "main/"),
@@ -292,8 +292,18 @@ var samples = []sample{
 	},
 	{
 		name: "report", show: func(s *config.Settings) any { return s.Reports }, none: "[]",
-		good: [2][2]string{{"run.json", "[run.json]"}, {"-", "[-]"}}, more: [][2]string{{"/tmp/run.txt", "[/tmp/run.txt]"}},
-		bad: all(noEnding, "run", "run.html", "run.JSON", ".jsonl", ""),
+		good: [2][2]string{{"run.json", "[run.json]"}, {"-", "[-]"}}, more: [][2]string{{"/tmp/run.txt", "[/tmp/run.txt]"}, {"run.html", "[run.html]"}},
+		bad: all(noEnding, "run", "run.htm", "run.JSON", ".jsonl", ""),
+	},
+	{
+		name: "metrics-file", show: func(s *config.Settings) any { return s.MetricsFile }, none: "",
+		good: [2][2]string{{"senddigest.prom", "senddigest.prom"}, {"/var/lib/x/a.b.prom", "/var/lib/x/a.b.prom"}},
+		bad:  all("does not end in .prom: the collector passes other files by", "senddigest", "a.txt", "a.PROM", "/tmp/.prom", "a.prom/b", ""),
+	},
+	{
+		// What is bad of it has a test of its own, since it is not printed.
+		name: "ping-url", show: func(s *config.Settings) any { return s.PingURL }, none: "<nil>",
+		good: [2][2]string{{"https://hc-ping.com/1-2", "https://hc-ping.com/1-2"}, {"http://127.0.0.1:8000/p?a=b", "http://127.0.0.1:8000/p?a=b"}},
 	},
 	{
 		name: "log-format", show: func(s *config.Settings) any { return s.LogJSON }, none: "false",
@@ -370,6 +380,8 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 		{Name: "assume-previous", Arg: "HH:MM+TIME"},
 		{Name: "lock-wait", Arg: "TIME", Default: "0"},
 		{Name: "report", Arg: "FILE", Repeat: true},
+		{Name: "metrics-file", Arg: "FILE"},
+		{Name: "ping-url", Arg: "URL", Secret: true},
 		{Name: "log-format", Arg: "FORMAT", Default: "text"},
 		{Name: "log-level", Arg: "LEVEL", Default: "warn"},
 		{Name: "cacert", Arg: "FILE"},
@@ -377,7 +389,7 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 	} {
 		got := flags[want.Name]
 		if got.Name != want.Name || !slices.Equal(got.Aliases, want.Aliases) || got.Arg != want.Arg ||
-			got.Default != want.Default || got.Repeat != want.Repeat || got.NotFile != want.NotFile {
+			got.Default != want.Default || got.Repeat != want.Repeat || got.NotFile != want.NotFile || got.Secret != want.Secret {
 			t.Errorf("got %s %v %q, default %q, repeat %t, not in the file %t, want %+v",
 				got.Name, got.Aliases, got.Arg, got.Default, got.Repeat, got.NotFile, want)
 		}

@@ -13,11 +13,18 @@ import (
 // configuration file is an [*Error].
 type ValueError struct {
 	Source  string // "--workers" or "SENDDIGEST_WORKERS"
-	Value   string
+	Value   string // empty, too, where it is a secret
 	Problem string
+
+	secret bool
 }
 
-func (e *ValueError) Error() string { return fmt.Sprintf("%s %q %s", e.Source, e.Value, e.Problem) }
+func (e *ValueError) Error() string {
+	if e.secret {
+		return e.Source + " " + e.Problem
+	}
+	return fmt.Sprintf("%s %q %s", e.Source, e.Value, e.Problem)
+}
 
 // EnvPrefix is what the names of our environment variables begin with.
 const EnvPrefix = "SENDDIGEST_"
@@ -61,7 +68,10 @@ func Resolve(src Sources) (*Settings, error) {
 		}
 		for _, value := range values {
 			if err := f.set(s, value); err != nil {
-				return nil, &ValueError{source, value, err.Error()}
+				if f.Secret {
+					value = ""
+				}
+				return nil, &ValueError{source, value, err.Error(), f.Secret}
 			}
 		}
 	}

@@ -18,10 +18,11 @@ const (
 	usualRange = 1.5 // standard deviation of the logarithm of the groups' costs, where too few tell
 	rangeSends = 4   // groups that it counts for
 
-	keptPaces  = 5   // runs whose median is the usual pace
-	leastPaced = 8   // known groups that a run's pace is the median of, at least
-	paceSpread = 0.2 // of the logarithms of runs' paces, where too few tell
-	paceSends  = 2.0 // runs that it counts for
+	keptPaces    = 5   // runs whose median is the usual pace
+	leastAbreast = 30  // sends that tell how many of them a site bears at once, at least
+	leastPaced   = 8   // known groups that a run's pace is the median of, at least
+	paceSpread   = 0.2 // of the logarithms of runs' paces, where too few tell
+	paceSends    = 2.0 // runs that it counts for
 )
 
 // least and most bound times in seconds, and paces. What was measured is never near them; they keep the arithmetic finite.

@@ -59,8 +59,9 @@ type History struct {
 	paces []float32 // of the last runs, oldest first; there is at least one
 	site  site
 
-	abreast     float32   // how many sends the last run had in flight, on average; 0: not known
+	abreast     float32   // see Abreast
 	sum         float64   // seconds of all sends of this run
+	sends       int       // how many they are
 	first, last time.Time // when the first of them started, and the last one ended
 
 	newer bool // the file is a newer program's
@@ -196,6 +197,7 @@ func (h *History) Observe(e dispatcher.Event) {
 		h.took[i] = bound(r.Took.Seconds())
 	}
 	h.sum += r.Took.Seconds()
+	h.sends++
 	if h.first.IsZero() || r.Start.Before(h.first) {
 		h.first = r.Start
 	}
@@ -204,8 +206,16 @@ func (h *History) Observe(e dispatcher.Event) {
 	}
 }
 
-// Abreast is how many sends the last run had in flight on average: what a forecast has to go by where the number is
-// found in the course of a run. 0: not known.
+// KeepAbreast keeps how many sends were in flight on average in the run that was learnt from, if they were enough to
+// tell. It is for a run in which nothing but the site decided that.
+func (h *History) KeepAbreast() {
+	if wall := h.last.Sub(h.first).Seconds(); h.sends >= leastAbreast && wall > 0 {
+		h.abreast = min(float32(h.sum/wall), mostAbreast)
+	}
+}
+
+// Abreast is how many sends the last run of which that was kept had in flight on average: what a forecast has to go by
+// where the number is found in the course of a run. 0: not known.
 func (h *History) Abreast() float64 { return float64(h.abreast) }
 
 // Learn takes what was observed since List into the groups' costs and the usual pace.
@@ -216,10 +226,6 @@ func (h *History) Learn() {
 			paces = append(paces, took/h.costs[i].median)
 		}
 	}
-	if wall := h.last.Sub(h.first).Seconds(); len(paces) >= leastPaced && wall > 0 {
-		h.abreast = min(max(float32(h.sum/wall), 0), mostAbreast)
-	}
-	h.sum, h.first, h.last = 0, time.Time{}, time.Time{}
 	logPace := h.site.logPace
 	if len(paces) >= leastPaced {
 		slices.Sort(paces)

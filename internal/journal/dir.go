@@ -197,13 +197,13 @@ func (d *Dir) Runs(in Installation) ([]Summary, error) {
 		}
 	}
 	slices.SortFunc(runs, func(a, b Summary) int {
-		return cmp.Or(b.began().Compare(a.began()), strings.Compare(b.Run, a.Run))
+		return cmp.Or(b.Birth().Compare(a.Birth()), strings.Compare(b.Run, a.Run))
 	})
 	return runs, nil
 }
 
-// began is when a run started: as its header says, else as its name does.
-func (s *Summary) began() time.Time {
+// Birth is when a run started: as its header says, else as its name does.
+func (s *Summary) Birth() time.Time {
 	if !s.Started.IsZero() {
 		return s.Started
 	}

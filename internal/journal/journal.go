@@ -46,6 +46,7 @@
 //	{"end":0,"t":1.25,"outcome":"not_ok","status":500,"reason":"…","error":"…","retry":true}    another try follows
 //	{"start":0,"t":2.75,"w":1,"n":2}              the second try
 //	{"end":0,"t":3.5,"outcome":"accepted","status":200,"n":2}
+//	{"limit":2,"t":3.6}                           two sends may be in flight from here on
 //	{"finished":4.1,"stopped_by":"deadline","error":"…","accepted":1,"not_attempted":1,"skipped":2}
 package journal
 
@@ -73,6 +74,9 @@ type Header struct {
 	// Only and Exclude are the patterns that chose the groups.
 	Only, Exclude []string
 	Assumed       Assumed
+	// The commands that go on with the run once it was cut short, or is finished; empty: they are not known. They are for
+	// people, from any folder.
+	Resume, RetryFailed string
 }
 
 // Assumed is a run of another program that a run took for granted: it went evenly through the list. The zero value is
@@ -159,6 +163,7 @@ type Summary struct {
 	// StoppedBy and Error are those of the [Ending].
 	StoppedBy, Error string
 	Counts           dispatcher.Counts // of a run that is finished and listed
+	Running          bool              // a process is at work on it, see [Dir.Running]; nothing else sets it
 	Err              error             // a [*VersionError] or [*DamagedError]: why nothing else is known
 }
 

@@ -220,6 +220,28 @@ func sameFile(lock *flock.Flock, note *os.File) bool {
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
+// Running tells whether a process is at work on a run: no end of it is on record, and the installation's lock is held in
+// its name. It takes no lock that anybody could miss: what it looks at is a lock whose file names this very run, and if
+// nobody held that any more, who takes it next tries again (see the rules).
+func (d *Dir) Running(s *Summary) bool {
+	if !s.Finished.IsZero() {
+		return false
+	}
+	for _, name := range s.Installation.locks() {
+		path := filepath.Join(d.path, name)
+		if readHolder(path).Run != s.Run {
+			continue
+		}
+		lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
+		free, err := lock.TryRLock()
+		if err == nil && !free {
+			return true
+		}
+		_ = lock.Close()
+	}
+	return false
+}
+
 // readHolder says who holds a lock, as far as its file tells.
 func readHolder(path string) Holder {
 	var h Holder

@@ -358,3 +358,46 @@ func end(t *testing.T, d *journal.Dir, l *journal.Lock, killed bool) {
 		}
 	}
 }
+
+func TestARunIsRunningWhileAProcessHoldsTheLockInItsName(t *testing.T) {
+	const run2 = "20261123T020001Z-0000"
+	d := open(t)
+	running := func(run string) bool {
+		t.Helper()
+		return d.Running(&journal.Summary{Header: journal.Header{Run: run, Installation: here}})
+	}
+	if running(run1) {
+		t.Error("running without a lock")
+	}
+	child := start(t, childLocks, d.Path(), run1)
+	if got := child.line(); got != "locked" {
+		t.Fatal(got)
+	}
+	if !running(run1) {
+		t.Error("not running while the lock is held")
+	}
+	if running(run2) {
+		t.Error("another run is running")
+	}
+	if d.Running(&journal.Summary{Header: journal.Header{Run: run1, Installation: here}, Finished: epoch}) {
+		t.Error("a run is running that has ended")
+	}
+	if d.Running(&journal.Summary{Header: journal.Header{Run: run1}}) {
+		t.Error("a run of no installation is running")
+	}
+	child.kill()
+	if running(run1) {
+		t.Error("running although the process was killed")
+	}
+	// Having looked takes nothing away from anybody.
+	l, err := d.Lock(t.Context(), here, holder(run2), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if running(run1) || !running(run2) {
+		t.Error("it is not the run of the holder that is running")
+	}
+	if err := l.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+}

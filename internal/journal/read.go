@@ -77,7 +77,7 @@ func (s *Summary) end(r *record) {
 	switch r.kind {
 	case listedRecord:
 		s.Listed = true
-	case startRecord, endRecord:
+	case startRecord, endRecord, limitRecord:
 		s.Listed = true
 		s.Last = s.Started.Add(r.at)
 	case finishedRecord:
@@ -271,6 +271,11 @@ func (r *reader) take(line []byte) error {
 		if c.counted != r.run.Listed {
 			return errOrder
 		}
+	case limitRecord:
+		if !r.run.Listed {
+			return errOrder
+		}
+		r.run.Limits = append(r.run.Limits, Limit{At: r.run.Started.Add(c.at), Sends: c.n})
 	default:
 		if !r.run.Listed {
 			return errOrder

@@ -365,6 +365,19 @@ func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
 	if got := report.Results[2].Reason; got != "the run was cut off" {
 		t.Errorf("reason %q", got)
 	}
+
+	// While the run goes on, the same record says so.
+	run.Running = true
+	report = run.Report()
+	if _, ok := errors.AsType[*journal.RunningError](report.StoppedBy); !ok {
+		t.Errorf("stopped by %v", report.StoppedBy)
+	}
+	if r := report.Results[0]; r.Reason != "it is in flight" || !r.Start.Equal(at(9)) || r.Took != 0 {
+		t.Errorf("of the try that is under way: %q, since %v, for %v", r.Reason, r.Start, r.Took)
+	}
+	if got := report.Results[2].Reason; got != "the run is still going on" {
+		t.Errorf("reason %q", got)
+	}
 }
 
 func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
@@ -374,8 +387,13 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 	h.Started = time.Now()
 	w := begin(t, d, h)
 	w.List(list, nil)
+	tries := 0
 	report := dispatcher.Run(t.Context(), list, func(_ context.Context, g journal.Group) dispatcher.Verdict {
 		switch g.Group[8:] {
+		case "00":
+			if tries++; tries < 3 { // its tries are one after the other
+				return dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: 500, Reason: "again", Retry: true}
+			}
 		case "01":
 			return dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: 500, Reason: "r", Err: errors.New("e")}
 		case "02":
@@ -383,7 +401,10 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 		}
 		runtime.Gosched()
 		return dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
-	}, dispatcher.Options{Workers: 3, MaxFailures: 3, Observers: []dispatcher.Observer{w}})
+	}, dispatcher.Options{
+		Workers: 3, MaxFailures: 3, Retries: 2, Observers: []dispatcher.Observer{w},
+		Backoff: func(int) time.Duration { return time.Millisecond },
+	})
 	w.Finish(journal.Ending{At: report.Finished})
 	if err := w.Close(); err != nil {
 		t.Fatal(err)

@@ -40,12 +40,15 @@ type headerRecord struct {
 	Exclude        []string    `json:"exclude,omitempty"`
 	Assumed        time.Time   `json:"assumed,omitzero"`
 	AssumedSeconds json.Number `json:"assumed_seconds,omitempty"`
+	Resume         string      `json:"resume,omitempty"`
+	RetryFailed    string      `json:"retry_failed,omitempty"`
 }
 
 func appendHeader(b []byte, h Header) ([]byte, error) {
 	r := headerRecord{
 		Version, h.Campaign, h.Run, h.URL, h.Installation.Token, h.Installation.Site, h.Started.UTC(), h.Workers, h.Rate,
 		h.Burst, h.Resumes, h.Only, h.Exclude, h.Assumed.Start.UTC(), "",
+		h.Resume, h.RetryFailed,
 	}
 	if h.Assumed.Length != 0 {
 		r.AssumedSeconds = json.Number(appendSeconds(nil, h.Assumed.Length))
@@ -74,6 +77,7 @@ func parseHeader(line []byte) (h Header, version int, err error) {
 		Campaign: r.Campaign, Run: r.Run, URL: r.URL, Installation: Installation{r.Installation, r.Site},
 		Started: r.Started, Workers: r.Workers, Rate: r.Rate, Burst: r.Burst, Resumes: r.Resumes,
 		Only: r.Only, Exclude: r.Exclude, Assumed: Assumed{r.Assumed, length},
+		Resume: r.Resume, RetryFailed: r.RetryFailed,
 	}, v.Journal, nil
 }
 
@@ -364,13 +368,14 @@ const (
 	openRecord
 	startRecord
 	endRecord
+	limitRecord
 	finishedRecord
 )
 
 // record is a record that is an object, as far as this version knows its fields.
 type record struct {
 	kind                     kind
-	n                        int           // list: groups; listed: groups and skipped; open, start, end: the group's number
+	n                        int           // limit: sends; list: groups; listed: groups and skipped; open, start, end: the group's number
 	skipped                  int           // list
 	text                     []byte        // text
 	at                       time.Duration // open, start, end, finished
@@ -445,6 +450,8 @@ func (r *record) first(name []byte, v value) bool {
 		r.kind = listedRecord
 	case "open":
 		r.kind = openRecord
+	case "limit":
+		r.kind = limitRecord
 	case "text":
 		r.kind = textRecord
 		return v.string(&r.text)
@@ -495,6 +502,11 @@ func appendStart(b []byte, group int, at time.Duration, worker, attempts int) []
 	b = appendSeconds(append(b, `,"t":`...), at)
 	b = strconv.AppendInt(append(b, `,"w":`...), int64(worker), 10)
 	return append(appendAttempts(b, attempts), '}', '\n')
+}
+
+func appendLimit(b []byte, sends int, at time.Duration) []byte {
+	b = strconv.AppendInt(append(b, `{"limit":`...), int64(sends), 10)
+	return append(appendSeconds(append(b, `,"t":`...), at), '}', '\n')
 }
 
 func appendEnd(b []byte, group int, at time.Duration, v dispatcher.Verdict, attempts int, retry bool) []byte {

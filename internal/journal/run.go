@@ -17,10 +17,18 @@ import (
 // when it is asked for.
 type Run struct {
 	Summary
+	Limits []Limit // how the most sends in flight changed where that was found in the course of the run, in the order of time
+
 	entries []entry
 	names   string   // of the groups, one after the other
 	texts   []string // sites, reasons, errors and names of runs, one of each; the first is empty
 	order   []uint32 // the entries by their groups, see find
+}
+
+// Limit is how many sends might be in flight from a time on.
+type Limit struct {
+	At    time.Time
+	Sends int
 }
 
 // An entry is an [Entry] in 56 bytes. Its times are since the run started, its texts are places in Run.texts.
@@ -163,6 +171,11 @@ type CutError struct{}
 
 func (*CutError) Error() string { return "the run was cut off" }
 
+// RunningError stands for the end of a run that goes on.
+type RunningError struct{}
+
+func (*RunningError) Error() string { return "the run is still going on" }
+
 // StopError is what stopped a run, as its journal has it.
 type StopError struct {
 	Word string // the report's word
@@ -174,7 +187,10 @@ func (e *StopError) Error() string { return e.Text }
 // Report makes the dispatcher's report of the run again. Its jobs are of type [Group].
 func (r *Run) Report() *dispatcher.Report {
 	report := &dispatcher.Report{Started: r.Started, Finished: r.Last, Results: make([]dispatcher.Result, 0, r.Len())}
+	open := (&CutError{}).Error() // why it is not known what became of a try
 	switch {
+	case r.Finished.IsZero() && r.Running:
+		report.StoppedBy, open = &RunningError{}, "it is in flight"
 	case r.Finished.IsZero():
 		report.StoppedBy = &CutError{}
 	case r.StoppedBy != "":
@@ -191,13 +207,20 @@ func (r *Run) Report() *dispatcher.Report {
 		case e.Outcome == dispatcher.NotAttempted && report.StoppedBy != nil:
 			v.Reason = report.StoppedBy.Error()
 		case e.Open && e.Reason == "":
-			v.Reason = (&CutError{}).Error()
+			v.Reason = open
 		}
-		result := dispatcher.Result{Job: e.Group, Verdict: v, Attempts: e.Attempts, Worker: e.Worker, Start: e.Start}
-		if e.Attempts > 0 && e.End.After(e.Start) {
-			result.Took = e.End.Sub(e.Start)
+		result := dispatcher.Result{Job: e.Group, Verdict: v, Attempts: e.Attempts, Worker: e.Worker}
+		if e.Attempts > 0 {
+			result.Start = e.Last
+			if e.Last.IsZero() { // of a try that is not on record
+				result.Start = e.Start
+			}
+			if e.End.After(result.Start) {
+				result.Took = e.End.Sub(result.Start)
+			}
 		}
 		report.Results = append(report.Results, result)
 	}
+	report.Peak = dispatcher.PeakOf(report.Results)
 	return report
 }

@@ -210,12 +210,8 @@ func (w *Writer) Observe(e dispatcher.Event) {
 		r := &e.Result
 		switch e.Kind {
 		case dispatcher.Started:
-			at := r.Start // of the first try
-			if r.Attempts > 1 {
-				at = time.Now()
-			}
 			w.states[i] = open
-			w.buf = appendStart(w.buf[:0], int(i), at.Sub(w.started), r.Worker, r.Attempts)
+			w.buf = appendStart(w.buf[:0], int(i), r.Start.Sub(w.started), r.Worker, r.Attempts)
 		case dispatcher.Retrying, dispatcher.Finished:
 			v := r.Verdict
 			if int(v.Outcome) >= len(dispatcher.Counts{}) {
@@ -227,6 +223,18 @@ func (w *Writer) Observe(e dispatcher.Event) {
 		default:
 			return nil
 		}
+		_, err := w.file.Write(w.buf)
+		return err
+	})
+}
+
+// Limit writes how many sends may be in flight from now on, where that is found in the course of the run.
+func (w *Writer) Limit(sends int) {
+	w.change(func() error {
+		if !w.listed {
+			return nil // nothing is sent yet
+		}
+		w.buf = appendLimit(w.buf[:0], sends, time.Since(w.started))
 		_, err := w.file.Write(w.buf)
 		return err
 	})

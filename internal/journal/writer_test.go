@@ -515,3 +515,30 @@ func TestWhatAnEarlierRunLeftOpenStaysOpenUntilItIsTried(t *testing.T) {
 		}
 	}
 }
+
+func TestHowTheLimitChangedIsOnRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := open(t)
+		h := header(run1)
+		h.Started = time.Now()
+		w := begin(t, d, h)
+		w.Limit(7) // before there is a list nothing is limited
+		w.List(groups(1), nil)
+		time.Sleep(2 * time.Second)
+		w.Limit(2)
+		time.Sleep(3 * time.Second)
+		w.Limit(3)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		run := load(t, d, run1)
+		want := []journal.Limit{{At: h.Started.Add(2 * time.Second), Sends: 2}, {At: h.Started.Add(5 * time.Second), Sends: 3}}
+		if diff := cmp.Diff(want, run.Limits, cmp.Comparer(time.Time.Equal)); diff != "" || !run.Last.Equal(want[1].At) {
+			t.Errorf("last record %v\n%s", run.Last, diff)
+		}
+		runs, err := d.Runs(here)
+		if err != nil || len(runs) != 1 || !runs[0].Listed || !runs[0].Last.Equal(want[1].At) {
+			t.Errorf("%+v, %v", runs, err)
+		}
+	})
+}

@@ -1,15 +1,19 @@
 // Package progress shows how a run goes while it goes.
 //
-// On a terminal one status line is redrawn in place; elsewhere plain lines come at a calm pace, more and more
-// seldom up to one a minute. Failures are told as they happen. Everything that goes to the same stream must be
-// written through the [Display], so that messages and the status line never mix. The display owns one goroutine,
-// which Close waits for.
+// On a terminal a few lines are redrawn in place: how far and how fast, what became of the groups, what is slow, and
+// what the run waits for. Elsewhere plain lines come at a calm pace, more and more seldom up to one a minute. Failures
+// are told as they happen. Everything that goes to the same stream must be written through the [Display], so that
+// messages and its lines never mix. The display owns one goroutine, which Close waits for.
+//
+// It draws by itself. A library such as mpb goes up by the rows that it wrote, which are others after a resize, and
+// must be given the terminal itself to know its size; then it waits for one that was stopped, and the run with it.
 package progress
 
 import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,51 +24,98 @@ import (
 )
 
 const (
-	redraw    = 200 * time.Millisecond // of the status line on a terminal
+	redraw    = 200 * time.Millisecond // of the lines on a terminal
 	firstLine = time.Second            // until the first plain line; the time between two doubles from then on
 	lastPace  = time.Minute            // up to this
 )
 
+// A Terminal is the one that a display is on.
+type Terminal struct {
+	// Size is how large it is now; 0 is what it does not know. It may change at any time.
+	Size func() (columns, rows int)
+	// Ours tells whether it is ours to draw on: not while a shell has the program in the background. nil: always.
+	Ours func() bool
+	// Color: it shows colours, and they are welcome.
+	Color bool
+}
+
+// The size of a terminal that does not know its own.
+const usualColumns, usualRows = 80, 24
+
 // A Display shows the progress of one run. It is a [dispatcher.Observer].
 type Display struct {
-	out   io.Writer
-	width func() int // of the terminal, in columns; nil: out is no terminal
+	out      io.Writer
+	terminal *Terminal // nil: out is none
 
-	mu      sync.Mutex
-	total   int
-	flying  int
-	retries int
-	down    bool      // the site does not answer
-	limit   int       // how many sends may be in flight; 0: as many as there are workers
-	held    time.Time // until when some groups are held back; zero: none are
-	counts  dispatcher.Counts
-	began   time.Time
-	live    bool   // between Begin and Close
-	quiet   bool   // the run is followed, and not shown
-	waits   string // what is waited for before the list of groups; empty: for that
-	shown   bool   // a status line is on the screen
+	mu       sync.Mutex
+	prepares string // what is waited for before the list of groups; empty: for that
+	total    int
+	flying   int
+	limit    int // how many sends may be in flight; 0: as many as there are workers
+	retries  int
+	sends    map[string]time.Time // those in flight, since when
+	backing  map[string]struct{}  // those that wait for another try
+	breaker  ratelimit.BreakerState
+	paused   time.Time       // until when the site asked for a pause
+	ending   time.Time       // when what is in flight is cut; zero: it is not
+	held     time.Time       // until when some groups are held back; zero: none are
+	sources  []func() string // of what else a run may wait for
+	reasons  []string        // what they said last
+	counts   dispatcher.Counts
+	began    time.Time
+	pace     pace
+	forecast *Forecast     // nil: there is none
+	work     time.Duration // what the groups that are done were expected to cost
+	live     bool          // between Begin and Close
+	quiet    bool          // the run is followed, and not shown
+	away     bool          // between Suspend and Resume
+	drawn    bool          // lines may be on the screen
 
 	stop, done chan struct{} // ends the goroutine; it has ended
 }
 
-// New makes a display on out. width gives the columns of the terminal that out is; nil if it is none.
-func New(out io.Writer, width func() int) *Display { return &Display{out: out, width: width} }
+// A Forecast is what is known of a run before it begins.
+type Forecast struct {
+	Expected time.Duration                  // how long the run takes
+	Work     time.Duration                  // how long its sends take one after the other
+	Cost     func(key string) time.Duration // how long one of them takes; it must be quick
+}
 
-// Begin starts to show a run of total groups. It is called once at most, and Close after it.
-func (d *Display) Begin(total int) {
+// New makes a display on out. terminal is the one that out is; nil if it is none.
+func New(out io.Writer, terminal *Terminal) *Display {
+	return &Display{out: out, terminal: terminal, sends: map[string]time.Time{}, backing: map[string]struct{}{}}
+}
+
+// Begin starts to show a run of total groups; forecast may be nil. It is called once at most, and Close after it.
+func (d *Display) Begin(total int, forecast *Forecast) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.total, d.began, d.live = total, time.Now(), true
+	d.follow(total, forecast)
+	d.live = true
 	d.stop, d.done = make(chan struct{}), make(chan struct{})
 	go d.tick()
 }
 
-// Close takes the status line away and waits until nothing more is shown. A display that never began needs none.
+// Count follows a run of total groups without showing it, for Status. It stands in the place of Begin.
+func (d *Display) Count(total int, forecast *Forecast) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.follow(total, forecast)
+	d.quiet = true
+}
+
+func (d *Display) follow(total int, forecast *Forecast) {
+	d.total, d.forecast, d.began = total, forecast, time.Now()
+	d.pace.began = d.began
+}
+
+// Close takes the lines away and waits until nothing more is shown. A display that never began needs none.
 func (d *Display) Close() {
 	d.mu.Lock()
 	live := d.live
 	d.live = false
-	d.erase()
+	_ = d.put("", false)
+	d.drawn = false
 	d.mu.Unlock()
 	if live {
 		close(d.stop)
@@ -72,11 +123,27 @@ func (d *Display) Close() {
 	}
 }
 
+// Suspend takes the lines away until Resume: the program is about to be stopped, and its terminal goes to another.
+func (d *Display) Suspend() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_ = d.put("", false)
+	d.drawn, d.away = false, true
+}
+
+// Resume shows them again.
+func (d *Display) Resume() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.away = false
+	_ = d.put("", true)
+}
+
 // tick keeps the display up to date between events.
 func (d *Display) tick() {
 	defer close(d.done)
 	pause := firstLine
-	if d.width != nil {
+	if d.terminal != nil {
 		pause = redraw
 	}
 	timer := time.NewTimer(pause)
@@ -87,14 +154,14 @@ func (d *Display) tick() {
 			return
 		case <-timer.C:
 		}
+		d.ask()
 		d.mu.Lock()
 		switch {
 		case !d.live:
-		case d.width != nil:
-			d.erase()
-			d.draw()
+		case d.terminal != nil:
+			_ = d.put("", true)
 		default:
-			fmt.Fprintln(d.out, d.status())
+			fmt.Fprintln(d.out, d.view().line())
 			pause = min(max(time.Since(d.began), firstLine), lastPace)
 		}
 		d.mu.Unlock()
@@ -102,35 +169,63 @@ func (d *Display) tick() {
 	}
 }
 
+// Waiting brings a source of what the run waits for, in words that follow "waiting for"; it says nothing where that is
+// nothing. It is asked whenever the display is drawn, must be quick, and may be called by several goroutines at once.
+func (d *Display) Waiting(source func() string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sources = append(d.sources, source)
+}
+
+// ask asks the sources. The display is not locked meanwhile: they have locks of their own, which others may hold who
+// have news for the display.
+func (d *Display) ask() {
+	d.mu.Lock()
+	sources := d.sources
+	d.mu.Unlock()
+	var reasons []string
+	for _, source := range sources {
+		if reason := source(); reason != "" {
+			reasons = append(reasons, reason)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reasons = reasons
+}
+
 // Observe follows the run and tells of each group that failed.
 func (d *Display) Observe(e dispatcher.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.flying = e.InFlight
+	key := e.Result.Job.Key()
+	delete(d.backing, key)
+	if e.Kind == dispatcher.Started {
+		d.sends[key] = time.Now()
+		return
+	}
+	delete(d.sends, key)
 	if e.Kind == dispatcher.Retrying {
 		d.retries++
-	}
-	if e.Kind != dispatcher.Finished {
+		d.backing[key] = struct{}{}
 		return
 	}
 	d.counts[e.Result.Outcome]++
-	if e.Result.Failed() {
-		d.say(fmt.Sprintf("%s: %v: %s", printable.Line(e.Result.Job.Key()), e.Result.Outcome, printable.Line(e.Result.Reason)))
+	d.pace.event(time.Now())
+	if d.forecast != nil {
+		d.work += d.forecast.Cost(key)
 	}
-}
-
-// Count follows a run of total groups without showing it, for Status. It stands in the place of Begin.
-func (d *Display) Count(total int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.total, d.began, d.quiet = total, time.Now(), true
+	if e.Result.Failed() {
+		d.say(fmt.Sprintf("%s: %v: %s", printable.Line(key), e.Result.Outcome, printable.Line(e.Result.Reason)), red)
+	}
 }
 
 // Prepare takes the news of what is waited for before there is a list of groups; empty: for that list.
 func (d *Display) Prepare(what string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.waits = what
+	d.prepares = what
 }
 
 // Limit takes the news of how many sends may be in flight, and why.
@@ -138,7 +233,7 @@ func (d *Display) Limit(limit int, why string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.limit = limit; !d.began.IsZero() {
-		d.say(fmt.Sprintf("%d at a time now: %s", limit, why))
+		d.say(fmt.Sprintf("%d at a time now: %s", limit, why), 0)
 	}
 }
 
@@ -153,132 +248,200 @@ func (d *Display) Hold(groups int, until time.Time) {
 
 // Status says in one line how far the run is, whether it is shown or not.
 func (d *Display) Status() string {
+	d.ask()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.began.IsZero() {
-		return cmp.Or(d.waits, "waiting for the list of groups")
+		return cmp.Or(d.prepares, "waiting for the list of groups")
 	}
-	return d.status()
+	return d.view().line()
 }
 
 // Down takes the news that the site has stopped answering, when it will be asked again, and that it is back.
 func (d *Display) Down(s ratelimit.BreakerState) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.down = s.Open
-	text := "the site answers again"
-	if s.Open {
-		text = fmt.Sprintf("the site has not answered for %s; in %s one send tries again, and no other until it answers",
-			clock(time.Since(s.Since)), clock(time.Until(s.Probe)))
+	d.breaker = s
+	if !s.Open {
+		d.say("the site answers again", green)
+		return
 	}
-	d.say(text)
+	d.say(fmt.Sprintf("the site has not answered for %s; in %s one send tries again, and no other until it answers",
+		clock(time.Since(s.Since)), clock(time.Until(s.Probe))), yellow)
 }
 
 // Paused takes the news that the site asked for a pause.
 func (d *Display) Paused(pause time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.say(fmt.Sprintf("the site asked for a pause of %s; nothing starts until it is over", clock(pause)))
+	d.paused = time.Now().Add(pause)
+	d.say(fmt.Sprintf("the site asked for a pause of %s; nothing starts until it is over", clock(pause)), yellow)
 }
 
 // Ending takes the news that what is in flight has so long to end.
 func (d *Display) Ending(grace time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.ending = time.Now().Add(grace)
 	if d.flying > 0 {
-		d.say(fmt.Sprintf("%d in flight, which may take up to %s", d.flying, clock(grace)))
+		d.say(fmt.Sprintf("%d in flight, which may take up to %s", d.flying, clock(grace)), yellow)
 	}
 }
 
-// say puts a line above the status line.
-func (d *Display) say(line string) {
+// say puts a line of our own above the others.
+func (d *Display) say(text string, c color) {
 	if d.quiet {
 		return
 	}
-	d.erase()
-	fmt.Fprintln(d.out, line)
-	d.draw()
+	l := line{text: text}
+	if d.terminal != nil && d.terminal.Color {
+		l.color = c
+	}
+	_ = d.put(l.painted()+"\n", d.drawn)
 }
 
-// Write puts a message above the status line. Messages are whole lines.
+// Write puts a message above the lines. Messages are whole lines.
 func (d *Display) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	wasShown := d.shown
-	d.erase()
-	n, err := d.out.Write(p)
-	if wasShown {
-		d.draw()
+	if err := d.put(string(p), d.drawn); err != nil {
+		return 0, err
 	}
-	return n, err
+	return len(p), nil
 }
 
-// draw puts the status line on a terminal, cut to its width: a line that wraps cannot be taken back.
-func (d *Display) draw() {
-	if d.width == nil || !d.live {
+// What a terminal is told. Lines that do not wrap stay one row each, even where the terminal has become narrower a
+// moment ago, or shows a letter wider than we believe.
+const (
+	eraseBelow = "\r\x1b[J"
+	wrapOff    = "\x1b[?7l"
+	wrapOn     = "\x1b[?7h"
+)
+
+// put writes a message, and on a terminal the lines below it if they are to be drawn.
+//
+// The cursor rests in an empty row above the lines. So they are taken away from where the cursor is, whatever has
+// become of them: a terminal that was made narrower may have broken them into more rows, or cut them, and a queue may
+// have dropped what was written. It also gives a row of its own to what others write: the echo of a key, a crash, the
+// shell's prompt after a kill. All goes out in one write, so that nothing gets between.
+func (d *Display) put(message string, draw bool) error {
+	var text strings.Builder
+	ours := d.terminal != nil && !d.away && (d.terminal.Ours == nil || d.terminal.Ours())
+	if d.drawn && ours {
+		text.WriteString(eraseBelow)
+	}
+	text.WriteString(message)
+	d.drawn = draw && d.live && ours
+	if d.drawn {
+		d.draw(&text)
+	}
+	if text.Len() == 0 {
+		return nil
+	}
+	_, err := io.WriteString(d.out, text.String())
+	return err
+}
+
+// draw adds the lines, unless the terminal is behind: they would be old by the time it has caught up.
+func (d *Display) draw(text *strings.Builder) {
+	if q, ok := d.out.(interface{ Idle() bool }); ok && !q.Idle() {
 		return
 	}
-	line := []rune(d.status())
-	if most := d.width() - 1; most > 0 && len(line) > most {
-		line = line[:most]
+	columns, rows := d.terminal.Size()
+	if columns <= 0 {
+		columns = usualColumns
 	}
-	_, _ = io.WriteString(d.out, string(line))
-	d.shown = true
+	if rows <= 0 {
+		rows = usualRows
+	}
+	lines := d.view().lines(columns, rows)
+	if len(lines) == 0 {
+		return
+	}
+	text.WriteString(wrapOff)
+	for _, l := range lines {
+		if !d.terminal.Color {
+			l.color = 0
+		}
+		text.WriteString("\n" + l.painted())
+	}
+	fmt.Fprintf(text, "\r\x1b[%dA%s", len(lines), wrapOn)
 }
 
-// erase takes the status line off the terminal.
-func (d *Display) erase() {
-	if d.shown {
-		_, _ = io.WriteString(d.out, "\r\x1b[K")
-		d.shown = false
+// view is what there is to show now.
+func (d *Display) view() view {
+	now := time.Now()
+	v := view{
+		total: d.total, flying: d.flying, limit: d.limit, retries: d.retries, counts: d.counts,
+		elapsed: now.Sub(d.began), speed: d.pace.at(now), waits: d.waits(now),
 	}
+	for key, since := range d.sends {
+		if age := now.Sub(since); age >= slowAfter {
+			v.slow = append(v.slow, flight{key, age})
+		}
+	}
+	slices.SortFunc(v.slow, func(a, b flight) int {
+		return cmp.Or(cmp.Compare(b.age, a.age), cmp.Compare(a.key, b.key))
+	})
+	v.left = d.left(now, v)
+	return v
 }
 
-// status says in one line how far the run is.
-func (d *Display) status() string {
-	done := 0
-	for _, n := range d.counts {
-		done += n
+// waits says what the run waits for: what holds all of it, else what the sources say; empty: nothing.
+func (d *Display) waits(now time.Time) string {
+	switch {
+	case !d.ending.IsZero():
+		if d.flying == 0 || !now.Before(d.ending) {
+			return ""
+		}
+		return fmt.Sprintf("what is in flight, for %s at most", clock(d.ending.Sub(now)))
+	case d.breaker.Open && now.Before(d.breaker.Probe):
+		return fmt.Sprintf("the site, which is asked again in %s", clock(d.breaker.Probe.Sub(now)))
+	case d.breaker.Open:
+		return "the site"
+	case now.Before(d.paused):
+		return fmt.Sprintf("the end of the pause that the site asked for, in %s", clock(d.paused.Sub(now)))
+	case d.heldAlone(now):
+		return fmt.Sprintf("groups that are held back until %s at the latest", printable.Instant(d.held))
 	}
-	elapsed := time.Since(d.began)
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d groups", done, d.total)
-	if d.total > 0 {
-		fmt.Fprintf(&b, " (%d%%)", 100*done/d.total)
+	if len(d.reasons) == 0 && d.flying == 0 && len(d.backing) > 0 {
+		return fmt.Sprintf("the time of another try (groups: %d)", len(d.backing))
 	}
-	if failed := d.counts.Failed(); failed > 0 {
-		fmt.Fprintf(&b, ", %d failed", failed)
-	}
-	if gone := d.counts[dispatcher.UnknownGroup]; gone > 0 {
-		fmt.Fprintf(&b, ", %d unknown", gone)
-	}
-	if d.retries > 0 {
-		fmt.Fprintf(&b, ", %d tried again", d.retries)
-	}
-	fmt.Fprintf(&b, ", %d in flight", d.flying)
-	if d.limit > 0 {
-		fmt.Fprintf(&b, " of %d", d.limit)
-	}
-	fmt.Fprintf(&b, ", %s", clock(elapsed))
-	if d.down {
-		b.WriteString(", waiting for the site")
-	} else if d.flying == 0 && time.Now().Before(d.held) {
-		fmt.Fprintf(&b, ", waiting for groups that are held back until %s at the latest", printable.Instant(d.held))
-		return b.String() // what they take cannot be guessed from the others
-	}
-	// A guess from less than a twentieth of the work would jump about.
-	if left := d.total - done; left > 0 && done*20 >= d.total {
-		guess := time.Duration(float64(elapsed) * float64(left) / float64(done)) // floats: the product may be long
-		fmt.Fprintf(&b, ", about %s left", clock(guess))
-	}
-	return b.String()
+	return strings.Join(d.reasons, " and ")
 }
 
-// clock prints a length of time as minutes and seconds: 2:05, or 1:02:05.
-func clock(d time.Duration) string {
-	s := int(d.Seconds())
-	if s < 3600 {
-		return fmt.Sprintf("%d:%02d", s/60, s%60)
+// heldAlone tells whether all that is left is held back.
+func (d *Display) heldAlone(now time.Time) bool { return d.flying == 0 && now.Before(d.held) }
+
+// left is how long the run is expected to go on; negative where nobody knows.
+func (d *Display) left(now time.Time, v view) time.Duration {
+	done := v.done()
+	left := d.total - done
+	switch {
+	case left <= 0, !d.ending.IsZero():
+		return -1
+	case !d.breaker.Open && d.heldAlone(now): // what they take cannot be guessed from the others
+		return -1
+	case d.forecast != nil && d.forecast.Expected > 0 && d.forecast.Work > 0:
+		return d.forecastLeft(now, v.elapsed)
+	case done*20 < d.total: // a guess from less than a twentieth of the work would jump about
+		return -1
 	}
-	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	return time.Duration(float64(v.elapsed) * float64(left) / float64(done)) // floats: the product may be long
+}
+
+// trust is how much of the run the forecast is worth: this part of it weighs as much as what was forecast.
+const trust = 0.1
+
+// forecastLeft is what the forecast leaves for the work that is not done, at the pace of this run: that is the
+// forecast's own at first, and more and more that which it has been so far.
+func (d *Display) forecastLeft(now time.Time, elapsed time.Duration) time.Duration {
+	work := d.work
+	for key, since := range d.sends {
+		work += min(now.Sub(since), d.forecast.Cost(key))
+	}
+	done := min(float64(work)/float64(d.forecast.Work), 1)
+	expected := float64(d.forecast.Expected)
+	pace := (float64(elapsed)/expected + trust) / (done + trust)
+	return time.Duration(expected * (1 - done) * pace)
 }

@@ -67,8 +67,6 @@ func end(d *progress.Display, kind dispatcher.Kind, key string, o dispatcher.Out
 	}})
 }
 
-func columns(n int) func() int { return func() int { return n } }
-
 // timed notes when each line came.
 type timed struct {
 	began time.Time
@@ -84,7 +82,7 @@ func TestPlainLinesComeMoreAndMoreSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &timed{began: time.Now()}
 		d := progress.New(out, nil)
-		d.Begin(10)
+		d.Begin(10, nil)
 		start(d, 1)
 		time.Sleep(5*time.Minute - time.Second)
 		d.Close()
@@ -135,6 +133,10 @@ func TestStatusSaysHowFarTheRunIs(t *testing.T) {
 			"0 of 200 groups (0%), 3 tried again, 2 in flight, 0:01",
 		},
 		{
+			"while nothing goes before another try", 200, func(d *progress.Display) { start(d, 1); again(d, 1) }, time.Second,
+			"0 of 200 groups (0%), 1 tried again, 0 in flight, 0:01, waiting for the time of another try (groups: 1)",
+		},
+		{
 			"while the site is down", 200, func(d *progress.Display) { d.Down(ratelimit.BreakerState{Open: true}) }, time.Second,
 			"0 of 200 groups (0%), 0 in flight, 0:01, waiting for the site",
 		},
@@ -171,7 +173,7 @@ func TestStatusSaysHowFarTheRunIs(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				out := &timed{began: time.Now()}
 				d := progress.New(out, nil)
-				d.Begin(tt.total)
+				d.Begin(tt.total, nil)
 				tt.do(d)
 				time.Sleep(tt.after)
 				synctest.Wait()
@@ -188,7 +190,7 @@ func TestStatusCountsWhatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &timed{began: time.Now()}
 		d := progress.New(out, nil)
-		d.Begin(len(dispatcher.Outcomes()))
+		d.Begin(len(dispatcher.Outcomes()), nil)
 		for _, o := range dispatcher.Outcomes() {
 			start(d, 1)
 			finish(d, 1, o, "some reason")
@@ -206,7 +208,7 @@ func TestFailuresAreToldAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &timed{began: time.Now()}
 		d := progress.New(out, nil)
-		d.Begin(100)
+		d.Begin(100, nil)
 		for _, o := range dispatcher.Outcomes() {
 			time.Sleep(10 * time.Millisecond)
 			start(d, 1)
@@ -230,7 +232,7 @@ func TestADisplaySaysWhyARunWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &timed{began: time.Now()}
 		d := progress.New(out, nil)
-		d.Begin(100)
+		d.Begin(100, nil)
 		d.Down(ratelimit.BreakerState{Open: true, Since: time.Now().Add(-20 * time.Second), Probe: time.Now().Add(40 * time.Second)})
 		d.Down(ratelimit.BreakerState{})
 		d.Paused(90 * time.Second)
@@ -257,15 +259,19 @@ func TestADisplayThatOnlyCountsSaysNothingUnasked(t *testing.T) {
 		if got, want := d.Status(), "waiting for the list of groups"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		d.Count(20)
+		d.Count(20, nil)
 		start(d, 3)
 		fail(d, "main/alpha", dispatcher.NotOK, "500")
 		again(d, 1)
 		d.Down(ratelimit.BreakerState{Open: true})
 		d.Paused(time.Minute)
-		d.Ending(time.Minute)
 		time.Sleep(time.Minute)
 		if got, want := d.Status(), "1 of 20 groups (5%), 1 failed, 1 tried again, 1 in flight, 1:00, waiting for the site, about 19:00 left"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		d.Ending(time.Minute)
+		time.Sleep(10 * time.Second)
+		if got, want := d.Status(), "1 of 20 groups (5%), 1 failed, 1 tried again, 1 in flight, 1:10, waiting for what is in flight, for 0:50 at most"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		d.Close()
@@ -281,7 +287,7 @@ func TestPlainOutputHoldsNoControls(t *testing.T) {
 		var out bytes.Buffer
 		d := progress.New(&out, nil)
 		fmt.Fprintln(d, "before")
-		d.Begin(10)
+		d.Begin(10, nil)
 		time.Sleep(time.Minute)
 		fmt.Fprintln(d, "a message")
 		start(d, 1)
@@ -300,118 +306,12 @@ func TestPlainOutputHoldsNoControls(t *testing.T) {
 	})
 }
 
-// The longest status, and messages that fit no terminal, on terminals of several widths.
-func TestOnATerminalThereIsOneStatusLineBelowTheMessages(t *testing.T) {
-	for _, width := range []int{20, 40, 80, 200} {
-		t.Run(fmt.Sprintf("width=%d", width), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newScreen(width)
-				d := progress.New(s, columns(width))
-				fmt.Fprintln(d, "Retrieving the list of groups")
-				d.Begin(1000)
-				start(d, 16)
-				time.Sleep(500 * time.Millisecond)
-				synctest.Wait()
-				full := "0 of 1000 groups (0%), 16 in flight, 0:00"
-				if got, want := s.now(), "Retrieving the list of groups\n"+cut(full, width); got != want {
-					t.Errorf("got %q, want %q", got, want)
-				}
-
-				finish(d, 3, dispatcher.UnknownGroup, "gone")
-				fail(d, "main/alpha", dispatcher.NotOK, "500 Internal Server Error: database error")
-				fmt.Fprintln(d, "senddigest: stopped by SIGINT: what is in flight may end; once more to cut it")
-				start(d, 100)
-				finish(d, 100, dispatcher.Accepted, "")
-				time.Sleep(9500 * time.Millisecond)
-				synctest.Wait()
-				messages := []string{
-					"Retrieving the list of groups",
-					"main/alpha: not_ok: 500 Internal Server Error: database error",
-					"senddigest: stopped by SIGINT: what is in flight may end; once more to cut it",
-				}
-				full = "104 of 1000 groups (10%), 1 failed, 3 unknown, 12 in flight, 0:10, about 1:26 left"
-				if got, want := s.now(), strings.Join(messages, "\n")+"\n"+cut(full, width); got != want {
-					t.Errorf("got %q, want %q", got, want)
-				}
-
-				d.Close()
-				fmt.Fprintln(d, "the summary")
-				messages = append(messages, "the summary")
-				if got, want := s.now(), strings.Join(messages, "\n")+"\n"; got != want {
-					t.Errorf("after Close: got %q, want %q", got, want)
-				}
-				s.look(t, messages...)
-			})
-		})
-	}
-}
-
-// cut is a status line as a terminal shows it: in the last column it could wrap.
-func cut(line string, width int) string { return line[:min(len(line), width-1)] }
-
-func TestTheStatusLineIsRedrawnFiveTimesASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScreen(80)
-		d := progress.New(s, columns(80))
-		d.Begin(100)
-		time.Sleep(199 * time.Millisecond)
-		synctest.Wait()
-		if got := s.now(); got != "" {
-			t.Errorf("at 199 ms: got %q, want nothing yet", got)
-		}
-		for i := range 100 {
-			start(d, 1)
-			finish(d, 1, dispatcher.Accepted, "")
-			time.Sleep(200 * time.Millisecond)
-			synctest.Wait()
-			if got, want := s.now(), fmt.Sprintf("%d of 100 groups", i+1); !strings.HasPrefix(got, want) {
-				t.Errorf("got %q, want %q", got, want)
-			}
-		}
-		d.Close()
-		s.look(t)
-	})
-}
-
-// The window may change its size while the run goes on.
-func TestTheStatusLineFollowsTheWidth(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScreen(80)
-		var mu sync.Mutex
-		width := 80
-		d := progress.New(s, func() int {
-			mu.Lock()
-			defer mu.Unlock()
-			return width
-		})
-		d.Begin(1000)
-		full := "0 of 1000 groups (0%), 0 in flight, 0:00"
-		for _, tt := range []struct {
-			width int
-			want  string
-		}{{80, full}, {20, full[:19]}, {2, "0"}, {0, full}} { // 0: a terminal that does not know
-			mu.Lock()
-			width = tt.width
-			mu.Unlock()
-			time.Sleep(200 * time.Millisecond)
-			synctest.Wait()
-			if got := s.now(); got != tt.want {
-				t.Errorf("width %d: got %q, want %q", tt.width, got, tt.want)
-			}
-		}
-		d.Close()
-		if got := s.now(); got != "" {
-			t.Errorf("after Close: got %q, want nothing", got)
-		}
-	})
-}
-
 func TestMessagesFromManyGoroutinesStayWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const writers, each = 8, 25
-		s := newScreen(80)
-		d := progress.New(s, columns(80))
-		d.Begin(writers * each)
+		s := watch(80)
+		d := progress.New(s, s.terminal())
+		d.Begin(writers*each, nil)
 		var all sync.WaitGroup
 		var messages []string
 		for w := range writers {
@@ -430,7 +330,7 @@ func TestMessagesFromManyGoroutinesStayWhole(t *testing.T) {
 		all.Wait()
 		d.Close()
 		s.look(t, messages...)
-		got := strings.Split(strings.TrimSuffix(s.now(), "\n"), "\n")
+		got := strings.Split(s.Text(), "\n")
 		slices.Sort(got)
 		slices.Sort(messages)
 		if diff := cmp.Diff(got, messages); diff != "" {
@@ -442,9 +342,9 @@ func TestMessagesFromManyGoroutinesStayWhole(t *testing.T) {
 // A group is called what somebody called it, and an error page says what it likes.
 func TestNoIdMovesTheCursor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScreen(80)
-		d := progress.New(s, columns(80))
-		d.Begin(10)
+		s := watch(80)
+		d := progress.New(s, s.terminal())
+		d.Begin(10, nil)
 		time.Sleep(time.Second)
 		start(d, 3)
 		fail(d, "main/\x1b[2J\x1b[Hgone", dispatcher.NotOK, "500")
@@ -460,20 +360,20 @@ func TestNoIdMovesTheCursor(t *testing.T) {
 
 // The bubble fails the test if a goroutine is left.
 func TestCloseEndsTheDisplay(t *testing.T) {
-	for _, width := range []func() int{nil, columns(80)} {
+	for _, terminal := range []*progress.Terminal{nil, watch(80).terminal()} {
 		for _, tt := range []struct {
 			name string
 			do   func(*progress.Display)
 		}{
 			{"that never began", func(*progress.Display) {}},
-			{"that began and showed nothing", func(d *progress.Display) { d.Begin(1) }},
-			{"that has shown something", func(d *progress.Display) { d.Begin(1); time.Sleep(time.Second); synctest.Wait() }},
-			{"twice", func(d *progress.Display) { d.Begin(1); d.Close() }},
+			{"that began and showed nothing", func(d *progress.Display) { d.Begin(1, nil) }},
+			{"that has shown something", func(d *progress.Display) { d.Begin(1, nil); time.Sleep(time.Second); synctest.Wait() }},
+			{"twice", func(d *progress.Display) { d.Begin(1, nil); d.Close() }},
 		} {
-			t.Run(fmt.Sprintf("%s, terminal=%t", tt.name, width != nil), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, terminal=%t", tt.name, terminal != nil), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var out bytes.Buffer
-					d := progress.New(&out, width)
+					d := progress.New(&out, terminal)
 					tt.do(d)
 					d.Close()
 					written := out.Len()
@@ -481,11 +381,11 @@ func TestCloseEndsTheDisplay(t *testing.T) {
 					if got := out.String()[written:]; got != "" {
 						t.Errorf("got %q after Close, want nothing", got)
 					}
-					if width == nil {
+					if terminal == nil {
 						return
 					}
-					if got := out.String(); got != "" && !strings.HasSuffix(got, "\r\x1b[K") {
-						t.Errorf("got %q, want the status line taken away", got)
+					if got := out.String(); got != "" && !strings.HasSuffix(got, "\r\x1b[J") {
+						t.Errorf("got %q, want the lines taken away", got)
 					}
 				})
 			})
@@ -497,7 +397,7 @@ func TestCloseEndsTheDisplay(t *testing.T) {
 func TestWithoutBeginOnlyFailuresAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		d := progress.New(&out, columns(80))
+		d := progress.New(&out, watch(80).terminal())
 		start(d, 2)
 		finish(d, 1, dispatcher.Accepted, "")
 		fail(d, "main/alpha", dispatcher.Unreachable, "connection refused")
@@ -517,8 +417,8 @@ func (broken) Write([]byte) (int, error) { return 0, errBroken }
 // Who reads the progress may go; the run goes on.
 func TestABrokenOutputIsForTheWriterAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := progress.New(broken{}, columns(80))
-		d.Begin(2)
+		d := progress.New(broken{}, watch(80).terminal())
+		d.Begin(2, nil)
 		start(d, 1)
 		fail(d, "main/alpha", dispatcher.NotOK, "500")
 		time.Sleep(time.Second)

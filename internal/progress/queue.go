@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // queueSize bounds what waits to be written, in bytes.
@@ -20,14 +21,15 @@ type Queue struct {
 	waiting bytes.Buffer
 	dropped int // writes
 	closed  bool
-	more    *sync.Cond // something waits, or the queue was closed
+	busy    bool       // something is being written
+	changed *sync.Cond // something waits, is written, or the queue was closed
 	done    chan struct{}
 }
 
 // NewQueue makes a queue before out. Close must follow.
 func NewQueue(out io.Writer) *Queue {
 	q := &Queue{out: out, done: make(chan struct{})}
-	q.more = sync.NewCond(&q.mu)
+	q.changed = sync.NewCond(&q.mu)
 	go q.drain()
 	return q
 }
@@ -45,8 +47,32 @@ func (q *Queue) Write(p []byte) (int, error) {
 		q.dropped = 0
 	}
 	q.waiting.Write(p)
-	q.more.Signal()
+	q.changed.Broadcast()
 	return len(p), nil
+}
+
+// Idle tells whether everything that was taken is written.
+func (q *Queue) Idle() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.busy && q.waiting.Len() == 0
+}
+
+// Flush waits until everything that was taken is written, and for so long at most.
+func (q *Queue) Flush(most time.Duration) {
+	late := false
+	timer := time.AfterFunc(most, func() {
+		q.mu.Lock()
+		late = true
+		q.mu.Unlock()
+		q.changed.Broadcast()
+	})
+	defer timer.Stop()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for !late && (q.busy || q.waiting.Len() > 0) {
+		q.changed.Wait()
+	}
 }
 
 // Close waits until everything that was taken is written.
@@ -54,7 +80,7 @@ func (q *Queue) Close() {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	q.more.Signal()
+	q.changed.Broadcast()
 	<-q.done
 }
 
@@ -64,15 +90,20 @@ func (q *Queue) drain() {
 	for {
 		q.mu.Lock()
 		for q.waiting.Len() == 0 && !q.closed {
-			q.more.Wait()
+			q.changed.Wait()
 		}
 		text, q.waiting = q.waiting, text
 		closed := q.closed
+		q.busy = text.Len() > 0
 		q.mu.Unlock()
 		if text.Len() == 0 && closed {
 			return
 		}
 		_, _ = text.WriteTo(q.out) // where it goes there is nobody else to tell
 		text.Reset()
+		q.mu.Lock()
+		q.busy = false
+		q.mu.Unlock()
+		q.changed.Broadcast()
 	}
 }

@@ -35,6 +35,9 @@ type Meta struct {
 	Guarded  int           // groups that were sent to although the server's duplicate check will have skipped them
 	Forecast time.Duration // how long the run was expected to take; 0: nothing was known
 	Error    string        // why there was nothing to send, if the list could not be had; one line
+	State    State         // of a run that has not ended by itself, as its record tells
+	Notes    []string      // what a reader has to know besides; one line each
+	Limits   []Limit       // how the most sends in flight changed, in the order of time; nil: it was Workers all along
 
 	// Names gives the two halves of a job's name.
 	Names func(dispatcher.Job) (site, group string)
@@ -55,6 +58,7 @@ type Document struct {
 	Finished  time.Time `json:"finished"`
 	Complete  bool      `json:"complete"`
 	StoppedBy *string   `json:"stopped_by"`
+	State     State     `json:"state,omitempty"`
 	Error     string    `json:"error,omitempty"`
 	Workers   any       `json:"workers"` // a number, or "auto"
 	Rate      *float64  `json:"rate"`
@@ -62,10 +66,21 @@ type Document struct {
 	Counts    Counts    `json:"counts"`
 	Seconds   Seconds   `json:"seconds"`
 	Causes    []Cause   `json:"causes"`
+	// Compare is what is different from an earlier run; nil where nobody asked.
+	Compare *Comparison `json:"compare,omitempty"`
 
-	meta    Meta
-	results *dispatcher.Report
+	meta     Meta
+	results  *dispatcher.Report
+	inFlight int // of a run that goes on: sends under way, which are among the ambiguous
 }
+
+// State is where a run stands that has not ended by itself. It is empty for one that has.
+type State string
+
+const (
+	Running State = "running" // a process is at work on it
+	CutOff  State = "cut_off" // nothing is, and no end is on record
+)
 
 // Counts are numbers of groups; all but Retries and Guarded add up to Groups.
 type Counts struct {
@@ -128,8 +143,8 @@ func New(results *dispatcher.Report, meta Meta) *Document {
 	d := &Document{
 		Schema: Schema, Campaign: meta.Campaign, Run: meta.Run, URL: meta.URL,
 		Started: instant(meta.Started), Finished: instant(results.Finished),
-		Complete: results.StoppedBy == nil && meta.Error == "",
-		Error:    meta.Error, Workers: any(meta.Workers), Burst: meta.Burst,
+		Complete: results.StoppedBy == nil && meta.Error == "" && meta.State == "",
+		State:    meta.State, Error: meta.Error, Workers: any(meta.Workers), Burst: meta.Burst,
 		meta: meta, results: results,
 	}
 	if meta.Workers == 0 {
@@ -168,7 +183,15 @@ func (d *Document) count() {
 	}
 	for i := range d.results.Results {
 		d.Counts.Retries += max(0, d.results.Results[i].Attempts-1)
+		if d.underWay(&d.results.Results[i]) {
+			d.inFlight++
+		}
 	}
+}
+
+// underWay tells whether a send is in flight, of which it is not known yet what becomes of it.
+func (d *Document) underWay(r *dispatcher.Result) bool {
+	return d.State == Running && r.Outcome == dispatcher.Ambiguous && r.Attempts > 0 && r.Took == 0
 }
 
 // measure fills in the lengths of time. The lower bound is max(longest send, sum of sends ÷ workers, sends ÷ rate):

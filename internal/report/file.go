@@ -12,10 +12,13 @@ import (
 // A Format is a way to write a document.
 type Format func(*Document, io.Writer) error
 
-// FormatOf is the format that a file's ending asks for: ".txt" for text, anything else for JSON.
+// FormatOf is the format that a file's ending asks for: ".txt" for text, ".html" for HTML, anything else for JSON.
 func FormatOf(path string) Format {
-	if filepath.Ext(path) == ".txt" {
+	switch filepath.Ext(path) {
+	case ".txt":
 		return (*Document).WriteText
+	case ".html":
+		return (*Document).WriteHTML
 	}
 	return (*Document).WriteJSON
 }

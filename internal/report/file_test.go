@@ -68,6 +68,7 @@ func TestWriteFileWritesTheFormatOfTheEnding(t *testing.T) {
 	dir := t.TempDir()
 	for name, want := range map[string][]byte{
 		"run.json": jsonOf(t, sample()), "run.txt": text(t, sample()), "run": jsonOf(t, sample()), "run.txt.json": jsonOf(t, sample()),
+		"run.html": htmlOf(t, sample()),
 	} {
 		path := filepath.Join(dir, name)
 		if err := sample().WriteFile(path); err != nil {

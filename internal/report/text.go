@@ -29,7 +29,11 @@ const (
 func (d *Document) WriteText(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, d.Headline())
+	for _, note := range d.notes() {
+		fmt.Fprintln(out, printable.Line(note))
+	}
 	d.writeCauses(out)
+	d.Compare.writeText(out)
 	for _, line := range d.next() {
 		fmt.Fprintf(out, "%s\n", line)
 	}
@@ -46,12 +50,23 @@ func (d *Document) Headline() string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "%d of %s accepted at %s in %s", c.Accepted, groups(c.Groups), d.URL, length(d.Seconds.Wall))
+	switch d.meta.State {
+	case Running:
+		b.WriteString(" so far")
+	case CutOff:
+		b.WriteString(", then the run was cut off")
+	}
+	notAttempted := "not attempted"
+	if d.meta.State == Running {
+		notAttempted = "to go"
+	}
 	for _, part := range []struct {
 		n    int
 		text string
 	}{
-		{c.Failed(), "failed"},
-		{c.NotAttempted, "not attempted"},
+		{c.Failed() - d.inFlight, "failed"},
+		{d.inFlight, "in flight"},
+		{c.NotAttempted, notAttempted},
 		{c.UnknownGroup, "unknown to the site"},
 		{c.Skipped, "left out"},
 	} {
@@ -60,6 +75,18 @@ func (d *Document) Headline() string {
 		}
 	}
 	return b.String()
+}
+
+// notes are what stands below the headline.
+func (d *Document) notes() []string {
+	var list []string
+	switch d.meta.State {
+	case Running:
+		list = append(list, "the run is still going on; its last record is of "+clock(d.Finished))
+	case CutOff:
+		list = append(list, "no end is on record, the last record is of "+clock(d.Finished)+"; what was in flight then counts as ambiguous")
+	}
+	return append(list, d.meta.Notes...)
 }
 
 func groups(n int) string {
@@ -140,7 +167,7 @@ func (d *Document) next() []string {
 	}
 	c := d.Counts
 	all := len(again) == c.Groups-c.Skipped
-	if d.meta.Again == nil || d.Error != "" || len(again) == 0 {
+	if d.meta.Again == nil || d.Error != "" || d.State == Running || len(again) == 0 {
 		return nil
 	}
 	lines := []string{"", "next:"}

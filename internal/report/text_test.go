@@ -43,11 +43,31 @@ func TestTextIsAHeadlineThenCausesThenTheNextCommand(t *testing.T) {
 	noList.Error = "list of groups: 500 Internal Server Error: MemoryError"
 	storedRun, storedMeta := stored()
 
+	inState := func(state report.State, notes ...string) report.Meta {
+		m := meta()
+		m.State, m.Notes = state, notes
+		return m
+	}
+	unclear := dispatcher.Verdict{Reason: "it is in flight"}
+	underWay := sent(job{"main", "now"}, unclear, 4*time.Second, 0, 1)
+	notYet := errors.New("the run is still going on")
+	cutOff := errors.New("the run was cut off")
+
 	for _, tt := range []struct {
 		name string
 		run  *dispatcher.Report
 		meta report.Meta
 	}{
+		{
+			"still going on",
+			ended(5*time.Second, notYet, fine, underWay, sent(job{"main", "bad"}, database, 0, time.Second, 2), left(job{"main", "z"}, dispatcher.NotAttempted, notYet.Error())),
+			inState(report.Running),
+		},
+		{
+			"cut off",
+			ended(5*time.Second, cutOff, fine, underWay, left(job{"main", "z"}, dispatcher.NotAttempted, cutOff.Error())),
+			inState(report.CutOff, "it went on with run 20261122T020000Z-01c2"),
+		},
 		{"stored", storedRun, storedMeta},
 		{"all accepted", ended(12*time.Second, nil, every(12, accepted)...), meta()},
 		{"one accepted", ended(40*time.Millisecond, nil, every(1, accepted)...), meta()},
@@ -183,7 +203,9 @@ func (w *brokenWriter) Write(p []byte) (int, error) {
 
 func TestAWriterThatFailsIsReported(t *testing.T) {
 	d := report.New(ended(time.Second, nil, every(2000, database)...), meta())
-	for name, write := range map[string]report.Format{"text": (*report.Document).WriteText, "JSON": (*report.Document).WriteJSON} {
+	for name, write := range map[string]report.Format{
+		"text": (*report.Document).WriteText, "JSON": (*report.Document).WriteJSON, "HTML": (*report.Document).WriteHTML,
+	} {
 		var whole bytes.Buffer
 		if err := write(d, &whole); err != nil {
 			t.Fatal(err)

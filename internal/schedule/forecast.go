@@ -14,7 +14,7 @@ import (
 // without tries that are made again, pauses and outages.
 type Forecast struct {
 	Expected  time.Duration // on average
-	Low, High time.Duration // nine nights of ten lie between them, if groups differ independently from their estimates
+	Low, High time.Duration // nine nights of ten lie between them
 	Jobs      int
 	Known     int // jobs of which past runs tell
 
@@ -75,14 +75,37 @@ func (p *Plan) lengths() []night {
 // the mean that it has.
 func (p *Plan) makeUp(took []time.Duration, night int) {
 	random := rand.New(rand.NewPCG(uint64(night), 0))
+	// What all sends of a night have in common does not average out over them, nor does a wrong guess of what the unknown
+	// ones cost, which comes from so many known ones.
+	known, unknown := 0, 0.0
+	for i := range p.jobs {
+		if p.jobs[i].Known {
+			known++
+		} else {
+			unknown = p.jobs[i].Spread
+		}
+	}
+	common := factor(random, p.settings.Pace)
+	guess := factor(random, unknown/math.Sqrt(float64(max(known, 1))))
 	for place, i := range p.sequence {
 		job := &p.jobs[i]
 		middle := float64(job.Estimate)
 		if job.Mean > 0 {
 			middle = float64(job.Mean) * math.Exp(-job.Spread*job.Spread/2)
 		}
-		took[place] = time.Duration(middle * math.Exp(job.Spread*random.NormFloat64()))
+		if !job.Known {
+			middle *= guess
+		}
+		took[place] = time.Duration(common * middle * math.Exp(job.Spread*random.NormFloat64()))
 	}
+}
+
+// factor draws a log-normal number whose mean is 1.
+func factor(random *rand.Rand, spread float64) float64 {
+	if spread == 0 {
+		return 1
+	}
+	return math.Exp(spread*random.NormFloat64() - spread*spread/2)
 }
 
 // A Fit says whether all sends of a run will have started by a deadline.

@@ -90,6 +90,30 @@ func TestNineNightsOfTenAreWithinTheForecast(t *testing.T) {
 	}
 }
 
+func TestWhatAllSendsOfANightHaveInCommonDoesNotAverageOut(t *testing.T) {
+	t.Parallel()
+	listed, _ := aSite(1, 2000, 1)
+	width := func(s Settings, jobs []Job) float64 {
+		f := New(evening, jobs, s).Forecast()
+		return float64(f.High-f.Low) / float64(f.Expected)
+	}
+	// Nine tenths of a normal distribution are within 1.64 standard deviations.
+	if got := width(Settings{Workers: 4, Pace: 0.2}, slices.Clone(listed)); got < 2*1.64*0.2*0.8 || got > 2*1.64*0.2*1.4 {
+		t.Errorf("with a pace that differs by 20 %% the forecast is %.2f wide", got)
+	}
+	if got := width(Settings{Workers: 4}, slices.Clone(listed)); got > 0.1 {
+		t.Errorf("without one it is %.2f wide", got)
+	}
+	for i := range listed { // of all but 16 nothing is known
+		if i >= 16 {
+			listed[i].Known, listed[i].Spread = false, 1.5
+		}
+	}
+	if got := width(Settings{Workers: 4}, listed); got < 2*1.64*1.5/4*0.7 {
+		t.Errorf("where hardly any group is known it is %.2f wide", got)
+	}
+}
+
 func TestFewNightsAreMadeUpForLargeSites(t *testing.T) {
 	t.Parallel()
 	for jobs, want := range map[int]int{0: 200, 1: 200, 2500: 200, 5000: 100, 50_000: 10, 100_000: 5, 1_000_000: 5} {

@@ -45,6 +45,8 @@ type Settings struct {
 	Rate     ratelimit.Rate // sends started per second; 0: no limit
 	Burst    int            // how many of them may start at once after a lull; below 1 counts as 1
 	Throttle time.Duration  // how long a worker rests after a send
+	// Pace is how far nights differ in what is common to all their sends: the standard deviation of the natural logarithm.
+	Pace float64
 }
 
 // A Plan is the order of the jobs of a run. It does not change.

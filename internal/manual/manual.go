@@ -1,0 +1,106 @@
+// Package manual writes what a packager ships beside a command-line program, from one description of it: the man page, and
+// the completions for bash, zsh and fish. It knows no program and no flag library.
+package manual
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// A Program is what there is to tell about a program.
+type Program struct {
+	Name     string
+	Summary  string // a few words, as after the dash in "name - summary"
+	Commands []Command
+	Codes    []Item    // exit codes
+	Before   []Section // between SYNOPSIS and OPTIONS
+	After    []Section // after EXIT STATUS
+}
+
+// A Command is the program itself, the first and with an empty name, or one of its commands.
+type Command struct {
+	Name    string
+	Summary string
+	Usage   string // "name [options] URL"
+	Options []Option
+}
+
+// An Option is one option of a command.
+type Option struct {
+	Names    []string // without dashes: the first is what it is called, the others are aliases
+	Arg      string   // what its value is called, "FILE" and "DIR" being files and directories; empty for a switch
+	Values   []string // all that its value may be; nil: anything
+	Default  string   // empty: none
+	Usage    string
+	Category string
+	Repeat   bool // may be given several times
+}
+
+// A Section is a part of the man page: text, in paragraphs that an empty line parts, and then items.
+type Section struct {
+	Title string
+	Text  string
+	Items []Item
+}
+
+// An Item is something and what is to be said about it.
+type Item struct{ Term, Text string }
+
+// dashed are the option's names as they are typed, short ones first.
+func (o Option) dashed() []string {
+	var names []string
+	for _, n := range o.Names {
+		names = append(names, dash(n))
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(min(len(a), 3), min(len(b), 3)) })
+	return names
+}
+
+func dash(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// brief is the usage up to where it goes into detail: a shell has one line for it.
+func (o Option) brief() string {
+	text, _, _ := strings.Cut(o.Usage, "; ")
+	return text
+}
+
+// categories are the categories of some options, in the order in which they come first.
+func categories(options []Option) []string {
+	var names []string
+	for _, o := range options {
+		if !slices.Contains(names, o.Category) {
+			names = append(names, o.Category)
+		}
+	}
+	return names
+}
+
+// commandNames are those of the commands, without the program itself.
+func (p Program) commandNames() []string {
+	var names []string
+	for _, c := range p.Commands {
+		if c.Name != "" {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// all are the options of all commands, each name once.
+func (p Program) all() []Option {
+	var options []Option
+	for _, c := range p.Commands {
+		for _, o := range c.Options {
+			if !slices.ContainsFunc(options, func(k Option) bool { return k.Names[0] == o.Names[0] }) {
+				options = append(options, o)
+			}
+		}
+	}
+	return options
+}

@@ -1,0 +1,165 @@
+// Package metrics writes what became of a run as a text file for the node exporter's textfile collector.
+//
+// All values are those of the last run, so that they are gauges, and the histogram begins anew with each run. Lines
+// carry no timestamps, which the collector refuses: when the run was is a value. The file names the site, outcomes and
+// figures, and nothing that a site said.
+//
+// The text is written by hand and not with Prometheus's client library: that would make the program a fifth larger and
+// take a quarter more memory for one small file, and its own way to replace a file does not wait for the disk. promtool
+// judges the format, in the tests.
+package metrics
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/replace"
+	"github.com/groupserver/senddigest/internal/report"
+)
+
+// Run is a run that has ended.
+type Run struct {
+	Document       *report.Document
+	ExitCode       int
+	Sends          *Sends
+	Sent, Received int64 // bytes, see hooks.Traffic
+}
+
+const (
+	prefix      = "senddigest_"
+	lastSuccess = "last_success_timestamp_seconds"
+
+	fileMode = 0o644 // the collector is another user, and there is no secret in the file
+)
+
+// WriteFile writes the file whole or not at all, see [replace.File]. When the last success was is taken from the file
+// that stood there, if it is of the same site: a run that fails does not forget it. The error is a
+// [*report.WriteError].
+func (r Run) WriteFile(path string) error {
+	success, err := r.lastSuccess(path)
+	if err == nil {
+		err = replace.File(path, fileMode, func(w io.Writer) error { return r.write(w, success) })
+	}
+	if err != nil {
+		return &report.WriteError{Path: path, Err: err}
+	}
+	return nil
+}
+
+// lastSuccess is when a run last ended with exit code 0, in seconds since 1970; 0 if none is known to have. A file
+// that is there and cannot be read is an error: to replace it might lose the answer.
+func (r Run) lastSuccess(path string) (float64, error) {
+	if r.ExitCode == 0 {
+		return unix(r.Document.Finished), nil
+	}
+	text, err := os.ReadFile(path)
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	series := []byte(prefix + lastSuccess + r.labels("") + " ")
+	for line := range bytes.Lines(text) {
+		value, ok := bytes.CutPrefix(line, series)
+		if !ok {
+			continue
+		}
+		// What no run can have written is no success: before 1970, or in the future, which would silence an alert.
+		at, err := strconv.ParseFloat(string(bytes.TrimSpace(value)), 64)
+		if err == nil && at > 0 && at <= unix(r.Document.Finished) {
+			return at, nil
+		}
+	}
+	return 0, nil
+}
+
+// write writes all metrics. Each is there in every file, with 0 where nothing happened, so that no query of them is
+// ever empty.
+func (r Run) write(w io.Writer, success float64) error {
+	d, c := r.Document, r.Document.Counts
+	out := bufio.NewWriter(w)
+	r.head(out, "groups", "gauge", "Groups of the last run, by what became of them.")
+	for _, g := range []struct {
+		outcome dispatcher.Outcome
+		n       int
+	}{
+		{dispatcher.Accepted, c.Accepted},
+		{dispatcher.UnknownGroup, c.UnknownGroup},
+		{dispatcher.Rejected, c.Rejected},
+		{dispatcher.NotOK, c.NotOK},
+		{dispatcher.Unexpected, c.Unexpected},
+		{dispatcher.Unreachable, c.Unreachable},
+		{dispatcher.Ambiguous, c.Ambiguous},
+		{dispatcher.NotAttempted, c.NotAttempted},
+		{dispatcher.Skipped, c.Skipped},
+	} {
+		r.line(out, "groups", `outcome="`+g.outcome.String()+`"`, float64(g.n))
+	}
+	for _, g := range []struct {
+		name, help string
+		value      float64
+	}{
+		{"guarded_groups", "Groups of the last run that were sent to although the server may have skipped them for an earlier digest.", float64(c.Guarded)},
+		{"retries", "Extra tries of the last run.", float64(c.Retries)},
+		{"in_flight_peak", "Most sends that were in flight at once in the last run.", float64(r.Sends.peak)},
+		{"sent_bytes", "Bytes written to the site's connections in the last run, with headers and TLS.", float64(r.Sent)},
+		{"received_bytes", "Bytes read from the site's connections in the last run, with headers and TLS.", float64(r.Received)},
+		{"run_duration_seconds", "How long the last run took.", d.Seconds.Wall},
+		{"exit_code", "Exit code of the last run.", float64(r.ExitCode)},
+		{"last_run_timestamp_seconds", "When the last run ended, however it did.", unix(d.Finished)},
+		{lastSuccess, "When a run last ended with exit code 0; 0 if none has.", success},
+	} {
+		r.head(out, g.name, "gauge", g.help)
+		r.line(out, g.name, "", g.value)
+	}
+	const duration = "send_duration_seconds"
+	r.head(out, duration, "histogram", "How long the sends of the last run took, each try by itself.")
+	n := 0
+	for i, bound := range bounds {
+		n += r.Sends.buckets[i]
+		r.line(out, duration+"_bucket", `le="`+number(bound.Seconds())+`"`, float64(n))
+	}
+	n += r.Sends.buckets[len(bounds)]
+	r.line(out, duration+"_bucket", `le="+Inf"`, float64(n))
+	r.line(out, duration+"_sum", "", r.Sends.sum.Seconds())
+	r.line(out, duration+"_count", "", float64(n))
+	return out.Flush() // gives the first error of all the writes
+}
+
+func (r Run) head(out io.Writer, name, kind, help string) {
+	fmt.Fprintf(out, "# HELP %s%s %s\n# TYPE %[1]s%[2]s %[4]s\n", prefix, name, help, kind)
+}
+
+func (r Run) line(out io.Writer, name, label string, value float64) {
+	fmt.Fprintf(out, "%s%s%s %s\n", prefix, name, r.labels(label), number(value))
+}
+
+// escaper writes a label's value as the format wants it.
+var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// labels are the site, by its URL, and one more if there is one.
+func (r Run) labels(more string) string {
+	if more != "" {
+		more = "," + more
+	}
+	return `{site="` + escaper.Replace(r.Document.URL) + `"` + more + "}"
+}
+
+// number is a value without an exponent, which people read more easily.
+func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+// unix is a time in seconds since 1970, to the millisecond.
+func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

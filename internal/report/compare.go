@@ -1,0 +1,181 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/printable"
+)
+
+// A group is much slower than usual where it took at least so many times as long, and longer by so much: the time of a
+// short send doubles by chance, and nobody waits for it.
+const (
+	slowTimes = 3
+	slowBy    = 5 * time.Second
+)
+
+// Comparison is what is different from the run before.
+type Comparison struct {
+	Run         string     `json:"run"` // the one before
+	Started     time.Time  `json:"started"`
+	Wall        float64    `json:"wall"`
+	Accepted    int        `json:"accepted"`
+	Groups      int        `json:"groups"`
+	Usual       int        `json:"usual_runs"`   // of how many earlier runs the usual times are the median
+	NewFailures []Change   `json:"new_failures"` // groups that failed, and had not failed in the run before
+	Mended      []Change   `json:"mended"`       // groups that failed in the run before, and have been accepted
+	Slower      []Slowness `json:"slower"`       // the slowest first
+	Appeared    int        `json:"appeared"`     // groups that were not in the list before
+	Gone        int        `json:"gone"`         // groups that are not in the list any more
+}
+
+// Change is a group whose outcome changed.
+type Change struct {
+	Site   string `json:"site"`
+	Group  string `json:"group"`
+	Before string `json:"before"` // an outcome; empty if the group was not in the list
+	Now    string `json:"now"`
+}
+
+// Slowness is a group that took much longer than usual, in seconds.
+type Slowness struct {
+	Site    string  `json:"site"`
+	Group   string  `json:"group"`
+	Seconds float64 `json:"seconds"`
+	Usual   float64 `json:"usual"`
+}
+
+// Past is an earlier run of the same site. Its jobs have the same names.
+type Past struct {
+	Run     string
+	Results *dispatcher.Report
+}
+
+// CompareWith notes what is different from earlier runs, newest first and at least one: outcomes from the first of them,
+// lengths of time from the median of all.
+func (d *Document) CompareWith(earlier ...Past) {
+	type known struct {
+		outcome dispatcher.Outcome
+		listed  bool // in the run before
+		took    []time.Duration
+	}
+	history := make(map[string]known, len(earlier[0].Results.Results))
+	for i, past := range earlier {
+		for j := range past.Results.Results {
+			r := &past.Results.Results[j]
+			key := r.Job.Key()
+			k := history[key]
+			if i == 0 {
+				k.outcome, k.listed = r.Outcome, true
+			}
+			if r.Attempts > 0 && r.Outcome == dispatcher.Accepted {
+				k.took = append(k.took, r.Took)
+			}
+			history[key] = k
+		}
+	}
+	before := earlier[0].Results
+	c := &Comparison{
+		Run: earlier[0].Run, Started: instant(before.Started), Wall: seconds(before.Finished.Sub(before.Started)),
+		Accepted: before.Counts()[dispatcher.Accepted], Groups: len(before.Results), Usual: len(earlier),
+		NewFailures: []Change{}, Mended: []Change{}, Slower: []Slowness{},
+	}
+	met := 0
+	for i := range d.results.Results {
+		r := &d.results.Results[i]
+		k := history[r.Job.Key()]
+		site, group := d.meta.Names(r.Job)
+		change := Change{Site: site, Group: group, Now: r.Outcome.String()}
+		if k.listed {
+			met++
+			change.Before = k.outcome.String()
+		} else {
+			c.Appeared++
+		}
+		failedBefore := k.listed && k.outcome.Failed()
+		switch {
+		case r.Failed() && !failedBefore && !d.underWay(r):
+			c.NewFailures = append(c.NewFailures, change)
+		case r.Outcome == dispatcher.Accepted && failedBefore:
+			c.Mended = append(c.Mended, change)
+		}
+		if len(k.took) > 0 && r.Attempts > 0 {
+			slices.Sort(k.took)
+			usual := k.took[len(k.took)/2]
+			if r.Took >= slowTimes*usual && r.Took >= usual+slowBy {
+				c.Slower = append(c.Slower, Slowness{site, group, seconds(r.Took), seconds(usual)})
+			}
+		}
+	}
+	c.Gone = len(before.Results) - met
+	slices.SortStableFunc(c.Slower, func(a, b Slowness) int { return cmp.Compare(b.Seconds, a.Seconds) })
+	d.Compare = c
+}
+
+// lead says what the comparison is with.
+func (c *Comparison) lead() []string {
+	list := []string{fmt.Sprintf("the run before, %s, which began %s: %d of %s accepted in %s",
+		c.Run, clock(c.Started), c.Accepted, groups(c.Groups), length(c.Wall))}
+	if c.Appeared > 0 || c.Gone > 0 {
+		list = append(list, fmt.Sprintf("in the list since: %d, no longer in it: %d", c.Appeared, c.Gone))
+	}
+	if len(c.NewFailures)+len(c.Mended)+len(c.Slower) == 0 {
+		list = append(list, "no new failure, none mended, no group much slower than usual")
+	}
+	return list
+}
+
+// A namedList is a list of groups with its title.
+type namedList struct {
+	title string
+	names []string
+}
+
+// lists are those of the comparison that are not empty.
+func (c *Comparison) lists() []namedList {
+	changes := func(list []Change, show func(Change) string) []string {
+		var names []string
+		for _, change := range list {
+			names = append(names, change.Site+"/"+change.Group+" ("+show(change)+")")
+		}
+		return names
+	}
+	usual := "in the run before"
+	if c.Usual > 1 {
+		usual = fmt.Sprintf("in the %d runs before, in the median", c.Usual)
+	}
+	slower := namedList{title: "much slower than " + usual}
+	for _, s := range c.Slower {
+		slower.names = append(slower.names, fmt.Sprintf("%s/%s (%s, usually %s)", s.Site, s.Group, length(s.Seconds), length(s.Usual)))
+	}
+	var list []namedList
+	for _, l := range []namedList{
+		{"newly failed", changes(c.NewFailures, func(c Change) string { return c.Now })},
+		{"mended, failed before", changes(c.Mended, func(c Change) string { return c.Before })},
+		slower,
+	} {
+		if len(l.names) > 0 {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// writeText writes the comparison for a person; nothing where there is none.
+func (c *Comparison) writeText(out io.Writer) {
+	if c == nil {
+		return
+	}
+	fmt.Fprintln(out)
+	for _, line := range c.lead() {
+		fmt.Fprintln(out, printable.Line(line))
+	}
+	for _, l := range c.lists() {
+		fmt.Fprintf(out, "\n%d %s:\n", len(l.names), l.title)
+		writeList(out, l.names[:min(len(l.names), namedAgain)], max(0, len(l.names)-namedAgain))
+	}
+}
