@@ -190,12 +190,17 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 			s.History.KeepAbreast() // nothing but the site decided how many there were
 		}
 	}
-	plan.doubt(results.Results)
-	meta.Guarded = plan.guarded(results.Results)
-	results.Results = append(results.Results, plan.left...)
 	if s.Journal != nil && s.Journal.Err() != nil {
 		meta.GoOn = nil // what is not on record cannot be gone on with
 	}
+	return s.result(plan, results, meta)
+}
+
+// result is what became of a run that had a plan.
+func (s *Settings) result(plan *Plan, results *dispatcher.Report, meta report.Meta) Result {
+	plan.doubt(results.Results)
+	meta.Guarded = plan.guarded(results.Results)
+	results.Results = append(results.Results, plan.left...)
 	meta.StopWord = StopWord(results.StoppedBy)
 	result := Result{Document: report.New(results, meta), StoppedBy: results.StoppedBy}
 	s.ends(result, results.Finished)
@@ -207,12 +212,8 @@ func (s *Settings) refused(ctx context.Context, plan *Plan, meta report.Meta) Re
 	results := dispatcher.Run(ctx, plan.Groups, func(context.Context, hooks.Group) dispatcher.Verdict {
 		return dispatcher.Verdict{} // ctx has ended: nobody asks
 	}, dispatcher.Options{})
-	plan.doubt(results.Results)
-	results.Results = append(results.Results, plan.left...)
-	meta.StopWord, meta.Again = StopWord(results.StoppedBy), nil // the same would be refused again
-	result := Result{Document: report.New(results, meta), StoppedBy: results.StoppedBy}
-	s.ends(result, results.Finished)
-	return result
+	meta.Again = nil // the same would be refused again
+	return s.result(plan, results, meta)
 }
 
 // usual is what a group's send took in earlier runs; 0: it is not known.

@@ -19,8 +19,6 @@ type Plan struct {
 	Held int
 	// Settling is how many wait because an earlier send to them may still be under way.
 	Settling int
-	// Order is what the order of the groups came to.
-	Order schedule.Order
 	// Workers is how many sends the forecast takes to be in flight.
 	Workers int
 	// Forecast is how long the run will take, as past runs tell; nil: they tell of none of the groups. Its jobs are
@@ -176,8 +174,8 @@ func (p *Plan) order(jobs []schedule.Job, swallowed []bool, s Settings, now time
 		settings.Pace = s.History.PaceSpread()
 	}
 	p.schedule = schedule.New(now, jobs, settings)
-	p.Order = p.schedule.Order()
-	if f := p.schedule.Forecast(); f.Known > 0 {
+	if slices.ContainsFunc(jobs, func(j schedule.Job) bool { return j.Known }) {
+		f := p.schedule.Forecast()
 		p.Forecast = &f
 		history := s.History // alone: the settings hold much else
 		p.Cost = func(key string) time.Duration { return history.Estimate(key).Mean }

@@ -76,13 +76,16 @@ func (p Process) sameOptions(args map[string][]string, site string) commands {
 }
 
 // words are the program and the options that a repeated run keeps: not --report, which must not overwrite the report
-// of the whole run, nor --ping-url, which is a secret, nor what only this run was to do. Where the groups are chosen in
+// of the whole run, nor what is a secret, nor what only this run was to do. Where the groups are chosen in
 // another way, the options that chose them are left out.
 func (p Process) words(args map[string][]string, chosen bool) []string {
 	words := []string{quote(cmp.Or(p.Name, program))}
 	for _, f := range config.Flags() {
+		if f.Secret {
+			continue
+		}
 		switch f.Name {
-		case "report", "ping-url", "resume", "retry-failed", "skip-ambiguous", "assume-previous":
+		case "report", "resume", "retry-failed", "skip-ambiguous", "assume-previous":
 			continue
 		case "only", "exclude":
 			if chosen {

@@ -61,10 +61,10 @@ func (p Process) stateDir(s *config.Settings) string {
 // lockState opens the state directory and takes the installation's lock. Its errors end the run before the first
 // request: another run holds the lock, or c has ended.
 func (p Process) lockState(c *session, site *url.URL, s *config.Settings, run string) (*state, error) {
-	st := &state{in: journal.NewInstallation(s.Token.Digest(), site)}
 	if s.NoState {
-		return st, nil
+		return &state{}, nil
 	}
+	st := &state{in: journal.NewInstallation(s.Token.Digest(), site)}
 	dir, err := journal.Open(p.stateDir(s))
 	if err == nil {
 		holder := journal.Holder{PID: os.Getpid(), Run: run, Since: time.Now(), URL: site.String()}
@@ -98,10 +98,10 @@ func (p Process) lockState(c *session, site *url.URL, s *config.Settings, run st
 
 // readState opens the state directory to look at earlier runs alone.
 func (p Process) readState(c *session, site *url.URL, s *config.Settings) *state {
-	st := &state{in: journal.NewInstallation(s.Token.Digest(), site)}
 	if s.NoState {
-		return st
+		return &state{}
 	}
+	st := &state{in: journal.NewInstallation(s.Token.Digest(), site)}
 	path := p.stateDir(s)
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		st.missing = path
