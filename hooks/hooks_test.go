@@ -259,8 +259,8 @@ func TestEveryCapturedAnswerIsJudgedByItsElements(t *testing.T) {
 			judged++
 		})
 	}
-	if judged != 48 {
-		t.Errorf("%d answers judged, want 48: has the index changed?", judged)
+	if judged != 54 {
+		t.Errorf("%d answers judged, want 54: has the index changed?", judged)
 	}
 }
 

@@ -174,6 +174,7 @@ func TestADeadlineEndsAPause(t *testing.T) {
 func TestEachFaultIsTriedAgainOnlyWithProof(t *testing.T) {
 	proof := []standin.Kind{
 		standin.Error500, standin.DigestError, standin.CommitError, standin.Conflict, standin.SiteError, standin.Bare500, standin.TooMany,
+		standin.OwnError, standin.NoPrepared, standin.DatabaseLost, standin.DatabaseAway,
 	}
 	for _, kind := range standin.Kinds() {
 		fault := standin.Fault{Pattern: "main/*", Kind: kind, Times: 2}

@@ -28,6 +28,24 @@ func with(form url.Values, name, value string) url.Values {
 	return form
 }
 
+// recordedGroups reads the groups of a recorded list, in its order.
+func recordedGroups(t *testing.T, file string) []standin.Group {
+	t.Helper()
+	body, err := groupserver.FS.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pairs [][2]string
+	if err := json.Unmarshal(body, &pairs); err != nil {
+		t.Fatal(err)
+	}
+	groups := make([]standin.Group, 0, len(pairs))
+	for _, p := range pairs {
+		groups = append(groups, standin.Group{Site: p[0], Group: p[1]})
+	}
+	return groups
+}
+
 // TestAnswersAreTheRecordedBytes brings the stand-in into every situation of index.tsv, and compares status, content
 // type and body with what the real site sent. The test fails for a recorded answer that it does not know.
 func TestAnswersAreTheRecordedBytes(t *testing.T) {
@@ -42,24 +60,12 @@ func TestAnswersAreTheRecordedBytes(t *testing.T) {
 		return standin.Options{Groups: one.Groups, Faults: []standin.Fault{f}}
 	}
 	listing := func(groups ...standin.Group) standin.Options { return standin.Options{Groups: groups} }
-	var pairs [][2]string
-	body, err := groupserver.FS.ReadFile("groups-ok-300.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(body, &pairs); err != nil {
-		t.Fatal(err)
-	}
-	var groups300 []standin.Group
-	for _, p := range pairs {
-		groups300 = append(groups300, standin.Group{Site: p[0], Group: p[1]})
-	}
-
 	situations := map[string]struct {
 		site standin.Options
 		form url.Values
 		skip string // why the stand-in cannot do this
 	}{
+		"groups-500-database-refused.html":         {site: fault("list=database-away"), form: listForm()},
 		"groups-500-failure-handler.html":          {skip: "another zope.formlib"},
 		"groups-500.html":                          {site: fault("list=500"), form: listForm()},
 		"groups-empty-token.json":                  {site: one, form: with(listForm(), "token", "")},
@@ -67,7 +73,7 @@ func TestAnswersAreTheRecordedBytes(t *testing.T) {
 		"groups-missing-action.json":               {site: one, form: without(listForm(), "get")},
 		"groups-missing-token-as-designed.json":    {skip: "another zope.formlib"},
 		"groups-missing-token.json":                {site: one, form: without(listForm(), "token")},
-		"groups-ok-300.json":                       {site: listing(groups300...), form: listForm()},
+		"groups-ok-300.json":                       {site: listing(recordedGroups(t, "groups-ok-300.json")...), form: listForm()},
 		"groups-ok-empty.json":                     {site: listing(), form: listForm()},
 		"groups-ok-nonascii.json":                  {site: listing(standin.Group{Site: "example_site", Group: "grüppe"}), form: listForm()},
 		"groups-ok.json":                           {site: listing(beta, alpha, standin.Group{Site: "other_site", Group: "zebra"}, standin.Group{Site: "example_site", Group: "nosite"}), form: listForm()},
@@ -78,9 +84,14 @@ func TestAnswersAreTheRecordedBytes(t *testing.T) {
 		"send-500-commit-error.html":               {site: fault("*/*=commit-error"), form: sendForm(alpha)},
 		"send-500-conflict.html":                   {site: fault("*/*=conflict"), form: sendForm(alpha)},
 		"send-500-database-error.html":             {site: fault("*/*=500"), form: sendForm(alpha)},
+		"send-500-database-lost.html":              {site: fault("*/*=database-lost"), form: sendForm(alpha)},
+		"send-500-database-refused.html":           {site: fault("*/*=database-away"), form: sendForm(alpha)},
 		"send-500-digest-error.html":               {site: fault("*/*=digest-error"), form: sendForm(alpha)},
+		"send-500-no-prepared-transactions.html":   {site: fault("*/*=no-prepared"), form: sendForm(alpha)},
+		"send-500-own-error-page.html":             {site: fault("*/*=own-error"), form: sendForm(alpha)},
 		"send-503-missing-groupid.html":            {site: one, form: without(sendForm(alpha), "form.groupId")},
 		"send-503-missing-siteid.html":             {site: one, form: without(sendForm(alpha), "form.siteId")},
+		"send-503-own-error-page.html":             {site: fault("*/*=own-503"), form: sendForm(alpha)},
 		"send-empty-groupid.html":                  {site: one, form: with(sendForm(alpha), "form.groupId", "")},
 		"send-empty-siteid.html":                   {site: one, form: with(sendForm(alpha), "form.siteId", "")},
 		"send-empty-token.html":                    {site: one, form: with(sendForm(alpha), "form.token", "")},

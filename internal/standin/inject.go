@@ -86,6 +86,10 @@ func (s *Site) faultPage(q *request) *reply {
 	switch q.fault.Kind {
 	case Error503:
 		return s.pages.missingSite
+	case OwnError503:
+		return s.pages.ownError503
+	case DatabaseLost, DatabaseAway:
+		return s.databasePage(q)
 	case NotFound:
 		return s.pages.notFoundAt(q.url)
 	case WrongToken:
@@ -115,6 +119,17 @@ func (s *Site) faultPage(q *request) *reply {
 	return a // Huge is written elsewhere
 }
 
+// databasePage is what Zope answers while PostgreSQL is away.
+func (s *Site) databasePage(q *request) *reply {
+	switch {
+	case q.hook == Groups:
+		return s.pages.groupsDatabaseAway
+	case q.fault.Kind == DatabaseLost:
+		return s.pages.databaseLost
+	}
+	return s.pages.databaseAway
+}
+
 // errorPage is the page of an exception.
 func (s *Site) errorPage(q *request) *reply {
 	switch k := q.fault.Kind; {
@@ -124,6 +139,10 @@ func (s *Site) errorPage(q *request) *reply {
 		a := *s.pages.siteError
 		a.from = fromProxy
 		return &a
+	case k == OwnError:
+		return s.pages.ownError
+	case k == NoPrepared:
+		return s.pages.noPrepared
 	case q.hook == Groups:
 		return s.pages.groupsError
 	case k == DigestError:

@@ -15,6 +15,11 @@ const (
 	Conflict
 	SiteError
 	Bare500
+	OwnError
+	NoPrepared
+	DatabaseLost
+	DatabaseAway
+	OwnError503
 	Error503
 	NotFound
 	Proxy502
@@ -77,6 +82,12 @@ var kinds = [...]struct {
 	Conflict:    {"conflict", stageRollback, false, noArg, "500, ConflictError in all four tries of the publisher (four times the cost)"},
 	SiteError:   {"site-error", stageRollback, false, noArg, "500 with the site's own error page: no Bobo headers, X-Powered-By names Zope"},
 	Bare500:     {"bare-500", stageRollback, false, noArg, "500 with the site's own error page behind nginx: no sign of Zope"},
+
+	OwnError:     {"own-error", stageRollback, false, noArg, "500 with GroupServer's own error page: the cause stands in it, no Bobo headers"},
+	NoPrepared:   {"no-prepared", stageRollback, false, noArg, "500, more commits at once than max_prepared_transactions; rolled back"},
+	DatabaseLost: {"database-lost", stagePage, false, noArg, "500 at once: the first request after PostgreSQL went away"},
+	DatabaseAway: {"database-away", stagePage, false, noArg, "500 at once, as long as PostgreSQL is away"},
+	OwnError503:  {"own-503", stagePage, false, noArg, "KeyError in the code, which GroupServer answers with 503 and its own error page"},
 
 	Error503:   {"503", stagePage, false, noArg, "KeyError in the code, which Zope answers with 503 and its own error page"},
 	NotFound:   {"404", stagePage, false, noArg, "the host is no site of the installation"},

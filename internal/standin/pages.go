@@ -72,6 +72,8 @@ type pages struct {
 	about, groupsMissingToken, groupsEmptyToken, groupsError *reply
 	sendOK, blank, missingSite, missingGroup                 *reply
 	errDatabase, errDigest, errCommit, errConflict           *reply
+	ownError, ownError503, noPrepared                        *reply
+	databaseLost, databaseAway, groupsDatabaseAway           *reply
 	siteError, login, proxy502, proxy503, proxy504           *reply
 	front                                                    *reply
 
@@ -114,6 +116,12 @@ var recorded = sync.OnceValue(func() *pages {
 		errDigest:          load("send-500-digest-error.html"),
 		errCommit:          load("send-500-commit-error.html"),
 		errConflict:        load("send-500-conflict.html"),
+		ownError:           load("send-500-own-error-page.html"),
+		ownError503:        load("send-503-own-error-page.html"),
+		noPrepared:         load("send-500-no-prepared-transactions.html"),
+		databaseLost:       load("send-500-database-lost.html"),
+		databaseAway:       load("send-500-database-refused.html"),
+		groupsDatabaseAway: load("groups-500-database-refused.html"),
 		siteError:          load("handmade-site-error-500.html"),
 		login:              load("handmade-login-page.html"),
 		proxy502:           load("handmade-proxy-502.html"),
@@ -143,7 +151,7 @@ func readIndex() map[string]*reply {
 	}
 	index := make(map[string]*reply)
 	for _, row := range all[1:] {
-		file, hook, status, ctype, class := row[0], row[1], row[2], row[3], row[4]
+		file, hook, status, ctype, class, provenance := row[0], row[1], row[2], row[3], row[4], row[5]
 		body, err := groupserver.FS.ReadFile(file)
 		if err != nil {
 			continue // the profile hooks' answers
@@ -158,7 +166,7 @@ func readIndex() map[string]*reply {
 			a.from = fromPlain
 		case hook == "any" && class != "server-error":
 			a.from = fromProxy
-		case a.status != http.StatusOK:
+		case a.status != http.StatusOK && provenance != "run-2": // GroupServer's own error page has no Bobo headers
 			a.bobo = boboOf(body)
 		}
 		index[file] = a
