@@ -187,13 +187,16 @@ func (c *Client) roundTrip(ctx context.Context, hook string, target *url.URL, fo
 	return resp, t, nil
 }
 
-// notOK makes an error of an answer with another status than 200.
-func (c *Client) notOK(hook string, resp *http.Response, t *trip) error {
+// notOK makes an error of an answer with another status than 200. The ids are those that were sent.
+func (c *Client) notOK(hook string, resp *http.Response, t *trip, ids ...string) error {
 	// What cannot be read of an error page is not missed: the status decides.
 	body, _ := io.ReadAll(io.LimitReader(t.reader(resp), maxErrorPage))
+	message, own := c.readErrorPage(resp, body)
+	cause, prepared := causeOf(message, ids...)
 	return &NotOKError{
 		Hook: hook, Status: resp.StatusCode, Phrase: c.quote(phrase(resp)),
-		Detail: c.errorDetail(resp, body), Zope: fromZope(resp.Header),
+		Detail: c.quote(cause), Message: message, Prepared: prepared,
+		Zope:       own || fromZope(resp.Header),
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 }

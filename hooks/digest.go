@@ -79,7 +79,7 @@ func (c *Client) SendDigest(ctx context.Context, g Group) (Reply, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != 200 {
-		return Reply{}, c.notOK(sendHook, resp, trip)
+		return Reply{}, c.notOK(sendHook, resp, trip, g.Group, g.Site)
 	}
 	p, err := c.readPage(trip.reader(resp))
 	if err != nil {

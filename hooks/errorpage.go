@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,8 +11,11 @@ import (
 	"golang.org/x/net/html"
 )
 
-// maxDetail bounds what an error message quotes of a page, in characters.
-const maxDetail = 200
+// These bound what is quoted of a page, in characters: in a cause, and where the page's own words are given.
+const (
+	maxDetail  = 200
+	maxMessage = 500
+)
 
 // fromZope reports whether the site itself gave this answer and not a proxy before it. A site's own error page
 // behind nginx shows no sign of Zope, so false proves nothing (docs/groupserver.md section 3).
@@ -20,34 +24,55 @@ func fromZope(h http.Header) bool {
 		strings.Contains(h.Get("Server"), "Zope") || strings.Contains(h.Get("X-Powered-By"), "Zope")
 }
 
-// errorDetail boils an error page down to its cause: the last line of the traceback on Zope's built-in page
-// ("RuntimeError: database error"), else the page's heading or title if it says more than the status does, else
-// the first line of a plain text.
-func (c *Client) errorDetail(resp *http.Response, body []byte) string {
-	var heading, title, exception string
-	isHTML := strings.Contains(resp.Header.Get("Content-Type"), "html")
-	if isHTML {
-		heading, title, exception = errorPage(body)
+// readErrorPage finds what an error page names as its cause, scrubbed and bounded; empty if it names none that says
+// more than the status does. own reports whether the page is GroupServer's.
+//
+// A cause stands in GroupServer's own page in its message element, in Zope's as the last line of a traceback
+// ("RuntimeError: database error") or behind "Error Type:" and "Error Value:", else in the heading or the title; of
+// a plain text it is the first line.
+func (c *Client) readErrorPage(resp *http.Response, body []byte) (message string, own bool) {
+	var p errorPage
+	if strings.Contains(resp.Header.Get("Content-Type"), "html") {
+		p.read(body)
 	} else if line := words(firstLine(string(body))); !strings.ContainsAny(line, "{}<>") {
-		heading = line
+		p.heading = line
 	}
-	for _, text := range []string{exception, heading, title} {
-		if text = c.quote(text); text != "" && !repeatsStatus(text, resp) {
-			return text
+	for _, text := range []string{p.message, p.exception, p.typeAndValue(), p.heading, p.title} {
+		if text = c.quoteUpTo(maxMessage, text); text != "" && !repeatsStatus(text, resp) {
+			return text, p.own()
 		}
 	}
-	return ""
+	return "", p.own()
 }
 
-// errorPage finds the texts of an error page that may name its cause.
-func errorPage(body []byte) (heading, title, exception string) {
+// An errorPage is the texts of a page that may name its cause.
+type errorPage struct {
+	heading, title        string
+	exception             string // the last line of a traceback
+	errorType, errorValue string // as plain Zope's page labels them
+	message               string // of GroupServer's own page (gs.errormesg)
+	description           string // of the same page: "500 Internal Server Error", also where the status is 503
+}
+
+// own reports whether the page is GroupServer's own, whichever status it came with. No proxy makes up such a page.
+func (p *errorPage) own() bool { return p.message != "" && p.description != "" }
+
+func (p *errorPage) typeAndValue() string {
+	if p.errorType == "" || p.errorValue == "" {
+		return p.errorType + p.errorValue
+	}
+	return p.errorType + ": " + p.errorValue
+}
+
+func (p *errorPage) read(body []byte) {
 	tokens := html.NewTokenizer(bytes.NewReader(body))
 	var text strings.Builder
+	code := "" // the class of the open <code>
 	frames, afterTraceback := false, false
 	for {
 		kind := tokens.Next()
 		if kind == html.ErrorToken {
-			return heading, title, exception
+			return
 		}
 		if kind == html.TextToken {
 			text.Write(tokens.Text())
@@ -56,17 +81,33 @@ func errorPage(body []byte) (heading, title, exception string) {
 		if kind != html.StartTagToken && kind != html.EndTagToken {
 			continue
 		}
-		name, _ := tokens.TagName()
-		tag, content := string(name), words(text.String())
+		name, attributes := tokens.TagName()
+		tag := string(name)
+		if code != "" && tag != "code" {
+			continue // its text has parts
+		}
+		content := words(text.String())
 		text.Reset()
+		p.labelled(content)
 		if kind == html.StartTagToken {
+			if tag == "code" {
+				_, code = (&scanner{Tokenizer: tokens}).idAndClass(attributes)
+			}
 			continue
 		}
 		switch tag {
 		case "h1":
-			heading = orFirst(heading, content)
+			p.heading = cmp.Or(p.heading, content)
 		case "title":
-			title = orFirst(title, content)
+			p.title = cmp.Or(p.title, content)
+		case "code":
+			switch code {
+			case "message":
+				p.message = cmp.Or(p.message, content)
+			case "error":
+				p.description = cmp.Or(p.description, content)
+			}
+			code = ""
 		case "li":
 			frames = frames || strings.HasPrefix(content, "Module ")
 		case "ul":
@@ -74,18 +115,21 @@ func errorPage(body []byte) (heading, title, exception string) {
 		case "p":
 			// <ul><li>Module …</li> …</ul><p>ConflictError: conflict</p>
 			if afterTraceback {
-				exception = orFirst(exception, content)
+				p.exception = cmp.Or(p.exception, content)
 			}
 			afterTraceback = false
 		}
 	}
 }
 
-func orFirst(first, second string) string {
-	if first != "" {
-		return first
+// labelled takes what plain Zope's page labels.
+func (p *errorPage) labelled(content string) {
+	if value, ok := strings.CutPrefix(content, "Error Type:"); ok {
+		p.errorType = cmp.Or(p.errorType, words(value))
 	}
-	return second
+	if value, ok := strings.CutPrefix(content, "Error Value:"); ok {
+		p.errorValue = cmp.Or(p.errorValue, words(value))
+	}
 }
 
 // repeatsStatus reports whether text says no more than the status line: "502 Bad Gateway", "Gateway Time-out".
@@ -113,10 +157,12 @@ func phrase(resp *http.Response) string {
 }
 
 // quote makes a server's text fit for a message: without the token, in one line, printable, and not too long.
-func (c *Client) quote(text string) string {
+func (c *Client) quote(text string) string { return c.quoteUpTo(maxDetail, text) }
+
+func (c *Client) quoteUpTo(most int, text string) string {
 	text = words(c.token.Scrub(strings.Map(printable, c.token.Scrub(text))))
-	if runes := []rune(text); len(runes) > maxDetail {
-		text = string(runes[:maxDetail]) + "…"
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + gap
 	}
 	return text
 }

@@ -22,8 +22,18 @@ type NotOKError struct {
 	Hook   string
 	Status int
 	Phrase string // the standard's phrase for the status, or what the server said where there is none
-	Detail string // what the page gives as its cause, if it gives one: "RuntimeError: database error"
-	Zope   bool   // the site itself answered, not a proxy before it (docs/groupserver.md section 3)
+	Detail string // the cause that the page names, the same for all sends that failed for it: "KeyError: …"; empty: none
+
+	// Message is what the page says in its own words, in one line of at most 500 characters; empty: nothing.
+	Message string
+
+	// Zope: the site itself answered, not a proxy before it (docs/groupserver.md section 3). False proves nothing.
+	Zope bool
+
+	// Prepared: a commit failed for lack of a prepared transaction, so PostgreSQL's max_prepared_transactions is
+	// below the number of sends that commit at once (docs/groupserver.md section 5). All was rolled back. Where
+	// the page shows nothing but the statement that failed, the database may have gone away at that moment instead.
+	Prepared bool
 
 	RetryAfter time.Duration // how long the answer asks to wait before another request; 0: it does not ask
 }
@@ -37,7 +47,14 @@ func (e *NotOKError) Reason() string {
 	return reason
 }
 
-func (e *NotOKError) Error() string { return e.Hook + ": " + e.Reason() }
+// Error is the reason, and the page's own words where the cause leaves something out of them.
+func (e *NotOKError) Error() string {
+	text := e.Hook + ": " + e.Reason()
+	if e.Message != e.Detail {
+		text += " (the page says: " + e.Message + ")"
+	}
+	return text
+}
 
 // A RejectedError is a 200 whose page refuses the request: nothing was sent.
 type RejectedError struct {

@@ -371,7 +371,7 @@ func TestMessagesNameTheCause(t *testing.T) {
 		{answer{500, html, nil, fixture(t, "handmade-site-error-500.html")}, "send digest: 500 Internal Server Error: The site has a problem"},
 		{answer{502, html, nil, fixture(t, "handmade-proxy-502.html")}, "send digest: 502 Bad Gateway"},
 		{answer{504, html, nil, fixture(t, "handmade-proxy-504.html")}, "send digest: 504 Gateway Timeout"},
-		{answer{429, "text/plain", nil, []byte("slow down,\x1b[2J please\nsecond line")}, "send digest: 429 Too Many Requests: slow down,[2J please"},
+		{answer{429, "text/plain", nil, []byte("slow down,\x1b please\nsecond line")}, "send digest: 429 Too Many Requests: slow down, please"},
 		{answer{599, html, nil, nil}, "send digest: 599 Words Of The Server"},
 		{answer{200, html, nil, fixture(t, "handmade-login-page.html")}, "send digest: 200, but not the hook's page: it is titled “Sign in”"},
 		{answer{200, html, nil, fixture(t, "send-wrong-token.html")}, "send digest: the site refused the token"},
@@ -494,7 +494,7 @@ func (b neverEnding) Read(p []byte) (int, error) {
 
 // Nothing a foreign page says can make the client panic, print the token, or believe more than the page shows.
 func FuzzSendPage(f *testing.F) {
-	for _, name := range []string{"send-ok.html", "send-wrong-token.html", "send-unknown-group.html", "send-three-errors.html", "handmade-login-page.html", "send-500-conflict.html"} {
+	for _, name := range []string{"send-ok.html", "send-wrong-token.html", "send-unknown-group.html", "send-three-errors.html", "handmade-login-page.html", "send-500-conflict.html", "send-500-database-lost.html", "send-500-no-prepared-transactions.html"} {
 		f.Add(fixture(f, name), 200)
 		f.Add(fixture(f, name), 500)
 	}
@@ -506,6 +506,9 @@ func FuzzSendPage(f *testing.F) {
 		reply, err := c.SendDigest(t.Context(), hooks.Group{Site: "s", Group: "g"})
 		if err != nil && strings.Contains(err.Error(), fixtureToken) {
 			t.Errorf("the token stands in %q", err)
+		}
+		if e, ok := errors.AsType[*hooks.NotOKError](err); ok && (strings.Contains(e.Reason(), fixtureToken) || len([]rune(e.Error())) > 1000) {
+			t.Errorf("the cause is %q of %q", e.Reason(), e)
 		}
 		lower := bytes.ToLower(body)
 		if err == nil && reply.Confirmed && !(status == 200 && bytes.Contains(lower, []byte("alert-info")) && bytes.Contains(lower, []byte("gs-content-form-base-message"))) {
