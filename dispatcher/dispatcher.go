@@ -27,9 +27,11 @@ type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 
 // Options of a run. The zero value sends one job at a time, as fast as that goes.
 //
-// While Away says so, a try that found the service down and may be made again counts neither against Retries nor
-// against the run's budget, and no back-off follows it: Limiter lets few tries start and ends the run in time, as a
-// [ratelimit.Breaker] does. Otherwise the jobs that happen to ask whether the service is back would fail of it.
+// While Away reports that the service is down or failing, a try that found it so and may be made again counts neither
+// against Retries nor against the run's budget, and no back-off follows it: Limiter lets few tries start and ends the run
+// in time, as a [ratelimit.Breaker] does. Otherwise the jobs that happen to ask whether the service is back would fail of
+// it. The tries that led to this do not count either. While it is failing, what starts is taken from all over the order:
+// jobs that fail by themselves may stand together.
 type Options struct {
 	Workers     int                         // most sends in flight; below 1 counts as 1
 	Limiter     ratelimit.Limiter           // asked before each send; nil: none
@@ -39,7 +41,7 @@ type Options struct {
 	Limit       func() int                  // how many sends Limiter lets be in flight now; nil: as many as there are workers
 	Retries     int                         // extra tries of a job whose verdicts allow them; 0: none
 	Backoff     func(try int) time.Duration // wait after a try, counted from 1, before the next; nil: FullJitter(1s, 1m)
-	Away        func() bool                 // the service is down, and Limiter sees to it, see below; nil: never
+	Away        func() ratelimit.Health     // Down or Failing while the service is, and Limiter sees to it; nil: it never is
 	MaxFailures int                         // failed jobs after which nothing more starts; 0: no limit
 	Grace       time.Duration               // for sends in flight once ctx has ended; then they are cut. 0: as long as they need
 	Abort       context.Context             // when it ends, sends in flight are cut at once; nil: never
@@ -74,7 +76,7 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 	r := &run[J]{
 		jobs: jobs, send: send, options: o, stop: stop,
 		admission: make(chan struct{}, 1), queue: newQueue(lineup),
-		uncounted: map[int]int{}, report: &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
+		uncounted: map[int]int{}, last: map[int]lastTry{}, report: &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
 	}
 	for i, job := range jobs {
 		r.report.Results[i] = Result{Job: job, Verdict: Verdict{Outcome: NotAttempted}}
@@ -117,9 +119,11 @@ type run[J Job] struct {
 
 	mu        sync.Mutex // for all below, and held while the observers are told
 	report    *Report
-	begun     int         // jobs
-	retries   int         // tries that were granted beyond a job's first, as far as they count
-	uncounted map[int]int // tries of a job that do not count
+	begun     int             // jobs
+	retries   int             // tries that were granted beyond a job's first, as far as they count
+	uncounted map[int]int     // tries of a job that do not count
+	suspects  []suspect       // tries that count unless the service turns out to be down, the latest last
+	last      map[int]lastTry // of jobs that have used up their tries in doubt
 	failures  int
 	flying    int  // sends in flight
 	ended     bool // a verdict stopped the run, or a stop changed what became of a job
@@ -147,27 +151,39 @@ func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelim
 		defer func() { <-r.admission }()
 	case <-ctx.Done():
 	}
-	if ctx.Err() != nil || !r.queue.ready(ctx) {
-		return 0, nil, false
-	}
-	permit = func(ratelimit.Feedback) {}
-	if r.options.Limiter != nil {
-		p, err := r.options.Limiter.Acquire(ctx)
-		if err != nil {
-			r.stop(err) // changes nothing where ctx had ended already
+	for ctx.Err() == nil && r.queue.ready(ctx) {
+		permit = func(ratelimit.Feedback) {}
+		if r.options.Limiter != nil {
+			p, err := r.options.Limiter.Acquire(ctx)
+			if err != nil {
+				r.stop(err) // changes nothing where ctx had ended already
+				return 0, nil, false
+			}
+			permit = p
+		}
+		if ctx.Err() != nil {
+			permit(ratelimit.Feedback{})
 			return 0, nil, false
 		}
-		permit = p
+		job = r.queue.take(min(r.options.Limit(), r.options.Workers), r.away() == ratelimit.Failing)
+		if r.drop(job) {
+			permit(ratelimit.Feedback{})
+			continue
+		}
+		tries := r.report.Results[job].Attempts // nobody else touches the result of a job that is not under way
+		// Ambiguous until more is known.
+		r.record(Started, job, Result{Job: r.jobs[job], Attempts: tries + 1, Worker: worker, Start: time.Now()}, +1)
+		return job, permit, true
 	}
-	if ctx.Err() != nil {
-		permit(ratelimit.Feedback{})
-		return 0, nil, false
+	return 0, nil, false
+}
+
+// away is Down or Failing while the service is, so that whatever starts is a probe.
+func (r *run[J]) away() ratelimit.Health {
+	if r.options.Away == nil {
+		return ratelimit.Up
 	}
-	job = r.queue.take(min(r.options.Limit(), r.options.Workers))
-	tries := r.report.Results[job].Attempts // nobody else touches the result of a job that is not under way
-	// Ambiguous until more is known.
-	r.record(Started, job, Result{Job: r.jobs[job], Attempts: tries + 1, Worker: worker, Start: time.Now()}, +1)
-	return job, permit, true
+	return r.options.Away()
 }
 
 // rest keeps a worker idle for the throttle's time, unless no job is left and none can come back. It reports false

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -37,6 +38,7 @@ type Lineup struct {
 	waiting [weights]delayed // jobs that wait for their time
 	flying  [weights]int     // jobs that are under way; each may come back
 	back    map[int]struct{} // those among them that came from the end of the order
+	probes  int              // jobs taken by Probe from among the fresh ones
 }
 
 type weight uint8
@@ -112,6 +114,26 @@ func (l *Lineup) Take(now time.Time, limit int) int {
 		return job.number
 	}
 	return l.takeFresh(most, limit)
+}
+
+// Probe takes a job to find out with whether the service is back: where there are some that nobody has tried, one of
+// these, light if any is, and each time from another part of the order. Otherwise it is [Lineup.Take].
+func (l *Lineup) Probe(now time.Time, limit int) int {
+	w := light
+	if len(l.fresh[light]) == 0 {
+		w = heavy
+	}
+	fresh := l.fresh[w]
+	if len(fresh) == 0 {
+		return l.Take(now, limit)
+	}
+	// The multiples of the golden ratio, without their whole parts, lie evenly however many there are.
+	l.probes++
+	_, part := math.Modf(float64(l.probes) * math.Phi)
+	at := int(part * float64(len(fresh)))
+	l.fresh[w] = slices.Concat(fresh[:at], fresh[at+1:]) // a new one: a clone may share the old
+	l.flying[w]++
+	return fresh[at]
 }
 
 // takeFresh takes the next of the jobs that need not wait, none heavier than most.

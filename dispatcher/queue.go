@@ -49,10 +49,13 @@ func (q *queue) next() (at time.Time, ok bool) {
 	return q.lineup.Next()
 }
 
-// take takes the next job; ready has said that there is one.
-func (q *queue) take(limit int) int {
+// take takes the next job, or with probe one from anywhere; ready has said that there is one.
+func (q *queue) take(limit int, probe bool) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if probe {
+		return q.lineup.Probe(time.Now(), limit)
+	}
 	return q.lineup.Take(time.Now(), limit)
 }
 

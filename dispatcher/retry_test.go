@@ -174,7 +174,7 @@ func TestWhileTheServiceIsAwayTriesDoNotCount(t *testing.T) {
 			return takes(time.Second, accepted)(ctx, j)
 		}
 		report := dispatcher.Run(t.Context(), jobs(100), send, dispatcher.Options{
-			Workers: 4, Retries: 1, Limiter: breaker, Away: breaker.Open, Backoff: after(time.Second),
+			Workers: 4, Retries: 1, Limiter: breaker, Away: breaker.Health, Backoff: after(time.Second),
 		})
 		if got := outcomesOf(report); got != "100 accepted" {
 			t.Errorf("%s, stopped by %v after %v", got, report.StoppedBy, report.Finished.Sub(report.Started))
@@ -185,7 +185,7 @@ func TestWhileTheServiceIsAwayTriesDoNotCount(t *testing.T) {
 func TestWithoutRetriesATryCountsAlsoWhileTheServiceIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		breaker := ratelimit.NewBreaker(time.Minute, nil)
-		report := dispatcher.Run(t.Context(), jobs(20), takes(0, unreachable), dispatcher.Options{Limiter: breaker, Away: breaker.Open})
+		report := dispatcher.Run(t.Context(), jobs(20), takes(0, unreachable), dispatcher.Options{Limiter: breaker, Away: breaker.Health})
 		// Five open it, then come the probes after 5, 15 and 35 seconds.
 		if got := outcomesOf(report); got != "8 unreachable, 12 not_attempted" {
 			t.Error(got)
@@ -301,7 +301,7 @@ func TestWhatIsCutIsNoNewsOfTheService(t *testing.T) {
 			return unreachable
 		}
 		report := dispatcher.Run(ctx, jobs(20), send, dispatcher.Options{
-			Workers: 20, Retries: 2, Grace: time.Second, Limiter: breaker, Away: breaker.Open,
+			Workers: 20, Retries: 2, Grace: time.Second, Limiter: breaker, Away: breaker.Health,
 		})
 		if got := outcomesOf(report); got != "20 unreachable" || report.Results[0].Attempts != 1 {
 			t.Errorf("got %s after %d tries", got, report.Results[0].Attempts)
@@ -364,7 +364,7 @@ func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 			o.Limiter = limiter
 			if joined {
 				limiter.Limiter = ratelimit.Join(ratelimit.NewPause(time.Minute, nil), breaker, ratelimit.NewBucket(2, 3))
-				o.Away = breaker.Open
+				o.Away = breaker.Health
 			}
 			var calls atomic.Int64
 			send := func(ctx context.Context, j job) dispatcher.Verdict {

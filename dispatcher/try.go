@@ -22,6 +22,7 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 	result.Took = time.Since(result.Start)
 	feedback := ratelimit.Feedback{
 		Sent: true, Took: result.Took, Done: result.Outcome == Accepted, Pause: result.Pause, Health: result.Health,
+		Again: result.Attempts > 1,
 	}
 	if r.options.Usual != nil {
 		feedback.Usual = r.options.Usual(r.jobs[i])
@@ -36,6 +37,9 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 	}
 	permit(feedback) // before the job is, or it might be tried before the limiter knows why it should not
 
+	if result.Health == ratelimit.Up {
+		r.acquit(result.Start)
+	}
 	wait, retry := r.another(i, result)
 	switch {
 	case retry && !cut && ctx.Err() == nil:
@@ -54,19 +58,32 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 func (r *run[J]) another(i int, result Result) (wait time.Duration, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	health := r.away()
+	away := health == ratelimit.Down || health == ratelimit.Failing
+	if away {
+		r.forgive()
+	}
 	if r.options.Retries <= 0 || !result.Retry || result.Outcome == Ambiguous || result.Stop != nil {
 		return 0, false
 	}
-	if result.Health == ratelimit.Down && r.options.Away != nil && r.options.Away() {
+	service := result.Health == ratelimit.Down || result.Health == ratelimit.Failing // it may be to blame
+	if service && away {
 		r.uncounted[i]++
 		return 0, true // the limiter makes it wait
 	}
 	counted := result.Attempts - r.uncounted[i]
-	if counted > r.options.Retries || r.retries >= retryReserve+r.begun/retryShare {
+	if counted > r.options.Retries {
 		return 0, false
 	}
-	r.retries++
-	return r.options.Backoff(counted), true
+	granted := r.retries < retryReserve+r.begun/retryShare
+	if granted {
+		r.retries++
+		wait = r.options.Backoff(counted)
+	}
+	if service && r.options.Away != nil {
+		return r.doubt(i, wait, granted, counted == r.options.Retries)
+	}
+	return wait, granted
 }
 
 // judge sends one job. A panic is that job's outcome: the night goes on.

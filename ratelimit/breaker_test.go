@@ -15,13 +15,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-const unknown = ratelimit.Unknown
+const unknown, failing = ratelimit.Unknown, ratelimit.Failing
 
-// feed makes one send after the other, with these answers: U up, D down, ? neither.
+// feed makes one send after the other, with these answers: U up, D down, F failing, f failing again, ? neither.
 func feed(t *testing.T, b *ratelimit.Breaker, answers string) {
 	t.Helper()
 	for _, a := range answers {
-		try(t, b, ratelimit.Feedback{Health: map[rune]ratelimit.Health{'U': up, 'D': down, '?': unknown}[a]})
+		try(t, b, ratelimit.Feedback{Health: map[rune]ratelimit.Health{'U': up, 'D': down, 'F': failing, 'f': failing, '?': unknown}[a], Again: a == 'f'})
 	}
 }
 
@@ -47,13 +47,25 @@ func TestABreakerOpensWhenMostOfTheLastAnswersSayDown(t *testing.T) {
 		{"????????????????????", false},
 		{"D?D?D?D?", false},
 		{"D?D?D?D?D", true},
+
+		// Different sends that fail in a row: eight while nothing is known of how many fail by themselves.
+		{"FFFFFFF", false},
+		{"FFFFFFFF", true},
+		{"FFFFFFFUF", false},
+		{"FffffffffffffffffffF", false},
+		{"FFFF?FFF?F", true},
+		{"FFFFDDDDFFFF", true},
+		{"UUUUUUUUUUUUUUUUUUUUFFFF", false}, // five where few fail
+		{"UUUUUUUUUUUUUUUUUUUUFFFFF", true},
+		{"FUFUFUFUFUFUFUFUFUFUFFFFFFFFFFFF", false}, // and many where half of them do
+		{"FUFUFUFUFUFUFUFUFUFUFFFFFFFFFFFFFFFF", true},
 	} {
 		t.Run(tt.answers, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := ratelimit.NewBreaker(0, nil)
 				feed(t, b, tt.answers)
-				if b.Open() != tt.open {
-					t.Errorf("open %t, want %t", b.Open(), tt.open)
+				if (b.Health() != up) != tt.open {
+					t.Errorf("open %t, want %t", b.Health() != up, tt.open)
 				}
 			})
 		})
@@ -90,7 +102,7 @@ func TestAnOpenBreakerProbesLessAndLessOftenAndTellsOfIt(t *testing.T) {
 			t.Errorf("got -, want +:\n%s", diff)
 		}
 		feed(t, b, "DDDD")
-		if b.Open() {
+		if b.Health() != up {
 			t.Error("open again after four answers of six")
 		}
 	})
@@ -158,8 +170,8 @@ func TestALateAnswerThatSaysUpLeavesTheRestToTheProbe(t *testing.T) {
 		begin := time.Now()
 		time.AfterFunc(2*time.Second, func() { late(ratelimit.Feedback{Sent: true, Health: up}) })
 		try(t, b, ratelimit.Feedback{Health: down})
-		if waited := time.Since(begin); waited != 5*time.Second || !b.Open() {
-			t.Errorf("the probe left after %v, open %t, want 5s, true", waited, b.Open())
+		if waited := time.Since(begin); waited != 5*time.Second || b.Health() == up {
+			t.Errorf("the probe left after %v, open %t, want 5s, true", waited, b.Health() != up)
 		}
 		feed(t, b, "DD")
 		gone(t, b)
@@ -180,8 +192,8 @@ func TestALateAnswerThatSaysDownChangesNothing(t *testing.T) {
 		begin := time.Now()
 		late(ratelimit.Feedback{Sent: true, Health: down})
 		feed(t, b, "U")
-		if waited := time.Since(begin); waited != 5*time.Second || b.Open() {
-			t.Errorf("the probe left after %v, open %t, want 5s, false", waited, b.Open())
+		if waited := time.Since(begin); waited != 5*time.Second || b.Health() != up {
+			t.Errorf("the probe left after %v, open %t, want 5s, false", waited, b.Health() != up)
 		}
 	})
 }
@@ -247,16 +259,92 @@ func TestABreakerNeverWaitsForLongAndNeverForNothing(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := ratelimit.NewBreaker(0, nil)
 			for i, a := range answers {
-				wasOpen, begin := b.Open(), time.Now()
+				wasOpen, begin := b.Health() != up, time.Now()
 				feed(t, b, string(a))
 				waited := time.Since(begin)
 				if !wasOpen && waited != 0 || wasOpen && (waited < 5*time.Second || waited > time.Minute) {
 					rt.Fatalf("answer %d: waited for %v, open %t", i, waited, wasOpen)
 				}
-				if a == 'U' && b.Open() {
+				if a == 'U' && b.Health() != up {
 					rt.Fatalf("answer %d: open after an answer that says up", i)
 				}
 			}
 		})
+	})
+}
+
+func TestABreakerThatOpenedOnFailuresProbesAtTheSamePaceAndSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var told []string
+		b := ratelimit.NewBreaker(time.Minute, func(s ratelimit.BreakerState) {
+			told = append(told, fmt.Sprintf("%v: open %t, failing %t", time.Since(begin), s.Open, s.Failing))
+		})
+		feed(t, b, "FFFFFFFFFFDF")
+		want := []string{
+			"0s: open true, failing true",
+			"5s: open true, failing true",
+			"10s: open true, failing true",
+			"15s: open true, failing false", // nobody answered
+			"25s: open true, failing true",
+		}
+		if diff := cmp.Diff(told, want); diff != "" {
+			t.Errorf("got -, want +:\n%s", diff)
+		}
+		time.Sleep(time.Minute)
+		_, err := b.Acquire(t.Context())
+		gone, ok := errors.AsType[*ratelimit.DownError](err)
+		if !ok || !gone.Failing || gone.Error() != "the site has answered every send with an error for 1m25s" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestASuccessThatBeganAfterTheFirstFailureClosesTheBreaker(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		took time.Duration
+		open bool
+	}{{"began before", 3 * time.Second, true}, {"began after", 2 * time.Second, false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := ratelimit.NewBreaker(0, nil)
+				underWay, err := b.Acquire(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				feed(t, b, "F")
+				time.Sleep(time.Second)
+				feed(t, b, "FFFFFFF")
+				if b.Health() == up {
+					t.Fatal("eight failures in a row, and it is closed")
+				}
+				time.Sleep(time.Second)
+				underWay(ratelimit.Feedback{Sent: true, Took: tt.took, Health: up})
+				if (b.Health() != up) != tt.open {
+					t.Errorf("open %t, want %t", b.Health() != up, tt.open)
+				}
+			})
+		})
+	}
+}
+
+func TestSendsThatSucceedInTheEndDoNotCountAsFailingByThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := ratelimit.NewBreaker(0, nil)
+		feed(t, b, "FFFFFFFF") // an outage
+		feed(t, b, "U")        // the probe
+		for range 8 {          // and those that had met it
+			try(t, b, ratelimit.Feedback{Sent: true, Health: up, Again: true})
+		}
+		feed(t, b, "FFFF")
+		if b.Health() != up {
+			t.Error("open after four failures in a row")
+		}
+		feed(t, b, "F")
+		if b.Health() == up {
+			t.Error("closed after five failures in a row, where all others succeeded in the end")
+		}
 	})
 }

@@ -65,13 +65,17 @@ func (p *Pause) heed(f Feedback) {
 
 // A DownError ends a run whose service stays away for too long.
 type DownError struct {
-	For   time.Duration // how long it has been away; or is to be, if it asked for that
-	Asked bool
+	For     time.Duration // how long it has been away; or is to be, if it asked for that
+	Asked   bool
+	Failing bool // it answered, but failed every send
 }
 
 func (e *DownError) Error() string {
-	if e.Asked {
+	switch {
+	case e.Asked:
 		return fmt.Sprintf("the site asked for a pause of %v", e.For)
+	case e.Failing:
+		return fmt.Sprintf("the site has answered every send with an error for %v", e.For.Round(time.Second))
 	}
 	return fmt.Sprintf("the site has not answered for %v", e.For.Round(time.Second))
 }

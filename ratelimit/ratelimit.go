@@ -30,6 +30,7 @@ type Feedback struct {
 	Rest   time.Duration // whoever sent rests for so long now; a limiter of what is in flight keeps its place for it
 	Pause  time.Duration // the service asked for so long a pause before the next send; 0: it did not
 	Health Health        // what the answer tells of the service itself
+	Again  bool          // an earlier try of the same send had failed
 }
 
 // Health is what the answer to a send tells of the service as a whole.
@@ -40,6 +41,7 @@ const (
 	Unknown Health = iota
 	Up             // the service itself answered
 	Down           // nothing answered, or only something in front of it
+	Failing        // the service itself answered that it failed: of this send alone, or of all
 )
 
 // A Gate is a limiter that can be joined with others: one that answers at once. All limiters of this package are.

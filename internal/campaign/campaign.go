@@ -161,7 +161,7 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	}
 	options := dispatcher.Options{
 		Workers: s.Workers, Throttle: s.Throttle, Retries: s.Retries, Backoff: s.Backoff,
-		Away: breaker.Open, Rule: rule,
+		Away: breaker.Health, Rule: rule,
 		Grace: s.Grace, Abort: s.Abort, Observers: s.Observers,
 	}
 	gates := []ratelimit.Gate{ratelimit.NewPause(s.GiveUpAfter, s.Paused), breaker}

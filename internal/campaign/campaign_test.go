@@ -223,7 +223,7 @@ func TestEveryFaultEndsAsTheCatalogueSays(t *testing.T) {
 		standin.Error500: {"not_ok", 500}, standin.DigestError: {"not_ok", 500}, standin.CommitError: {"not_ok", 500},
 		standin.Conflict: {"not_ok", 500}, standin.SiteError: {"not_ok", 500}, standin.Bare500: {"not_ok", 500},
 		standin.OwnError: {"not_ok", 500}, standin.NoPrepared: {"not_ok", 500}, standin.OwnError503: {"not_ok", 503},
-		standin.DatabaseLost: {"not_ok", 500}, standin.DatabaseAway: {"not_ok", 500},
+		standin.DatabaseLost: {"not_ok", 500}, standin.DatabaseAway: {"not_ok", 500}, standin.DatabaseRestart: {"not_ok", 500},
 		standin.Error503: {"not_ok", 503}, standin.NotFound: {"not_ok", 404},
 		standin.Proxy502: {"ambiguous", 502}, standin.Proxy503: {"not_ok", 503}, standin.Proxy504: {"ambiguous", 504},
 		standin.TooMany: {"not_ok", 429}, standin.WrongToken: {"rejected", 200}, standin.Blank: {"unknown_group", 200},
@@ -248,8 +248,11 @@ func TestEveryFaultEndsAsTheCatalogueSays(t *testing.T) {
 			}
 			g := standin.Group{Site: "main", Group: name}
 			fault := standin.Fault{Pattern: g.Site + "/" + g.Group, Kind: kind}
-			if strings.HasPrefix(kind.String(), "redirect") {
+			switch {
+			case strings.HasPrefix(kind.String(), "redirect"):
 				fault.URL = "https://elsewhere.example.com$PATH"
+			case kind == standin.DatabaseRestart:
+				fault.Delay = time.Nanosecond // the others need it
 			}
 			groups, faults, kinds[name] = append(groups, g), append(faults, fault), kind
 		}

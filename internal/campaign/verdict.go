@@ -21,7 +21,8 @@ import (
 //	200, whatever the page says                           useless
 //
 // The site is up when Zope itself answered, and down when nobody did, or a proxy that could not reach it or would
-// not let us; any other page tells nothing of it.
+// not let us; any other page tells nothing of it. A 500 is the group's own failure, or that of a site whose database is
+// away: which of them, the answers to other groups show.
 
 // judge says what an answer of the send hook makes of its group, by docs/groupserver.md section 3. What it does
 // not know is ambiguous: it takes proof to say that nothing was mailed.
@@ -76,7 +77,9 @@ func judgeStatus(e *hooks.NotOKError) dispatcher.Verdict {
 		v.Retry = true
 	}
 	switch {
-	case e.Zope, e.Status == 500: // proxies do not make up a 500
+	case e.Status == 500: // proxies do not make up a 500
+		v.Health = ratelimit.Failing
+	case e.Zope:
 		v.Health = ratelimit.Up
 	case lostByProxy(e.Status), e.Status == 503, refused:
 		v.Health = ratelimit.Down

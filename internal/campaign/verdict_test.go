@@ -21,6 +21,7 @@ func TestVerdictIsTheOneOfTheCatalogue(t *testing.T) {
 		never       = false
 		up, down    = ratelimit.Up, ratelimit.Down
 		unknown     = ratelimit.Unknown
+		failing     = ratelimit.Failing
 		ambiguous   = dispatcher.Ambiguous
 		notOK       = dispatcher.NotOK
 		unreachable = dispatcher.Unreachable
@@ -47,10 +48,10 @@ func TestVerdictIsTheOneOfTheCatalogue(t *testing.T) {
 		{".. label Token", hooks.Reply{}, &hooks.RejectedError{Token: true}, dispatcher.Rejected, 200, never, up, ErrToken},
 		{"200 with the form and no message", hooks.Reply{Status: 200}, nil, dispatcher.UnknownGroup, 200, never, up, nil},
 		{"200 with neither", hooks.Reply{}, &hooks.UnexpectedPageError{Problem: "not the hook's page"}, dispatcher.Unexpected, 200, never, unknown, nil},
-		{"500 of Zope: rolled back", hooks.Reply{}, status(500, true), notOK, 500, again, up, nil},
+		{"500 of Zope: rolled back", hooks.Reply{}, status(500, true), notOK, 500, again, failing, nil},
 		{"503 of Zope: an error in the code", hooks.Reply{}, status(503, true), notOK, 503, never, up, nil},
 		{".. whatever it asks for", hooks.Reply{}, wait(503, true), notOK, 503, never, up, nil},
-		{"500 without a sign of Zope", hooks.Reply{}, status(500, false), notOK, 500, again, up, nil},
+		{"500 without a sign of Zope", hooks.Reply{}, status(500, false), notOK, 500, again, failing, nil},
 		{"502 of a proxy", hooks.Reply{}, status(502, false), ambiguous, 502, never, down, nil},
 		{"504 of a proxy", hooks.Reply{}, status(504, false), ambiguous, 504, never, down, nil},
 		{"502 with Retry-After proves nothing either", hooks.Reply{}, wait(502, false), ambiguous, 502, never, down, nil},

@@ -257,7 +257,8 @@ func (d *Display) Status() string {
 	return d.view().line()
 }
 
-// Down takes the news that the site has stopped answering, when it will be asked again, and that it is back.
+// Down takes the news that the site has stopped answering, or fails every send, when it will be asked again, and that it
+// is back.
 func (d *Display) Down(s ratelimit.BreakerState) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -266,8 +267,12 @@ func (d *Display) Down(s ratelimit.BreakerState) {
 		d.say("the site answers again", green)
 		return
 	}
-	d.say(fmt.Sprintf("the site has not answered for %s; in %s one send tries again, and no other until it answers",
-		clock(time.Since(s.Since)), clock(time.Until(s.Probe))), yellow)
+	trouble := "the site has not answered"
+	if s.Failing {
+		trouble = "the site has answered every send with an error"
+	}
+	d.say(fmt.Sprintf("%s for %s; in %s one send tries again, and no other until it answers",
+		trouble, clock(time.Since(s.Since)), clock(time.Until(s.Probe))), yellow)
 }
 
 // Paused takes the news that the site asked for a pause.

@@ -27,7 +27,8 @@ type Fault struct {
 	URL string
 
 	// Delay is for Proxy502 and Proxy504 the time from the request to the proxy's answer, 0 means at once; for
-	// SlowBody the time that the body takes, 0 means 3 s.
+	// SlowBody the time that the body takes, 0 means 3 s; for DatabaseRestart how long the database is away, 0 means
+	// 5 s.
 	Delay time.Duration
 
 	// RetryAfter is the header's value with TooMany: seconds or a date; "" means 1.
@@ -41,9 +42,10 @@ type Fault struct {
 const ListPattern = "list"
 
 const (
-	defaultSlow = 3 * time.Second
-	defaultMiB  = 100
-	maxMiB      = 4096
+	defaultSlow    = 3 * time.Second
+	defaultRestart = 5 * time.Second
+	defaultMiB     = 100
+	maxMiB         = 4096
 )
 
 // ParseFault reads PATTERN=KIND[:ARG][*TIMES], such as main/alpha=500, */big=hang, main/alpha=reset*2,
@@ -146,7 +148,8 @@ type armed struct {
 	used        map[int32]int
 }
 
-// SetFaults replaces the site's faults, and forgets how often the old ones were used.
+// SetFaults replaces the site's faults, and forgets how often the old ones were used. A database that one of them had
+// taken away is back.
 func (s *Site) SetFaults(faults ...Fault) {
 	list := make([]*armed, len(faults))
 	for i, f := range faults {
@@ -156,6 +159,7 @@ func (s *Site) SetFaults(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = list
+	s.database.backAt = 0
 }
 
 // faultFor finds the fault for a request, and counts it as used. The caller holds s.mu.

@@ -152,20 +152,21 @@ func TestFaultsOfSend(t *testing.T) {
 		took  time.Duration
 		mails bool
 	}{
-		standin.Error500:     {"", status(500), second, false},
-		standin.DigestError:  {"", status(500), second, false},
-		standin.CommitError:  {"", status(500), second, false},
-		standin.Conflict:     {"", status(500), 4 * second, false},
-		standin.SiteError:    {"", status(500), second, false},
-		standin.Bare500:      {"", status(500), second, false},
-		standin.OwnError:     {"", both(status(500), header("Bobo-Exception-Type", "")), second, false},
-		standin.NoPrepared:   {"", both(status(500), header("Bobo-Exception-Type", "")), second, false},
-		standin.DatabaseLost: {"", both(status(500), header("Bobo-Exception-Type", "")), 0, false},
-		standin.DatabaseAway: {"", both(status(500), header("Bobo-Exception-Type", "")), 0, false},
-		standin.OwnError503:  {"", both(status(503), header("Bobo-Exception-Type", "")), 0, false},
-		standin.Error503:     {"", status(503), 0, false},
-		standin.NotFound:     {"", status(404), 0, false},
-		standin.WrongToken:   {"", page(`"exampleToken123" does not match`), 0, false},
+		standin.Error500:        {"", status(500), second, false},
+		standin.DigestError:     {"", status(500), second, false},
+		standin.CommitError:     {"", status(500), second, false},
+		standin.Conflict:        {"", status(500), 4 * second, false},
+		standin.SiteError:       {"", status(500), second, false},
+		standin.Bare500:         {"", status(500), second, false},
+		standin.OwnError:        {"", both(status(500), header("Bobo-Exception-Type", "")), second, false},
+		standin.NoPrepared:      {"", both(status(500), header("Bobo-Exception-Type", "")), second, false},
+		standin.DatabaseLost:    {"", both(status(500), header("Bobo-Exception-Type", "")), 0, false},
+		standin.DatabaseAway:    {"", both(status(500), header("Bobo-Exception-Type", "")), 0, false},
+		standin.DatabaseRestart: {":1s", both(status(500), header("Bobo-Exception-Type", "")), 0, false},
+		standin.OwnError503:     {"", both(status(503), header("Bobo-Exception-Type", "")), 0, false},
+		standin.Error503:        {"", status(503), 0, false},
+		standin.NotFound:        {"", status(404), 0, false},
+		standin.WrongToken:      {"", page(`"exampleToken123" does not match`), 0, false},
 		standin.Blank: {"", func(a answer) error {
 			if !blank(a) {
 				return fmt.Errorf("got %d\n%s", a.status, a.body)

@@ -88,8 +88,10 @@ func (s *Site) faultPage(q *request) *reply {
 		return s.pages.missingSite
 	case OwnError503:
 		return s.pages.ownError503
-	case DatabaseLost, DatabaseAway:
-		return s.databasePage(q)
+	case DatabaseLost:
+		return s.databaseLost(q)
+	case DatabaseAway:
+		return s.databaseAway(q)
 	case NotFound:
 		return s.pages.notFoundAt(q.url)
 	case WrongToken:
@@ -117,17 +119,6 @@ func (s *Site) faultPage(q *request) *reply {
 		a.body = listOfDicts(listed)
 	}
 	return a // Huge is written elsewhere
-}
-
-// databasePage is what Zope answers while PostgreSQL is away.
-func (s *Site) databasePage(q *request) *reply {
-	switch {
-	case q.hook == Groups:
-		return s.pages.groupsDatabaseAway
-	case q.fault.Kind == DatabaseLost:
-		return s.pages.databaseLost
-	}
-	return s.pages.databaseAway
 }
 
 // errorPage is the page of an exception.

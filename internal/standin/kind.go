@@ -19,6 +19,7 @@ const (
 	NoPrepared
 	DatabaseLost
 	DatabaseAway
+	DatabaseRestart
 	OwnError503
 	Error503
 	NotFound
@@ -83,11 +84,12 @@ var kinds = [...]struct {
 	SiteError:   {"site-error", stageRollback, false, noArg, "500 with the site's own error page: no Bobo headers, X-Powered-By names Zope"},
 	Bare500:     {"bare-500", stageRollback, false, noArg, "500 with the site's own error page behind nginx: no sign of Zope"},
 
-	OwnError:     {"own-error", stageRollback, false, noArg, "500 with GroupServer's own error page: the cause stands in it, no Bobo headers"},
-	NoPrepared:   {"no-prepared", stageRollback, false, noArg, "500, more commits at once than max_prepared_transactions; rolled back"},
-	DatabaseLost: {"database-lost", stagePage, false, noArg, "500 at once: the first request after PostgreSQL went away"},
-	DatabaseAway: {"database-away", stagePage, false, noArg, "500 at once, as long as PostgreSQL is away"},
-	OwnError503:  {"own-503", stagePage, false, noArg, "KeyError in the code, which GroupServer answers with 503 and its own error page"},
+	OwnError:        {"own-error", stageRollback, false, noArg, "500 with GroupServer's own error page: the cause stands in it, no Bobo headers"},
+	NoPrepared:      {"no-prepared", stageRollback, false, noArg, "500, more commits at once than max_prepared_transactions; rolled back"},
+	DatabaseLost:    {"database-lost", stagePage, false, noArg, "500 at once: the first request after PostgreSQL went away"},
+	DatabaseAway:    {"database-away", stagePage, false, noArg, "500 at once, as long as PostgreSQL is away"},
+	DatabaseRestart: {"database-restart", stagePage, false, delayArg, "PostgreSQL goes away for DELAY (5s): 500 at once for every request, and for sends under way, all rolled back"},
+	OwnError503:     {"own-503", stagePage, false, noArg, "KeyError in the code, which GroupServer answers with 503 and its own error page"},
 
 	Error503:   {"503", stagePage, false, noArg, "KeyError in the code, which Zope answers with 503 and its own error page"},
 	NotFound:   {"404", stagePage, false, noArg, "the host is no site of the installation"},

@@ -106,6 +106,8 @@ type Site struct {
 	index  map[Group]int32
 	groups []groupState
 	log    journal
+
+	database database
 }
 
 // groupState is what the site knows about one group, listed or only asked for.

@@ -5,6 +5,9 @@ import "time"
 // perform is what a request thread does for q. Its result is what Zope would send; a fault may still keep it from
 // the client.
 func (s *Site) perform(q *request) *reply {
+	if page := s.withoutDatabase(q); page != nil {
+		return page
+	}
 	switch q.fault.stage() {
 	case stagePage:
 		return s.faultPage(q)
@@ -74,23 +77,24 @@ func (s *Site) sendHook(q *request, token string) *reply {
 	case !s.isKnown(q.group):
 		return s.pages.blank
 	}
-	s.digest(q)
-	return s.pages.sendOK
+	return s.digest(q)
 }
 
 // digest is steps 3 to 9 of a send (docs/groupserver.md section 2). Rendering takes nearly all the time; the
 // duplicate check comes after it, and the row that it looks for is written at the very end, without a lock between.
 // So two requests for one group mail twice if the second reaches its check before the first has committed.
-func (s *Site) digest(q *request) {
+func (s *Site) digest(q *request) *reply {
+	breaks := s.databaseBreaks()
 	cost := s.costOf(q.id)
 	// Nine tenths: how the time is shared out on a real site is not established (section 12), only the order.
 	before := cost / 10 * 9
 	s.spend(q, before)
 	due := !(s.quiet != nil && s.quiet(q.id)) && !s.sentLately(q.group)
 	s.spend(q, cost-before)
-	if due {
-		s.commit(q)
+	if due && !s.commit(q, breaks) || s.databaseBreaks() != breaks {
+		return s.databaseLost(q)
 	}
+	return s.pages.sendOK
 }
 
 // sentLately is the duplicate check.
@@ -104,14 +108,19 @@ func (s *Site) sentLately(group int32) bool {
 	return row != 0 && s.now()-row < int64(s.guard)
 }
 
-// commit writes the row and lets the mail go. Only a send that queued mail writes a row.
-func (s *Site) commit(q *request) {
+// commit writes the row and lets the mail go. Only a send that queued mail writes a row. It reports false, and rolls
+// back, if the database has gone away since the send saw so many breaks.
+func (s *Site) commit(q *request, breaks int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.database.breaks != breaks {
+		return false
+	}
 	g := &s.groups[q.group]
 	g.row = s.now()
 	g.mails++
 	q.rec.flags |= mailed
+	return true
 }
 
 // rollBack is a send that fails with an exception: the time passes, nothing stays (docs/groupserver.md section 2).

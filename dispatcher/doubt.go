@@ -1,0 +1,105 @@
+package dispatcher
+
+import (
+	"slices"
+	"time"
+)
+
+// Whether a try failed of its job or of the service shows only afterwards: by the limiter, which finds that the service
+// is down, or by a send that succeeds. Until then the try is a suspect. Where the service was down, the suspects' tries
+// do not count; where it worked, they do.
+
+// doubtTime is how long a job waits for its last try while at least doubtJobs jobs have failed since a send last
+// succeeded: it is longer than a database takes to restart.
+const (
+	doubtTime = 10 * time.Second
+	doubtJobs = 3
+)
+
+// A suspect is a try that failed of its job or of the service.
+type suspect struct {
+	job     int
+	failed  time.Time
+	granted bool // another try was granted, and counts
+}
+
+// A lastTry is what becomes of a job in doubt for which the run's budget has nothing left.
+type lastTry uint8
+
+const (
+	held   lastTry = iota + 1 // it waits for doubtTime, and is tried then
+	denied                    // a send succeeded that was under way when it failed: the service worked, the job is to blame
+)
+
+// doubt keeps a try as a suspect, and decides how long its job waits for another. granted says whether the budget had
+// one, after wait, and last whether it is the job's last. The caller holds r.mu.
+func (r *run[J]) doubt(i int, wait time.Duration, granted, last bool) (time.Duration, bool) {
+	if !granted {
+		if r.last[i] != 0 {
+			return 0, false
+		}
+		r.last[i] = held
+		wait = doubtTime
+	}
+	r.suspects = append(r.suspects, suspect{i, time.Now(), granted})
+	if last && r.suspected() >= doubtJobs {
+		wait = max(wait, doubtTime)
+	}
+	return wait, true
+}
+
+// suspected counts the jobs among the last suspects, as far as doubtJobs. The caller holds r.mu.
+func (r *run[J]) suspected() int {
+	var jobs []int
+	for _, s := range slices.Backward(r.suspects) {
+		if !slices.Contains(jobs, s.job) {
+			jobs = append(jobs, s.job)
+		}
+		if len(jobs) == doubtJobs {
+			break
+		}
+	}
+	return len(jobs)
+}
+
+// forgive gives back what the suspects' tries cost: the service is down, and they were the first to meet it. The caller
+// holds r.mu.
+func (r *run[J]) forgive() {
+	for _, s := range r.suspects {
+		r.uncounted[s.job]++
+		delete(r.last, s.job)
+		if s.granted {
+			r.retries--
+		}
+	}
+	r.suspects = nil
+}
+
+// acquit acquits the service: a send that began at a time has succeeded. Tries that failed before then count, and jobs
+// that failed for the last time while it was under way are denied another.
+func (r *run[J]) acquit(began time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.suspects = slices.DeleteFunc(r.suspects, func(s suspect) bool {
+		if s.granted {
+			return s.failed.Before(began)
+		}
+		if began.Before(s.failed) {
+			r.last[s.job] = denied
+		}
+		return true
+	})
+}
+
+// drop ends a job that was taken for its last try, if that was denied meanwhile.
+func (r *run[J]) drop(i int) bool {
+	r.mu.Lock()
+	last := r.last[i]
+	r.mu.Unlock()
+	if last != denied {
+		return false
+	}
+	r.record(Finished, i, r.report.Results[i], 0)
+	r.queue.done(i)
+	return true
+}
