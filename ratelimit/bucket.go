@@ -3,17 +3,28 @@ package ratelimit
 import (
 	"context"
 	"math"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// Bucket is a token bucket: it starts full, each send takes a token, and tokens come back at a steady rate. In
-// any window of length T at most rate·T + burst sends start.
+// slack is the lateness of one start that the bucket makes up for, at most. On an idle Linux machine a timer of Go's is late
+// by up to a millisecond, on a busy one by a time slice of the scheduler more.
+const slack = 5 * time.Millisecond
+
+// Bucket is a token bucket: it starts full, each send takes a token, and tokens come back at a steady rate. At most
+// burst sends start at once after a lull.
+//
+// The system's timer ends a wait for a token late, and a bucket that is full meanwhile would lose the tokens that come: at
+// 2,000 sends a second and a burst of 1, more than half of them. So where the bucket has been full for at most slack, a
+// token counts as taken at the time at which it became full, and the next tokens come sooner. In any window of length T
+// at most rate·(T + slack) + burst sends start.
 type Bucket struct {
+	mu     sync.Mutex
 	tokens *rate.Limiter
-	holds  atomic.Bool // who asked last found no token
+	taken  time.Time // the time at which the last token counts as taken; zero: none was
+	holds  bool      // who asked last found no token
 }
 
 // NewBucket makes a bucket that lets r sends start per second, and at most burst of them at once after a lull.
@@ -27,22 +38,48 @@ func NewBucket(r Rate, burst int) *Bucket {
 }
 
 // Acquire waits for a token. The token is taken when the wait is over, not when it begins: where a busy machine
-// ends a wait late, the tokens that came meanwhile are no more than the bucket holds, and no window sees too many
-// starts. Of several that wait at once, any may be next.
+// ends a wait late, the tokens that came meanwhile are no more than the bucket holds and slack makes up for, and no
+// window sees too many starts. Of several that wait at once, any may be next.
 func (b *Bucket) Acquire(ctx context.Context) (Permit, error) { return acquire(ctx, b.ask) }
 
 // Holds tells whether a send waits for a token.
-func (b *Bucket) Holds() bool { return b.holds.Load() }
+func (b *Bucket) Holds() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.holds
+}
 
 func (b *Bucket) ask() (Permit, hold, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	// Not tokens.Wait: it takes the token when the wait begins, and with a deadline in ctx refuses at once
 	// what it could not finish in time, with an error that is not the context's.
 	now := time.Now()
-	holds := !b.tokens.AllowN(now, 1)
-	b.holds.Store(holds)
-	if !holds {
+	at := b.takenAt(now)
+	b.holds = !b.tokens.AllowN(at, 1)
+	if !b.holds {
+		b.taken = at
 		return func(Feedback) {}, hold{}, nil
 	}
-	missing := 1 - b.tokens.TokensAt(now)
-	return nil, hold{wait: time.Duration(math.Ceil(missing / float64(b.tokens.Limit()) * float64(time.Second)))}, nil
+	return nil, hold{wait: b.until(1, now)}, nil
+}
+
+// takenAt is the time at which a token counts as taken by a send that starts now. If the bucket has been full for at most
+// slack, that is when it became full. If it has been full for longer and a send waited, the timer was very late, and
+// slack of that is made up for. If it has been full for longer and no send waited, there was a lull, and nothing to make up.
+func (b *Bucket) takenAt(now time.Time) time.Time {
+	if b.tokens.Limit() == rate.Inf || b.taken.IsZero() {
+		return now
+	}
+	full := now.Sub(b.taken) - b.until(float64(b.tokens.Burst()), b.taken) // for so long; negative: it is not
+	if full <= 0 || full > slack && !b.holds {
+		return now
+	}
+	return now.Add(-min(full, slack))
+}
+
+// until is how long it takes, from a time at or after the last token was taken, until there are so many tokens.
+func (b *Bucket) until(tokens float64, from time.Time) time.Duration {
+	missing := tokens - b.tokens.TokensAt(from)
+	return time.Duration(math.Ceil(missing / float64(b.tokens.Limit()) * float64(time.Second)))
 }

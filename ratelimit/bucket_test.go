@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -89,7 +90,7 @@ func TestBucketWaitEndsWithTheContextAndTakesNoToken(t *testing.T) {
 	})
 }
 
-// A machine under load ends a wait late. The sends that follow must not make up for it beyond the burst.
+// A machine under load ends a wait late. The sends that follow must not make up for it beyond the burst and the slack.
 func TestBucketCountsATokenWhenTheSendStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const burst = 4
@@ -97,26 +98,78 @@ func TestBucketCountsATokenWhenTheSendStarts(t *testing.T) {
 		for range burst {
 			acquire(t, bucket)
 		}
-		stalled := stall{Context: t.Context()}
-		if _, err := bucket.Acquire(stalled); err != nil {
-			t.Fatal(err)
-		}
+		acquireLate(t, bucket, time.Second)
 		begin := time.Now()
 		for range burst {
 			acquire(t, bucket)
 		}
-		if took := time.Since(begin); took != 20*time.Millisecond {
-			t.Errorf("the %d sends after the late one took %v, want 20ms: it was one of the burst", burst, took)
+		if took := time.Since(begin); took != 20*time.Millisecond-ratelimit.Slack {
+			t.Errorf("the %d sends after the late one took %v, want 15ms: it was one of the burst, and 5ms are made up for", burst, took)
 		}
 	})
 }
 
-// A stall is a context whose Done holds up whoever waits for it, as a machine under load would.
-type stall struct{ context.Context }
+// acquireLate takes a token whose wait, if there is one, lasts so long at least, as a late timer would have it.
+func acquireLate(t *testing.T, bucket *ratelimit.Bucket, least time.Duration) {
+	t.Helper()
+	if _, err := bucket.Acquire(stall{t.Context(), least}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A stall is a context whose Done holds up whoever waits for it.
+type stall struct {
+	context.Context
+	least time.Duration
+}
 
 func (s stall) Done() <-chan struct{} {
-	time.Sleep(time.Second)
+	time.Sleep(s.least)
 	return s.Context.Done()
+}
+
+func TestARateUpTo5000PerSecondIsHeldToAThousandthWhereTheTimerIsLate(t *testing.T) {
+	for _, r := range []float64{3, 200, 766, 2000, 5000} {
+		for _, burst := range []int{1, 2, 50} {
+			for _, least := range []time.Duration{0, 60 * time.Microsecond, 1100 * time.Microsecond, ratelimit.Slack} {
+				t.Run(fmt.Sprintf("%v per second, burst %d, a wait lasts %v at least", r, burst, least), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						bucket := ratelimit.NewBucket(ratelimit.Rate(r), burst)
+						for range burst {
+							acquire(t, bucket)
+						}
+						n, begin := 0, time.Now()
+						for time.Since(begin) < 10*time.Second {
+							acquireLate(t, bucket, least)
+							time.Sleep(7 * time.Microsecond) // the next send asks a little later
+							n++
+						}
+						if off := float64(n)/time.Since(begin).Seconds()/r - 1; math.Abs(off) > 0.001 {
+							t.Errorf("off by %.2f %%", 100*off)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+func TestAfterALullNoMoreThanTheBurstStartAtOnceAtAnyRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const r, burst = 2000, 3
+		bucket := ratelimit.NewBucket(r, burst)
+		for range 100 {
+			acquireLate(t, bucket, time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		begin := time.Now()
+		for range burst + 1 {
+			acquire(t, bucket)
+		}
+		if took := time.Since(begin); took != time.Second/r {
+			t.Errorf("a burst of %d and one more took %v, want %v", burst, took, time.Second/r)
+		}
+	})
 }
 
 func TestBucketRefusesAContextThatHasEnded(t *testing.T) {
@@ -127,37 +180,44 @@ func TestBucketRefusesAContextThatHasEnded(t *testing.T) {
 	}
 }
 
-// The promise of a token bucket, in fake time, for any rate, burst and pattern of demand.
+// The promise of a token bucket, in fake time, for any rate, burst, pattern of demand, and lateness of the timer.
 func TestNoWindowSeesMoreStartsThanRateTimesLengthPlusBurst(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		r := rapid.Float64Range(0.01, 200).Draw(rt, "rate")
+		r := math.Exp(rapid.Float64Range(math.Log(0.01), math.Log(5000)).Draw(rt, "logarithm of the rate"))
 		burst := rapid.IntRange(1, 8).Draw(rt, "burst")
-		lulls := rapid.SliceOfN(rapid.IntRange(0, 3000), 5, 60).Draw(rt, "lulls in ms")
+		lulls := rapid.SliceOfN(rapid.IntRange(0, 3000), 5, 60).Draw(rt, "lulls in hundredths of a token")
+		late := rapid.SliceOfN(rapid.IntRange(0, 20_000), 1, 20).Draw(rt, "least waits in µs")
 		var starts []time.Time
 		synctest.Test(t, func(t *testing.T) {
 			bucket := ratelimit.NewBucket(ratelimit.Rate(r), burst)
-			for _, lull := range lulls {
+			for i, lull := range lulls {
 				if lull%2 == 0 { // half of the demand comes at once
-					time.Sleep(time.Duration(lull) * time.Millisecond)
+					time.Sleep(time.Duration(float64(lull) / 100 / r * float64(time.Second)))
 				}
-				acquire(t, bucket)
+				acquireLate(t, bucket, time.Duration(late[i%len(late)])*time.Microsecond)
 				starts = append(starts, time.Now())
 			}
 		})
-		for i := range starts {
-			for j := i; j < len(starts); j++ {
-				window := starts[j].Sub(starts[i])
-				// A microsecond for what the bucket's floating-point tokens round.
-				most := int(math.Floor(r*(window+time.Microsecond).Seconds())) + burst
-				if n := j - i + 1; n > most {
-					rt.Fatalf("%d starts in %v at %v/s, burst %d: at most %d", n, window, r, burst, most)
-				}
-			}
-		}
+		checkWindows(rt, starts, r, burst)
 		if !slices.IsSortedFunc(starts, time.Time.Compare) {
 			rt.Fatal("starts out of order")
 		}
 	})
+}
+
+// checkWindows holds starts against the promise: in no window of length T more than rate·(T + slack) + burst.
+func checkWindows(rt *rapid.T, starts []time.Time, r float64, burst int) {
+	rt.Helper()
+	for i := range starts {
+		for j := i; j < len(starts); j++ {
+			window := starts[j].Sub(starts[i])
+			// A microsecond for what the bucket's floating-point tokens round.
+			most := int(math.Floor(r*(window+ratelimit.Slack+time.Microsecond).Seconds())) + burst
+			if n := j - i + 1; n > most {
+				rt.Fatalf("%d starts in %v at %v/s, burst %d: at most %d", n, window, r, burst, most)
+			}
+		}
+	}
 }
 
 func TestBucketTellsWhetherASendWaitsForAToken(t *testing.T) {

@@ -3,7 +3,6 @@ package ratelimit_test
 import (
 	"context"
 	"errors"
-	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,15 +141,7 @@ func TestJoinedLimitersKeepEachOnesPromise(t *testing.T) {
 				}
 				permit(f)
 			}
-			for i := range starts {
-				for j := i; j < len(starts); j++ {
-					window := starts[j].Sub(starts[i])
-					most := int(math.Floor(r*(window+time.Microsecond).Seconds())) + burst
-					if n := j - i + 1; n > most {
-						rt.Fatalf("%d starts in %v at %v/s, burst %d: at most %d", n, window, r, burst, most)
-					}
-				}
-			}
+			checkWindows(rt, starts, r, burst)
 		})
 	})
 }

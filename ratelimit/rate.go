@@ -22,7 +22,8 @@ func noRate(text, why string) *RateError {
 	return &RateError{text, why + ": write a number, or one per second, minute or hour, such as 10, 600/m or 0.5/h"}
 }
 
-// One send in eleven days, or one a microsecond: beyond these a rate is a slip of the hand.
+// One send in eleven days, or one a microsecond: beyond these a rate is a slip of the hand. A bucket holds a rate to a
+// thousandth up to 5,000/s; above, what a start costs the machine may be more than the time between two.
 const minRate, maxRate = 1e-6, 1e6
 
 // units are in the order in which String tries them.
