@@ -42,9 +42,9 @@ type Reply struct {
 	Confirmed bool
 }
 
-// DigestGroups fetches the groups whose digests the server thinks are to be sent, of all sites of the
-// installation, in the order of site and group, each once. It only reads, so it may be called again at any time.
-func (c *Client) DigestGroups(ctx context.Context) ([]Group, error) {
+// DigestGroups fetches the groups whose digests the server thinks are to be sent. It only reads, so it may be called
+// again at any time.
+func (c *Client) DigestGroups(ctx context.Context) (*List, error) {
 	form := "token=" + c.token.escaped() + "&get="
 	ctx, cancel := c.try(ctx)
 	defer cancel()
@@ -56,7 +56,7 @@ func (c *Client) DigestGroups(ctx context.Context) ([]Group, error) {
 	if resp.StatusCode != 200 {
 		return nil, c.notOK(groupsHook, resp, trip)
 	}
-	groups, err := c.readList(trip.reader(resp), resp.Header.Get("Content-Type"))
+	list, err := c.readList(trip.reader(resp), resp.Header.Get("Content-Type"))
 	if _, rejected := errors.AsType[*RejectedError](err); err == nil || rejected {
 		c.learn(&c.groups, trip)
 	}
@@ -64,7 +64,7 @@ func (c *Client) DigestGroups(ctx context.Context) ([]Group, error) {
 		return nil, err
 	}
 	c.tls.Store(resp.TLS)
-	return groups, nil
+	return list, nil
 }
 
 // SendDigest asks the server to send the digest of one group. A nil error means that the hook's own page came

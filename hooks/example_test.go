@@ -29,11 +29,11 @@ func ExampleClient_DigestGroups() {
 	client := hooks.New(url, hooks.NewToken(standin.DefaultToken), hooks.Options{})
 	defer client.CloseIdleConnections()
 
-	groups, err := client.DigestGroups(context.Background())
+	list, err := client.DigestGroups(context.Background())
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, group := range groups {
+	for _, group := range list.Groups {
 		fmt.Println(group.Key())
 	}
 	// Output:

@@ -259,8 +259,8 @@ func TestEveryCapturedAnswerIsJudgedByItsElements(t *testing.T) {
 			judged++
 		})
 	}
-	if judged != 54 {
-		t.Errorf("%d answers judged, want 54: has the index changed?", judged)
+	if judged != 55 {
+		t.Errorf("%d answers judged, want 55: has the index changed?", judged)
 	}
 }
 
@@ -296,7 +296,8 @@ func TestGroupsHookAnswers(t *testing.T) {
 		{"200, an object too long to be a refusal: not the hook", answer{200, js, nil, []byte(`{"a": "` + strings.Repeat("a", 70_000) + `"}`)}, "unexpected"},
 		{"200, empty: not the hook", answer{200, html, nil, nil}, "unexpected"},
 		{"200, another JSON object: not the hook", answer{200, js, nil, []byte(`{"error": "no"}`)}, "unexpected"},
-		{"200, JSON array with other elements than pairs of strings: unexpected element", answer{200, js, nil, []byte(`[["a", ""]]`)}, "malformed"},
+		{"200, JSON array holding a pair with an empty group id: list", answer{200, js, nil, fixture(t, "groups-ok-empty-group-id.json")}, "confirmed"},
+		{"200, JSON array with nothing but other elements than pairs of ids: unexpected element", answer{200, js, nil, []byte(`[["a", ""]]`)}, "malformed"},
 		{"404: no such site, or too old", answer{404, html, zopeHead, fixture(t, "not-found-404.html")}, "not ok: 404 from Zope"},
 		{"500: exception, or a token with non-ASCII characters", answer{500, html, zopeHead, fixture(t, "groups-500.html")}, "not ok: 500 from Zope"},
 		{"401: never from the hook itself", answer{401, html, nil, nil}, "not ok: 401"},
@@ -394,16 +395,16 @@ func TestTheListIsInTheScriptsOrderWithoutDuplicates(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []hooks.Group{{"Site2", "a"}, {"site1", "a"}, {"site1", "grüppe"}, {"site1", "z"}, {"site10", "b"}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got.Groups); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestAMalformedListSaysWhere(t *testing.T) {
 	for _, row := range []struct{ list, want string }{
-		{`[["a","b"],{"site":"a"}]`, "entry 2, at byte 12): is not a pair of site and group"},
-		{`[["a","b"],"ab"]`, "entry 2, at byte 15): is not a pair of site and group"},
-		{`[["a","b"],null]`, "entry 2, at byte 15): is not a pair of site and group"},
+		{`[{"site":"a"}]`, "entry 1, at byte 2): is not a pair of site and group"},
+		{`["ab"]`, "entry 1, at byte 5): is not a pair of site and group"},
+		{`[null]`, "entry 1, at byte 5): is not a pair of site and group"},
 		{`[["a"]]`, "entry 1, at byte 6): is a list of fewer than two"},
 		{`[[]]`, "entry 1, at byte 3): is a list of fewer than two"},
 		{`[["a","b","c"]]`, "entry 1, at byte 13): is a list of more than two"},
@@ -417,6 +418,8 @@ func TestAMalformedListSaysWhere(t *testing.T) {
 		{`[["a","b"]] x`, "at byte 12): text follows the list"},
 		{`[["a","b"]][]`, "at byte 12): text follows the list"},
 		{`[["a","b"] ["c","d"]]`, "it is not JSON"},
+		{`[["a","b"],["c"}`, "entry 2, at byte 15): it is not JSON"},
+		{`[["a","b"],` + strings.Repeat("[", 1_000_000), "it breaks off"},
 		{`[1,2]`, "entry 1, at byte 2): is not a pair of site and group"},
 	} {
 		s := &site{answer: answer{200, "application/json", nil, []byte(row.list)}}
@@ -424,6 +427,60 @@ func TestAMalformedListSaysWhere(t *testing.T) {
 		if _, ok := errors.AsType[*hooks.MalformedListError](err); !ok || !strings.HasSuffix(err.Error(), row.want) {
 			t.Errorf("%s\ngot  %v\nwant …%s", row.list, err, row.want)
 		}
+	}
+}
+
+// The server lists what its table holds; a row that nobody can be sent to must not cost the others their digests.
+func TestAnEntryThatIsNoGroupIsLeftOutAlone(t *testing.T) {
+	fetch := func(list []byte) (*hooks.List, error) {
+		return client(t, &site{answer: answer{200, "application/json", nil, list}}, fixtureToken).DigestGroups(t.Context())
+	}
+	list, err := fetch(fixture(t, "groups-ok-empty-group-id.json"))
+	if err != nil || len(list.Groups) != 317 {
+		t.Fatalf("%v, want 317 groups", err)
+	}
+	if got, want := list.Unusable.String(), "1 of 318 entries of the list cannot be sent to: entry 265, site initial_site: its group is empty"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	for _, row := range []struct{ entry, want string }{
+		{`null`, "entry 2: is not a pair of site and group"},
+		{`7`, "entry 2: is not a pair of site and group"},
+		{`"ab"`, "entry 2: is not a pair of site and group"},
+		{`{"site": "a", "group": ["b"]}`, "entry 2: is not a pair of site and group"},
+		{`[]`, "entry 2: is a list of fewer than two"},
+		{`["a"]`, "entry 2, site a: is a list of fewer than two"},
+		{`["a", "b", "c"]`, "entry 2, site a: is a list of more than two"},
+		{`["a", "b", ["c", {"d": []}]]`, "entry 2, site a: is a list of more than two"},
+		{`["a", null]`, "entry 2, site a: its group is not a string"},
+		{`[["a"], "b"]`, "entry 2: its site is not a string"},
+		{`["", "b"]`, "entry 2: its site is empty"},
+		{`["a", "` + strings.Repeat("g", 1025) + `"]`, "entry 2, site a: its group is longer than 1024 bytes"},
+		{`["` + fixtureToken + `\u001b", ""]`, "entry 2, site [token]: its group is empty"},
+	} {
+		list, err := fetch([]byte(`[["z","y"],` + row.entry + `,["x","w"]]`))
+		if err != nil {
+			t.Errorf("%s: %v", row.entry, err)
+			continue
+		}
+		if diff := cmp.Diff([]hooks.Group{{"x", "w"}, {"z", "y"}}, list.Groups); diff != "" {
+			t.Errorf("%s: %s", row.entry, diff)
+		}
+		if got, want := list.Unusable.String(), "1 of 3 entries of the list cannot be sent to: "+row.want; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestEntriesLeftOutAreCountedAndAFewAreNamed(t *testing.T) {
+	body := `[["a","b"]` + strings.Repeat(`,["s",""]`, 1000) + `]`
+	list, err := client(t, &site{answer: answer{200, "application/json", nil, []byte(body)}}, "t").DigestGroups(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "1000 of 1001 entries of the list cannot be sent to: entry 2, site s: its group is empty; " +
+		"entry 3, site s: its group is empty; entry 4, site s: its group is empty; and 997 more"
+	if got := list.Unusable.String(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
@@ -525,13 +582,20 @@ func FuzzGroupList(f *testing.F) {
 		f.Add(fixture(f, name))
 	}
 	f.Add([]byte(`[["a","b"],["a",`))
+	f.Add([]byte(`[["a","b"],["a",""],null,{"a":[1]},["exampleToken123",""]]`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		groups, err := client(t, &site{answer: answer{200, "application/json", nil, body}}, fixtureToken).DigestGroups(t.Context())
-		if err != nil && (strings.Contains(err.Error(), fixtureToken) || groups != nil) {
-			t.Errorf("%d groups, %q", len(groups), err)
+		list, err := client(t, &site{answer: answer{200, "application/json", nil, body}}, fixtureToken).DigestGroups(t.Context())
+		if err != nil {
+			if strings.Contains(err.Error(), fixtureToken) || list != nil {
+				t.Errorf("%v, %q", list, err)
+			}
+			return
 		}
-		for i, g := range groups {
-			if g.Site == "" || g.Group == "" || i > 0 && groups[i-1] == g {
+		if left := list.Unusable; strings.Contains(left.String(), fixtureToken) || len(list.Groups)+left.N > left.Of || list.Groups == nil && left.N > 0 {
+			t.Errorf("%d groups and %v", len(list.Groups), left)
+		}
+		for i, g := range list.Groups {
+			if g.Site == "" || g.Group == "" || i > 0 && list.Groups[i-1] == g {
 				t.Errorf("entry %d: %q", i, g)
 			}
 		}

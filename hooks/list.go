@@ -3,6 +3,7 @@ package hooks
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,9 +43,53 @@ func (t tooLarge) Read(p []byte) (int, error) {
 	return 0, err
 }
 
+// A List is what the groups hook lists.
+type List struct {
+	Groups   []Group  // of all sites of the installation, in the order of site and group, each once
+	Unusable Unusable // the entries that were left out
+}
+
+// Unusable are entries of a list that cannot be sent to. The server lists what its table of settings holds, such as a
+// legacy row without a group id (docs/groupserver.md section 3). The zero value is none.
+type Unusable struct {
+	N        int             // how many
+	Of       int             // of so many entries
+	Examples []UnusableEntry // the first of them, maxExamples at most
+}
+
+// An UnusableEntry is one of them.
+type UnusableEntry struct {
+	Entry   int    // its place in the list, from 1
+	Site    string // the id of its site, scrubbed and bounded; empty: it has none
+	Problem string // "its group is empty"
+}
+
+// maxExamples bounds how many entries are named that were left out.
+const maxExamples = 3
+
+func (u Unusable) String() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d of %d entries of the list cannot be sent to", u.N, u.Of)
+	for i, e := range u.Examples {
+		separator := "; "
+		if i == 0 {
+			separator = ": "
+		}
+		fmt.Fprintf(&text, "%sentry %d", separator, e.Entry)
+		if e.Site != "" {
+			fmt.Fprintf(&text, ", site %s", e.Site)
+		}
+		text.WriteString(": " + e.Problem)
+	}
+	if more := u.N - len(u.Examples); more > 0 {
+		fmt.Fprintf(&text, "; and %d more", more)
+	}
+	return text.String()
+}
+
 // readList judges what the groups hook answered with 200 (docs/groupserver.md section 3). It decodes the list
 // entry by entry, so that memory never holds the whole text.
-func (c *Client) readList(body io.Reader, contentType string) ([]Group, error) {
+func (c *Client) readList(body io.Reader, contentType string) (*List, error) {
 	r := bufio.NewReader(limit(body, maxList))
 	first, err := firstByte(r)
 	switch {
@@ -53,13 +98,14 @@ func (c *Client) readList(body io.Reader, contentType string) ([]Group, error) {
 	case err != nil:
 		return nil, err
 	case first == '[':
-		groups, err := decodeList(r)
+		list, err := c.decodeList(r)
 		if err != nil {
 			return nil, c.listError(err)
 		}
 		// The order of the Python script; the server's own is that of a set.
-		slices.SortFunc(groups, Group.compare)
-		return slices.Compact(groups), nil
+		slices.SortFunc(list.Groups, Group.compare)
+		list.Groups = slices.Compact(list.Groups)
+		return list, nil
 	case first == '{':
 		return nil, c.readRefusal(r, contentType)
 	}
@@ -85,33 +131,42 @@ func firstByte(r *bufio.Reader) (byte, error) {
 	}
 }
 
-// decodeList reads [["site", "group"], …] to the end of the body. Its errors are *MalformedListError, and those
-// of the body.
-func decodeList(r io.Reader) ([]Group, error) {
+// decodeList reads [["site", "group"], …] to the end of the body. An entry that is no such pair is left out; a list
+// of nothing but such entries is none. Its errors are *MalformedListError, and those of the body.
+func (c *Client) decodeList(r io.Reader) (*List, error) {
 	d := &listDecoder{json: json.NewDecoder(r), sites: map[string]string{}}
-	var groups []Group
-	d.expect('[', "")
-	for d.err == nil && d.json.More() {
+	list := &List{}
+	var first *MalformedListError // of the entries left out
+	d.token()                     // the opening bracket, which the caller has seen
+	for d.more() {
 		d.entry++
 		if d.entry > maxGroups {
 			d.fail(fmt.Sprintf("there are more than %d", maxGroups))
 			break
 		}
-		d.expect('[', "is not a pair of site and group")
-		site, group := d.id("site"), d.id("group")
-		d.expect(']', "is a list of more than two")
-		if d.err == nil {
-			groups = append(groups, Group{Site: d.intern(site), Group: group})
+		g, bad := d.pair()
+		switch {
+		case d.err != nil:
+		case bad == nil:
+			list.Groups = append(list.Groups, g)
+		default:
+			first = cmp.Or(first, bad)
+			if list.Unusable.N++; list.Unusable.N <= maxExamples {
+				list.Unusable.Examples = append(list.Unusable.Examples, UnusableEntry{d.entry, c.quote(g.Site), bad.Problem})
+			}
 		}
 	}
-	d.entry = 0
-	d.expect(']', "")
+	list.Unusable.Of, d.entry = d.entry, 0
+	d.token() // .. and the closing one
 	if d.err == nil {
 		if _, err := d.json.Token(); !errors.Is(err, io.EOF) {
 			d.fail("text follows the list")
 		}
 	}
-	return groups, d.err
+	if d.err == nil && list.Groups == nil && first != nil {
+		d.err = first
+	}
+	return list, d.err
 }
 
 // A listDecoder reads a list token by token; after the first error it does nothing.
@@ -147,39 +202,78 @@ func (d *listDecoder) token() json.Token {
 	return token
 }
 
-func (d *listDecoder) expect(delim json.Delim, problem string) {
-	if token := d.token(); d.err == nil && token != delim {
-		if closing, ok := token.(json.Delim); ok && closing == ']' {
-			problem = "is a list of fewer than two"
+func (d *listDecoder) more() bool { return d.err == nil && d.json.More() }
+
+// pair reads an entry to its end. bad is why and where it is no pair of ids, nil if it is one; the pair has what
+// could be read.
+func (d *listDecoder) pair() (g Group, bad *MalformedListError) {
+	token := d.token()
+	if token != json.Delim('[') {
+		bad = d.problem("is not a pair of site and group")
+		d.skip(token)
+		return g, bad
+	}
+	n := 0
+	for ; d.more(); n++ {
+		token, problem := d.token(), ""
+		switch n {
+		case 0:
+			g.Site, problem = id(token, "site")
+			g.Site = d.intern(g.Site)
+		case 1:
+			g.Group, problem = id(token, "group")
+		default:
+			problem = "is a list of more than two"
 		}
-		d.fail(problem)
+		if bad == nil && problem != "" {
+			bad = d.problem(problem)
+		}
+		d.skip(token)
+	}
+	d.token() // the closing bracket
+	if bad == nil && n < 2 {
+		bad = d.problem("is a list of fewer than two")
+	}
+	return g, bad
+}
+
+// skip reads to the end of the list or object that a token opens, however deep that is.
+func (d *listDecoder) skip(token json.Token) {
+	for depth := 0; d.err == nil; token = d.token() {
+		switch token {
+		case json.Delim('['), json.Delim('{'):
+			depth++
+		case json.Delim(']'), json.Delim('}'):
+			depth--
+		}
+		if depth == 0 {
+			return
+		}
 	}
 }
 
-// id reads one half of an entry.
-func (d *listDecoder) id(half string) string {
-	token := d.token()
-	if d.err != nil {
-		return ""
-	}
+// id judges one half of an entry.
+func id(token json.Token, half string) (id, problem string) {
 	id, ok := token.(string)
 	switch {
-	case token == json.Delim(']'):
-		d.fail("is a list of fewer than two")
 	case !ok:
-		d.fail("its " + half + " is not a string")
+		return "", "its " + half + " is not a string"
 	case id == "":
-		d.fail("its " + half + " is empty")
+		return "", "its " + half + " is empty"
 	case len(id) > maxID:
-		d.fail(fmt.Sprintf("its %s is longer than %d bytes", half, maxID))
+		return "", fmt.Sprintf("its %s is longer than %d bytes", half, maxID)
 	}
-	return id
+	return id, ""
 }
 
 func (d *listDecoder) fail(problem string) {
 	if d.err == nil {
-		d.err = &MalformedListError{groupsHook, d.entry, d.json.InputOffset(), problem}
+		d.err = d.problem(problem)
 	}
+}
+
+func (d *listDecoder) problem(problem string) *MalformedListError {
+	return &MalformedListError{groupsHook, d.entry, d.json.InputOffset(), problem}
 }
 
 // listError names what ended the list.

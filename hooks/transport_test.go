@@ -149,9 +149,9 @@ func TestAListCutShortIsATransportError(t *testing.T) {
 				write("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n" + body)(c)
 			}
 		})
-		groups, err := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{}).DigestGroups(t.Context())
-		if e := transportError(t, err); groups != nil || e.Reason() != "the answer was cut short" {
-			t.Errorf("%q: %d groups, %v", body, len(groups), err)
+		list, err := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{}).DigestGroups(t.Context())
+		if e := transportError(t, err); list != nil || e.Reason() != "the answer was cut short" {
+			t.Errorf("%q: %v, %v", body, list, err)
 		}
 	}
 }
@@ -692,9 +692,9 @@ func TestCertificates(t *testing.T) {
 		if c.TLS() != nil {
 			t.Errorf("%s: a TLS state before the list", name)
 		}
-		groups, err := c.DigestGroups(t.Context())
-		if err != nil || len(groups) != 1 || c.TLS() == nil || c.TLS().PeerCertificates[0].Subject.CommonName != "groups.example.com" {
-			t.Errorf("%s: %v, %v", name, groups, err)
+		list, err := c.DigestGroups(t.Context())
+		if err != nil || len(list.Groups) != 1 || c.TLS() == nil || c.TLS().PeerCertificates[0].Subject.CommonName != "groups.example.com" {
+			t.Errorf("%s: %v, %v", name, list, err)
 		}
 		if reply, err := c.SendDigest(t.Context(), group); err != nil || !reply.Confirmed {
 			t.Errorf("%s: %+v, %v", name, reply, err)

@@ -90,11 +90,11 @@ func (in *installation) script() {
 }
 
 func (in *installation) groups() int {
-	groups, err := in.client.DigestGroups(in.Context())
+	list, err := in.client.DigestGroups(in.Context())
 	if err != nil {
 		in.Fatal(err)
 	}
-	return len(groups)
+	return len(list.Groups)
 }
 
 // run makes a run with a journal. A guard without Last gets it from the journals.

@@ -15,6 +15,8 @@ import (
 // Plan is which groups a run will send to, in order, and which it leaves out.
 type Plan struct {
 	Groups []hooks.Group
+	// Unusable are the entries of the site's list that are no groups; the operator is to hear of them.
+	Unusable hooks.Unusable
 	// Held is how many of them wait for the server's guard.
 	Held int
 	// Settling is how many wait because an earlier send to them may still be under way.
@@ -49,14 +51,16 @@ func (p *Plan) Waiting() (groups int, until time.Time) { return p.waiting, p.unt
 // Fetch gets the list of groups and plans the run. Its error is a [*ListError], or the cause of ctx where that
 // ended first.
 func Fetch(ctx context.Context, client *hooks.Client, s Settings) (*Plan, error) {
-	groups, err := client.DigestGroups(ctx)
+	list, err := client.DigestGroups(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return nil, cause
 	}
 	if err != nil {
 		return nil, &ListError{err}
 	}
-	return plan(groups, s, time.Now()), nil
+	p := plan(list.Groups, s, time.Now())
+	p.Unusable = list.Unusable
+	return p, nil
 }
 
 // plan decides what becomes of each group of the list: by what the user left out, by what an earlier run did, by the

@@ -49,6 +49,7 @@ func (p Process) checkSite(site *url.URL, s *config.Settings) error {
 		_ = out.Flush()
 		return fmt.Errorf("%s: %w", site, err)
 	}
+	warnOfList(c.display, site, plan)
 	fmt.Fprintf(out, "site\t%s, %s\n", site, connection(site, c.client.TLS(), s))
 	fmt.Fprintf(out, "token\taccepted\n")
 	sites := map[string]bool{}

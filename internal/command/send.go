@@ -110,9 +110,13 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		Retries: s.Retries, GiveUpAfter: s.GiveUpAfter, Grace: cmp.Or(s.Grace, s.Timeout),
 		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Down: c.display.Down, Paused: c.display.Paused, Waiting: c.display.Waiting,
 		Observers: []dispatcher.Observer{&logger{p.log(c.display, s), c.client}, c.display, &c.sends},
-		Listed:    func(plan *campaign.Plan) { c.follow(plan, s, st); c.service.ready(c) },
-		Refuse:    c.refuse(s),
-		Again:     next.again, GoOn: next.goOn,
+		Listed: func(plan *campaign.Plan) {
+			warnOfList(c.display, site, plan)
+			c.follow(plan, s, st)
+			c.service.ready(c)
+		},
+		Refuse: c.refuse(s),
+		Again:  next.again, GoOn: next.goOn,
 		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of,
 	}
 	var found *limits
@@ -239,6 +243,7 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", site, err)
 	}
+	warnOfList(c.display, site, plan)
 	var b strings.Builder
 	for _, g := range plan.Groups {
 		b.WriteString(printable.Line(g.Key()) + "\n")
@@ -311,6 +316,13 @@ func (p Process) warn(w io.Writer, site *url.URL, s *config.Settings) {
 	}
 	if s.Verbose && site.Scheme == "http" && !loopback(site.Hostname()) {
 		fmt.Fprintf(w, "%s: warning: %s is not encrypted: the token travels in the clear\n", program, site)
+	}
+}
+
+// warnOfList says which entries of the site's list are left out because they are no groups.
+func warnOfList(w io.Writer, site *url.URL, plan *campaign.Plan) {
+	if plan.Unusable.N > 0 {
+		fmt.Fprintf(w, "%s: warning: %s: %s\n", program, site, printable.Line(plan.Unusable.String()))
 	}
 }
 

@@ -74,6 +74,7 @@ func TestAnswersAreTheRecordedBytes(t *testing.T) {
 		"groups-missing-token-as-designed.json":    {skip: "another zope.formlib"},
 		"groups-missing-token.json":                {site: one, form: without(listForm(), "token")},
 		"groups-ok-300.json":                       {site: listing(recordedGroups(t, "groups-ok-300.json")...), form: listForm()},
+		"groups-ok-empty-group-id.json":            {site: listing(recordedGroups(t, "groups-ok-empty-group-id.json")...), form: listForm()},
 		"groups-ok-empty.json":                     {site: listing(), form: listForm()},
 		"groups-ok-nonascii.json":                  {site: listing(standin.Group{Site: "example_site", Group: "grüppe"}), form: listForm()},
 		"groups-ok.json":                           {site: listing(beta, alpha, standin.Group{Site: "other_site", Group: "zebra"}, standin.Group{Site: "example_site", Group: "nosite"}), form: listForm()},
