@@ -380,7 +380,9 @@ func (n *night) run(ctx context.Context, final bool) {
 
 // lock takes the installation's lock for a run, and tries to take it for another. What it returns gives it back.
 func (n *night) lock(ctx context.Context, run string) (unlock func()) {
-	holder := journal.Holder{PID: os.Getpid(), Run: run, Since: time.Now(), URL: siteURL}
+	holder := func(since time.Time) journal.Holder {
+		return journal.Holder{PID: os.Getpid(), Run: run, Since: since, URL: siteURL}
+	}
 	lock, err := n.dir.Lock(ctx, n.in, holder, 0)
 	if err != nil {
 		n.fail("run %d gets no lock: %v", n.runs, err)

@@ -98,14 +98,14 @@ func (p Process) run(site *url.URL, s *config.Settings, next commands) (int, cam
 // locked makes a run between taking the installation's lock and giving it back. writing is why its journal is
 // not whole; err ended it before the first request.
 func (p Process) locked(c *session, site *url.URL, s *config.Settings, next commands) (result campaign.Result, writing, err error) {
-	run := campaign.RunID(time.Now())
-	st, err := p.lockState(c, site, s, run)
+	st, err := p.lockState(c, site, s)
 	if err != nil {
 		return result, nil, err
 	}
-	defer func() { writing = st.close(run) }()
+	defer func() { writing = st.close() }()
+	c.endBy(maxDuration(s, st.started))
 	settings := campaign.Settings{
-		Run: run, Started: time.Now(), // not before the lock was had: of two runs the later one is the newer
+		Run: st.run, Started: st.started,
 		URL: site.String(), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
 		Retries: s.Retries, GiveUpAfter: s.GiveUpAfter, Grace: cmp.Or(s.Grace, s.Timeout),
 		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Down: c.display.Down, Paused: c.display.Paused, Waiting: c.display.Waiting,
@@ -229,8 +229,10 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 		return err
 	}
 	defer c.close()
+	started := time.Now()
+	c.endBy(maxDuration(s, started))
 	settings := campaign.Settings{
-		Started: time.Now(), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
+		Started: started, Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
 		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of,
 	}
 	if s.Auto {

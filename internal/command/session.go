@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"net/url"
+	"time"
 
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
@@ -18,7 +19,9 @@ type session struct {
 	client *hooks.Client
 	// When ctx ends nothing more starts, when abort ends what is in flight is cut.
 	ctx, abort context.Context
+	stop       context.CancelCauseFunc
 	ends       *campaign.DeadlineError // when ctx ends for lack of time, and why; nil: it does not
+	timer      *time.Timer             // for that; nil: none
 	display    *progress.Display
 	queue      *progress.Queue
 	service    *service // of a run
@@ -37,10 +40,22 @@ func (p Process) session(site *url.URL, s *config.Settings) (*session, error) {
 		return nil, err
 	}
 	queue := progress.NewQueue(p.Stderr)
-	c := &session{client: client, traffic: traffic, ends: ending(s), queue: queue, display: progress.New(queue, p.terminal())}
+	c := &session{client: client, traffic: traffic, queue: queue, display: progress.New(queue, p.terminal())}
 	p.warn(c.display, site, s)
-	c.ctx, c.abort, c.unwatch = p.stops(c.ends, c.display)
+	c.ctx, c.abort, c.stop, c.unwatch = p.stops(c.display)
+	c.endBy(deadline(s, time.Now()))
 	return c, nil
+}
+
+// endBy lets nothing more start from a time on. Of several times the earliest counts; nil is none.
+func (c *session) endBy(e *campaign.DeadlineError) {
+	if e == nil || c.ends != nil && !e.At.Before(c.ends.At) {
+		return
+	}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.ends, c.timer = e, time.AfterFunc(time.Until(e.At), func() { c.stop(e) })
 }
 
 // silence ends what the session says while it goes: all of it is on standard error then, and nothing follows. Signals
@@ -53,6 +68,9 @@ func (c *session) silence() {
 // close ends the session.
 func (c *session) close() {
 	c.silence()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	c.unwatch()
 	c.client.CloseIdleConnections()
 }

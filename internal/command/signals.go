@@ -10,27 +10,29 @@ import (
 	"github.com/groupserver/senddigest/internal/config"
 )
 
-// ending is when a run has to start nothing more, by --max-duration or --deadline; nil: never.
-func ending(s *config.Settings) *campaign.DeadlineError {
-	var ends *campaign.DeadlineError
-	now := time.Now()
-	if s.MaxDuration > 0 {
-		ends = &campaign.DeadlineError{At: now.Add(s.MaxDuration), Option: fmt.Sprintf("--max-duration %v", s.MaxDuration)}
+// deadline is when a run has to start nothing more by --deadline; nil: never. It is a time of day, so it counts from the
+// beginning, also while the lock is waited for.
+func deadline(s *config.Settings, now time.Time) *campaign.DeadlineError {
+	if s.Deadline == nil {
+		return nil
 	}
-	if s.Deadline != nil {
-		if at := s.Deadline.Next(now); ends == nil || at.Before(ends.At) {
-			ends = &campaign.DeadlineError{At: at, Option: "--deadline " + s.Deadline.String()}
-		}
-	}
-	return ends
+	return &campaign.DeadlineError{At: s.Deadline.Next(now), Option: "--deadline " + s.Deadline.String()}
 }
 
-// stops makes the two contexts of a run. When ctx ends nothing more starts: at the first signal, or when its time is
-// over. When abort ends, at the second signal, what is in flight is cut. Both carry the cause. end releases what
-// watches for all this. w must not block: a second signal is heard only after the word about the first.
-func (p Process) stops(ends *campaign.DeadlineError, w io.Writer) (ctx, abort context.Context, end func()) {
+// maxDuration is the same by --max-duration, for a run that began at started: when it had the lock.
+func maxDuration(s *config.Settings, started time.Time) *campaign.DeadlineError {
+	if s.MaxDuration <= 0 {
+		return nil
+	}
+	return &campaign.DeadlineError{At: started.Add(s.MaxDuration), Option: fmt.Sprintf("--max-duration %v", s.MaxDuration)}
+}
+
+// stops makes the two contexts of a run. When ctx ends nothing more starts: at the first signal, or by stop. When abort
+// ends, at the second signal, what is in flight is cut. Both carry the cause. end releases what watches for all this. w
+// must not block: a second signal is heard only after the word about the first.
+func (p Process) stops(w io.Writer) (ctx, abort context.Context, stop context.CancelCauseFunc, end func()) {
 	abort, cut := context.WithCancelCause(context.Background())
-	ctx, stop := context.WithCancelCause(abort)
+	ctx, stop = context.WithCancelCause(abort)
 
 	done, gone := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -55,14 +57,7 @@ func (p Process) stops(ends *campaign.DeadlineError, w io.Writer) (ctx, abort co
 		}
 	}()
 
-	var timer *time.Timer
-	if ends != nil {
-		timer = time.AfterFunc(time.Until(ends.At), func() { stop(ends) })
-	}
-	return ctx, abort, func() {
-		if timer != nil {
-			timer.Stop()
-		}
+	return ctx, abort, stop, func() {
 		close(done)
 		<-gone
 		cut(nil)

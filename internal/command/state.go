@@ -30,6 +30,8 @@ const (
 // A state is what a run has of the state directory: the lock, its journal, and what earlier runs left. Each part
 // may be missing; a run goes on without what cannot be had, and says so once.
 type state struct {
+	run      string       // the name of the run
+	started  time.Time    // when it began: when it had the lock, so that of two runs the later one is the newer
 	dir      *journal.Dir // nil: none
 	in       journal.Installation
 	lock     *journal.Lock
@@ -60,14 +62,19 @@ func (p Process) stateDir(s *config.Settings) string {
 
 // lockState opens the state directory and takes the installation's lock. Its errors end the run before the first
 // request: another run holds the lock, or c has ended.
-func (p Process) lockState(c *session, site *url.URL, s *config.Settings, run string) (*state, error) {
+func (p Process) lockState(c *session, site *url.URL, s *config.Settings) (*state, error) {
+	st := &state{}
+	st.begins(time.Now())
 	if s.NoState {
-		return &state{}, nil
+		return st, nil
 	}
-	st := &state{in: journal.NewInstallation(s.Token.Digest(), site)}
+	st.in = journal.NewInstallation(s.Token.Digest(), site)
 	dir, err := journal.Open(p.stateDir(s))
 	if err == nil {
-		holder := journal.Holder{PID: os.Getpid(), Run: run, Since: time.Now(), URL: site.String()}
+		holder := func(since time.Time) journal.Holder {
+			st.begins(since)
+			return journal.Holder{PID: os.Getpid(), Run: st.run, Since: since, URL: site.String()}
+		}
 		st.lock, err = dir.Lock(c.ctx, st.in, holder, 0)
 		if held, ok := errors.AsType[*journal.HeldError](err); ok && s.LockWait > 0 {
 			if s.Verbose {
@@ -96,6 +103,9 @@ func (p Process) lockState(c *session, site *url.URL, s *config.Settings, run st
 	return st, nil
 }
 
+// begins says when the run does, which names it.
+func (st *state) begins(at time.Time) { st.started, st.run = at, campaign.RunID(at) }
+
 // readState opens the state directory to look at earlier runs alone.
 func (p Process) readState(c *session, site *url.URL, s *config.Settings) *state {
 	if s.NoState {
@@ -103,14 +113,16 @@ func (p Process) readState(c *session, site *url.URL, s *config.Settings) *state
 	}
 	st := &state{in: journal.NewInstallation(s.Token.Digest(), site)}
 	path := p.stateDir(s)
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(path); path != "" && errors.Is(err, os.ErrNotExist) {
 		st.missing = path
 		return st
 	}
 	dir, err := journal.Open(path)
 	if err != nil {
-		fmt.Fprintf(c.display, "%s: warning: what earlier runs did is not known: %v\n", program, err)
-		st.unusable = err
+		st.unusable = err // --resume and --retry-failed are refused for it
+		if !s.Resume && !s.RetryFailed {
+			fmt.Fprintf(c.display, "%s: warning: what earlier runs did is not known: %v\n", program, err)
+		}
 		return st
 	}
 	st.dir = dir
@@ -356,7 +368,7 @@ func texts(patterns []config.Pattern) []string {
 
 // close ends the journal and gives the lock back. Its error is of a journal that could not be written; it has been
 // told when it happened.
-func (st *state) close(run string) (writing error) {
+func (st *state) close() (writing error) {
 	writing = st.failed
 	if st.journal != nil {
 		if err := st.journal.Close(); err != nil {
@@ -364,7 +376,7 @@ func (st *state) close(run string) (writing error) {
 		}
 	}
 	if st.dir != nil {
-		_, _ = st.dir.Keep(st.in, keptRuns, run) // an old file too many harms nobody
+		_, _ = st.dir.Keep(st.in, keptRuns, st.run) // an old file too many harms nobody
 	}
 	if st.lock != nil {
 		_ = st.lock.Unlock() // the process's end does it as well

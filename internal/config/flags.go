@@ -230,7 +230,7 @@ func Flags() []Flag {
 		},
 		{
 			Name: "max-duration", Arg: "TIME", Category: catStop,
-			Usage: "start nothing once the run is older than `TIME`, such as 3h",
+			Usage: "start nothing once the run has had the lock for `TIME`, such as 3h",
 			set:   duration(func(s *Settings) *time.Duration { return &s.MaxDuration }),
 		},
 		{

@@ -11,12 +11,16 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // Dir is a state directory. Files in it that are not ours are left alone.
 type Dir struct {
 	path   string
 	create func(path string) (file, error) // makes a new file; another one in tests
+	// newLock makes a lock of a file, which is not taken yet; another one in tests.
+	newLock func(path string, options ...flock.Option) kernelLock
 }
 
 // file is what a Writer needs of an *os.File.
@@ -56,9 +60,13 @@ func Open(path string) (*Dir, error) {
 	if _, err := os.ReadDir(path); err != nil {
 		return nil, dirError(path, err)
 	}
-	return &Dir{path: path, create: func(path string) (file, error) {
-		return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-	}}, nil
+	return &Dir{
+		path: path,
+		create: func(path string) (file, error) {
+			return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+		},
+		newLock: func(path string, options ...flock.Option) kernelLock { return flock.New(path, options...) },
+	}, nil
 }
 
 // Path is where the directory is.

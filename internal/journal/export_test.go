@@ -3,7 +3,10 @@ package journal
 import (
 	"bytes"
 	"os"
+	"syscall"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // File is what a Writer writes to.
@@ -42,4 +45,51 @@ func (d *Dir) LockPaths(in Installation) []string {
 		paths = append(paths, d.path+string(os.PathSeparator)+name)
 	}
 	return paths
+}
+
+// InterruptsEachLockCall has signals interrupt each call to the system about a lock of d so many times before it is done.
+// It counts the interruptions.
+func (d *Dir) InterruptsEachLockCall(times int) (interrupted *int) {
+	interrupted = new(int)
+	d.newLock = func(path string, options ...flock.Option) kernelLock {
+		return &interruptedLock{kernelLock: flock.New(path, options...), times: times, count: interrupted}
+	}
+	return interrupted
+}
+
+type interruptedLock struct {
+	kernelLock
+	times, since int // since the last call that was done
+	count        *int
+}
+
+func (l *interruptedLock) interrupt() error {
+	if l.since == l.times {
+		l.since = 0
+		return nil
+	}
+	l.since++
+	*l.count++
+	return syscall.EINTR
+}
+
+func (l *interruptedLock) TryLock() (bool, error) {
+	if err := l.interrupt(); err != nil {
+		return false, err
+	}
+	return l.kernelLock.TryLock()
+}
+
+func (l *interruptedLock) TryRLock() (bool, error) {
+	if err := l.interrupt(); err != nil {
+		return false, err
+	}
+	return l.kernelLock.TryRLock()
+}
+
+func (l *interruptedLock) Unlock() error {
+	if err := l.interrupt(); err != nil {
+		return err
+	}
+	return l.kernelLock.Unlock()
 }

@@ -31,12 +31,13 @@ import (
 //   - A name that the next holder finds there is that of one that was killed. Where no journal tells what that one had
 //     under way, see [Lock.Doubt].
 //   - A file keeps its size, so that it can be signed on a full disk.
+//   - A signal that interrupts a system call says nothing about the lock: the call is made again.
 
 // Holder says who holds a lock.
 type Holder struct {
 	PID   int       `json:"pid"`
 	Run   string    `json:"run"`
-	Since time.Time `json:"since"`
+	Since time.Time `json:"since"` // when it had the lock, however long it had waited
 	URL   string    `json:"url"`
 	// Doubt is when it was learnt that sends may be under way of which no journal tells; zero: there are none.
 	Doubt time.Time `json:"doubt,omitzero"`
@@ -61,7 +62,7 @@ type Lock struct {
 }
 
 type lockFile struct {
-	*flock.Flock
+	kernelLock
 	// note is where the holder is named. It stays open as long as the lock is held: where flock is made of fcntl
 	// locks (some network file systems), closing any descriptor of the file would let go of it.
 	note *os.File
@@ -73,16 +74,17 @@ const (
 	holderWait = 20                     // how often that at most
 )
 
-// Lock takes the lock of an installation for h. While another process holds it Lock waits for it, at most for wait,
-// and then fails with a [*HeldError]. When ctx ends first, its cause is the error. All else is a [*DirError]: the
-// directory cannot be used, so nobody else can have a lock in it.
-func (d *Dir) Lock(ctx context.Context, in Installation, h Holder, wait time.Duration) (*Lock, error) {
+// Lock takes the lock of an installation. The holder is named by sign, which is called when the lock is had, at the time
+// since. While another process holds the lock, Lock waits for it, at most for wait, and then fails with a [*HeldError].
+// When ctx ends first, its cause is the error. All else is a [*DirError]: the directory cannot be used, so nobody else
+// can have a lock in it.
+func (d *Dir) Lock(ctx context.Context, in Installation, sign func(since time.Time) Holder, wait time.Duration) (*Lock, error) {
 	if in.IsZero() {
 		return nil, dirError(d.path, errors.New("nothing is known of the installation to lock"))
 	}
 	end := time.Now().Add(wait)
 	for unlikely := 0; ; {
-		l, taken, err := d.tryLock(in, h)
+		l, taken, err := d.tryLock(in, sign)
 		if err != nil || taken == "" {
 			return l, err
 		}
@@ -107,11 +109,11 @@ func (d *Dir) Lock(ctx context.Context, in Installation, h Holder, wait time.Dur
 }
 
 // tryLock takes all locks of an installation, or none: then it says which one is taken.
-func (d *Dir) tryLock(in Installation, h Holder) (l *Lock, taken string, err error) {
+func (d *Dir) tryLock(in Installation, sign func(since time.Time) Holder) (l *Lock, taken string, err error) {
 	l = &Lock{}
 	for _, name := range in.locks() {
 		path := filepath.Join(d.path, name)
-		f, err := lockOne(path)
+		f, err := d.lockOne(path)
 		if err != nil || f == nil {
 			_ = l.Unlock()
 			if err != nil {
@@ -121,6 +123,7 @@ func (d *Dir) tryLock(in Installation, h Holder) (l *Lock, taken string, err err
 		}
 		l.files = append(l.files, f)
 	}
+	h := sign(time.Now())
 	for _, f := range l.files {
 		h.Doubt = later(h.Doubt, d.doubt(readHolder(f.note.Name())))
 	}
@@ -159,11 +162,12 @@ const noteSize = 1 << 10
 // sign writes who holds the lock; the zero Holder: nobody.
 func (l *Lock) sign(h Holder) {
 	l.holder, l.signed = h, true
-	page := bytes.Repeat([]byte(" "), noteSize)
+	var text []byte
 	if h != (Holder{}) {
-		text, _ := json.Marshal(h) // numbers, texts and times: it cannot fail
-		page = append(text, page[min(len(text)+1, len(page)-1):]...)
+		text, _ = json.Marshal(h) // numbers, texts and times: it cannot fail
 	}
+	page := bytes.Repeat([]byte(" "), max(noteSize, len(text)+1))
+	copy(page, text)
 	page[len(page)-1] = '\n'
 	for _, f := range l.files {
 		if _, err := f.note.WriteAt(page, 0); err != nil {
@@ -192,9 +196,9 @@ func (l *Lock) Settled() {
 }
 
 // lockOne locks one file. It gives nil where another process has the lock.
-func lockOne(path string) (*lockFile, error) {
+func (d *Dir) lockOne(path string) (*lockFile, error) {
 	for {
-		lock := flock.New(path, flock.SetPermissions(0o600))
+		lock := d.kernelLock(path, flock.SetPermissions(0o600))
 		ok, err := lock.TryLock()
 		if err != nil || !ok {
 			return nil, err
@@ -214,7 +218,7 @@ func lockOne(path string) (*lockFile, error) {
 	}
 }
 
-func sameFile(lock *flock.Flock, note *os.File) bool {
+func sameFile(lock kernelLock, note *os.File) bool {
 	a, errA := lock.Stat()
 	b, errB := note.Stat()
 	return errA == nil && errB == nil && os.SameFile(a, b)
@@ -232,7 +236,7 @@ func (d *Dir) Running(s *Summary) bool {
 		if readHolder(path).Run != s.Run {
 			continue
 		}
-		lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
+		lock := d.kernelLock(path, flock.SetFlag(os.O_RDONLY))
 		free, err := lock.TryRLock()
 		if err == nil && !free {
 			return true
@@ -259,7 +263,7 @@ func (l *Lock) Unlock() error {
 		l.sign(Holder{Doubt: l.holder.Doubt})
 	}
 	for _, f := range slices.Backward(l.files) {
-		failed = append(failed, f.Flock.Unlock(), f.note.Close())
+		failed = append(failed, f.kernelLock.Unlock(), f.note.Close())
 	}
 	l.files = nil
 	return errors.Join(failed...)

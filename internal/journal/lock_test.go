@@ -72,7 +72,7 @@ func TestOneRunAtATimeAndTheOtherIsToldWhoHoldsTheLock(t *testing.T) {
 		if !ok {
 			t.Fatalf("%+v: got %v, want a HeldError", in, err)
 		}
-		want := holder(run1)
+		want := holder(run1)(held.Since)
 		want.PID = child.cmd.Process.Pid
 		if diff := cmp.Diff(want, held.Holder); diff != "" {
 			t.Error(diff)
@@ -200,6 +200,86 @@ func TestWaitingForTheLockEndsWhenItIsFreeWhenTimeIsOverOrWithTheContext(t *test
 		}
 		_ = free.Unlock()
 	})
+}
+
+func TestAHolderIsNamedFromWhenItHadTheLockHoweverLongItWaited(t *testing.T) {
+	d := open(t)
+	first, err := d.Lock(t.Context(), here, holder(run1), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		free := time.Now().Add(10 * time.Minute)
+		time.AfterFunc(10*time.Minute, func() { _ = first.Unlock() })
+		second, err := d.Lock(t.Context(), here, holder(later), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = d.Lock(t.Context(), here, holder(latest), 0)
+		held, ok := errors.AsType[*journal.HeldError](err)
+		if !ok || held.Run != later || held.Since.Before(free) {
+			t.Errorf("got %v, want the holder since %v", err, free)
+		}
+		_ = second.Unlock()
+	})
+}
+
+func TestASignalThatInterruptsTheLockNeitherLosesNorKeepsIt(t *testing.T) {
+	d := open(t)
+	interrupted := d.InterruptsEachLockCall(2)
+	l, err := d.Lock(t.Context(), here, holder(run1), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rival, err := journal.Open(d.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rival.Lock(t.Context(), here, holder(later), 0); err == nil {
+		t.Error("two have the lock")
+	}
+	if run := (&journal.Summary{Header: header(run1)}); !d.Running(run) {
+		t.Error("its run does not count as running")
+	}
+	if err := l.Unlock(); err != nil {
+		t.Error(err)
+	}
+	free, err := rival.Lock(t.Context(), here, holder(later), 0)
+	if err != nil {
+		t.Fatalf("after Unlock: %v", err)
+	}
+	_ = free.Unlock()
+	if *interrupted == 0 {
+		t.Error("no call was interrupted: the test proves nothing")
+	}
+}
+
+// A lock file that grew, or shrank, could not be signed on a full disk.
+func TestALockFileKeepsItsSize(t *testing.T) {
+	d := open(t)
+	sizes := map[string]int64{}
+	same := func(when string) {
+		t.Helper()
+		for _, path := range d.LockPaths(here) {
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size, known := sizes[path]; known && size != info.Size() {
+				t.Errorf("%s: got %d bytes, want %d", when, info.Size(), size)
+			}
+			sizes[path] = info.Size()
+		}
+	}
+	for range 2 {
+		l, err := d.Lock(t.Context(), here, holder(run1), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same("signed")
+		_ = l.Unlock()
+		same("blank")
+	}
 }
 
 func TestLockFilesAreNeverRemovedAreTheOwnersAndHoldNoToken(t *testing.T) {

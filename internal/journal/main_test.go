@@ -140,8 +140,10 @@ var (
 
 const run1 = "20261123T020000Z-7f3a"
 
-func holder(run string) journal.Holder {
-	return journal.Holder{PID: os.Getpid(), Run: run, Since: epoch, URL: "https://groups.example.com/"}
+func holder(run string) func(time.Time) journal.Holder {
+	return func(since time.Time) journal.Holder {
+		return journal.Holder{PID: os.Getpid(), Run: run, Since: since, URL: "https://groups.example.com/"}
+	}
 }
 
 func header(run string) journal.Header {
