@@ -21,6 +21,7 @@ const (
 	exitFailed   = 1   // at least one group failed
 	exitUsage    = 64  // a bad option or URL
 	exitGone     = 69  // the site stopped answering and the run gave up
+	exitFault    = 70  // a fault of the program or of the machine that is none of the others
 	exitNoWrite  = 73  // a report or the journal could not be written
 	exitNotNow   = 75  // another run holds the lock, or the deadline or --max-failures left groups
 	exitNoList   = 76  // the list of groups could not be had, or made no sense
@@ -39,14 +40,16 @@ func runCode(r campaign.Result, writing error) int {
 	switch {
 	case errors.Is(r.StoppedBy, campaign.ErrToken):
 		return exitNoAccess
-	case isDown(r.StoppedBy):
+	case is[*ratelimit.DownError](r.StoppedBy):
 		return exitGone
 	case isDeadline(r.StoppedBy), errors.Is(r.StoppedBy, dispatcher.ErrMaxFailures):
 		return exitNotNow
 	case r.Err != nil:
 		return codeOf(r.Err)
-	case r.Document.Counts.Failed() > 0, r.StoppedBy != nil:
+	case r.Document.Counts.Failed() > 0:
 		return exitFailed
+	case r.StoppedBy != nil:
+		return codeOf(r.StoppedBy)
 	case writing != nil:
 		return exitNoWrite
 	}
@@ -61,37 +64,46 @@ func signalCode(s os.Signal) int {
 }
 
 func isDeadline(err error) bool {
-	_, over := errors.AsType[*campaign.DeadlineError](err)
-	_, unfit := errors.AsType[*campaign.FitError](err)
-	return over || unfit
+	return is[*campaign.DeadlineError](err) || is[*campaign.FitError](err)
 }
 
-func isDown(err error) bool {
-	_, ok := errors.AsType[*ratelimit.DownError](err)
-	return ok
-}
-
-// codeOf is the exit code of an error that ended the program before a send.
+// codeOf is the exit code of an error that ended the program before a send. What is not known here is a fault.
 func codeOf(err error) int {
 	if e, ok := errors.AsType[*campaign.SignalError](err); ok {
 		return signalCode(e.Signal)
 	}
-	if _, ok := errors.AsType[*config.Error](err); ok {
+	switch {
+	case is[*config.Error](err):
 		return exitConfig
-	}
-	if _, ok := errors.AsType[*hooks.RejectedError](err); ok {
+	case is[*hooks.RejectedError](err):
 		return exitNoAccess
-	}
-	if _, ok := errors.AsType[*campaign.ListError](err); ok {
+	case is[*campaign.ListError](err):
 		return exitNoList
-	}
-	if _, ok := errors.AsType[*report.WriteError](err); ok {
+	case is[*report.WriteError](err):
 		return exitNoWrite
-	}
-	if _, ok := errors.AsType[*journal.HeldError](err); ok || isDeadline(err) {
+	case is[*journal.HeldError](err), isDeadline(err):
 		return exitNotNow
+	case isUsage(err):
+		return exitUsage
 	}
-	return exitUsage
+	return exitFault
+}
+
+// isUsage tells whether another command line would end better: an option, the URL, or a run that cannot be had.
+func isUsage(err error) bool {
+	return is[*usageError](err) || is[*config.ValueError](err) || is[*hooks.URLError](err) || is[*resumeError](err) ||
+		is[*journal.DirError](err) || is[*journal.RunError](err) || is[*journal.VersionError](err) || is[*journal.DamagedError](err)
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// A hinter is an error that knows what to do about it.
+type hinter interface {
+	error
+	Hint() string
 }
 
 // hintOf says what to do about an error, if there is something.
@@ -105,7 +117,7 @@ func hintOf(err error) string {
 	if _, ok := errors.AsType[*journal.HeldError](err); ok {
 		return "--lock-wait TIME waits for it"
 	}
-	if e, ok := err.(interface{ Hint() string }); ok {
+	if e, ok := errors.AsType[hinter](err); ok {
 		return e.Hint()
 	}
 	if _, ok := errors.AsType[*config.ValueError](err); ok {
