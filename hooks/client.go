@@ -99,9 +99,10 @@ func New(site *url.URL, token Token, o Options) *Client {
 		timeout:   o.Timeout,
 		transport: o.Transport,
 		header: http.Header{
-			"Content-Type": {"application/x-www-form-urlencoded"},
-			"User-Agent":   {"senddigest"},
-			"Accept":       {"*/*"},
+			"Content-Type":    {"application/x-www-form-urlencoded"},
+			"User-Agent":      {"senddigest"},
+			"Accept":          {"*/*"},
+			"Accept-Encoding": {plain},
 		},
 	}
 	if c.timeout == 0 {

@@ -107,7 +107,9 @@ func (t *trip) failed(err error, wrote bool) error {
 }
 
 // reader reads an answer's body. Its errors are those of this package.
-func (t *trip) reader(resp *http.Response) io.Reader { return &bodyReader{t, resp.Body} }
+func (t *trip) reader(resp *http.Response) io.Reader {
+	return t.unpack(resp, &bodyReader{t, resp.Body})
+}
 
 type bodyReader struct {
 	trip *trip
