@@ -9,6 +9,9 @@ import "time"
 type database struct {
 	breaks int   // how often it went away
 	backAt int64 // ns since the site's epoch; not after now: it is there
+
+	prepared    int // transactions between the two phases of their commits
+	maxPrepared int // so many may be; 0: any number
 }
 
 // withoutDatabase is what a hook answers while the database is away, also to the request whose fault takes it away; nil
@@ -71,4 +74,23 @@ func (s *Site) databaseAway(q *request) *reply {
 		return s.pages.groupsDatabaseAway
 	}
 	return s.pages.databaseAway
+}
+
+// prepare is the first phase of a send's commit. It reports false where too many are between their phases already; of
+// those that are not, unprepare is the end.
+func (s *Site) prepare() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := &s.database
+	if d.maxPrepared > 0 && d.prepared >= d.maxPrepared {
+		return false
+	}
+	d.prepared++
+	return true
+}
+
+func (s *Site) unprepare() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.database.prepared--
 }

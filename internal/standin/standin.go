@@ -72,6 +72,10 @@ type Options struct {
 	// no duplicate check.
 	Guard time.Duration
 
+	// MaxPrepared is PostgreSQL's max_prepared_transactions: so many sends that mail may be between the two phases of their
+	// commits at once; one more is rolled back, with the page of the fault NoPrepared. 0 means any number.
+	MaxPrepared int
+
 	// Faults are tried in order for each request; the first that matches and still has tries left is used.
 	Faults []Fault
 
@@ -133,10 +137,11 @@ func New(o Options) *Site {
 		noLog: o.NoLog,
 		pages: recorded(),
 		// A second early, so that no time in the log is 0, which means never.
-		epoch:   time.Now().Add(-time.Second),
-		closing: make(chan struct{}),
-		index:   make(map[Group]int32, len(o.Groups)+len(o.Unknown)),
-		groups:  make([]groupState, 0, len(o.Groups)+len(o.Unknown)),
+		epoch:    time.Now().Add(-time.Second),
+		closing:  make(chan struct{}),
+		database: database{maxPrepared: o.MaxPrepared},
+		index:    make(map[Group]int32, len(o.Groups)+len(o.Unknown)),
+		groups:   make([]groupState, 0, len(o.Groups)+len(o.Unknown)),
 	}
 	if s.token == "" {
 		s.token = DefaultToken

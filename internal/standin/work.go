@@ -90,7 +90,14 @@ func (s *Site) digest(q *request) *reply {
 	before := cost / 10 * 9
 	s.spend(q, before)
 	due := !(s.quiet != nil && s.quiet(q.id)) && !s.sentLately(q.group)
-	s.spend(q, cost-before)
+	if due {
+		if !s.prepare() {
+			q.rec.fault = NoPrepared
+			return s.pages.noPrepared
+		}
+		defer s.unprepare()
+	}
+	s.spend(q, cost-before) // between the two phases of the commit, as far as this site has them
 	if due && !s.commit(q, breaks) || s.databaseBreaks() != breaks {
 		return s.databaseLost(q)
 	}

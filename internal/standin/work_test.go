@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,6 +147,44 @@ func TestGuard(t *testing.T) {
 }
 
 // Two sends of 10 s: the check is at 9 s, the row is there at 10 s.
+// Sends that reach their commits together: as many as PostgreSQL prepares at once are mailed, the others are rolled back
+// and can be sent again.
+func TestNoMoreCommitsAtOnceThanMaxPreparedAllows(t *testing.T) {
+	for most, want := range map[int]int{0: 4, 1: 1, 3: 3, 4: 4} {
+		t.Run(fmt.Sprintf("MaxPrepared=%d", most), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				groups := numbered(4)
+				s, c := pipeSite(t, standin.Options{Groups: groups, Threads: 4, Cost: always(time.Second), MaxPrepared: most})
+				var wg sync.WaitGroup
+				var undone atomic.Int32
+				for _, g := range groups {
+					wg.Go(func() {
+						switch got := send(c, g); {
+						case accepted(got):
+						case got.status == 500:
+							undone.Add(1)
+						default:
+							t.Errorf("%v: %d %v", g, got.status, got.err)
+						}
+					})
+				}
+				wg.Wait()
+				if mailed := len(s.Mails()); mailed != want || int(undone.Load()) != len(groups)-want {
+					t.Errorf("%d mailed and %d undone, want %d mailed and the others undone", mailed, undone.Load(), want)
+				}
+				for _, g := range groups {
+					if got := send(c, g); !accepted(got) {
+						t.Errorf("%v alone: %d %v", g, got.status, got.err)
+					}
+				}
+				if mailed := len(s.Mails()); mailed != len(groups) {
+					t.Errorf("%d mailed in the end, want %d", mailed, len(groups))
+				}
+			})
+		})
+	}
+}
+
 func TestOverlapMailsTwice(t *testing.T) {
 	for _, tt := range []struct {
 		name            string
