@@ -32,6 +32,9 @@ type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 // in time, as a [ratelimit.Breaker] does. Otherwise the jobs that happen to ask whether the service is back would fail of
 // it. The tries that led to this do not count either. While it is failing, what starts is taken from all over the order:
 // jobs that fail by themselves may stand together.
+//
+// A try that ended [ratelimit.Crowded] while others were in flight does not count either, and no back-off follows it: Limiter
+// lets fewer be in flight, as a [ratelimit.Crowd] does. One that was alone in flight is an ordinary failure.
 type Options struct {
 	Workers     int                         // most sends in flight; below 1 counts as 1
 	Limiter     ratelimit.Limiter           // asked before each send; nil: none
@@ -76,7 +79,8 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 	r := &run[J]{
 		jobs: jobs, send: send, options: o, stop: stop,
 		admission: make(chan struct{}, 1), queue: newQueue(lineup),
-		uncounted: map[int]int{}, last: map[int]lastTry{}, report: &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
+		uncounted: map[int]int{}, crowds: map[int]int{}, last: map[int]lastTry{}, together: make(together, min(o.Workers, len(jobs))+1),
+		report: &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
 	}
 	for i, job := range jobs {
 		r.report.Results[i] = Result{Job: job, Verdict: Verdict{Outcome: NotAttempted}}
@@ -122,10 +126,12 @@ type run[J Job] struct {
 	begun     int             // jobs
 	retries   int             // tries that were granted beyond a job's first, as far as they count
 	uncounted map[int]int     // tries of a job that do not count
+	crowds    map[int]int     // how many of these the service undid for others in flight
 	suspects  []suspect       // tries that count unless the service turns out to be down, the latest last
 	last      map[int]lastTry // of jobs that have used up their tries in doubt
 	failures  int
-	flying    int  // sends in flight
+	flying    int // sends in flight
+	together  together
 	ended     bool // a verdict stopped the run, or a stop changed what became of a job
 }
 

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -302,7 +303,7 @@ func TestARestKeepsItsPlaceInALimitOfWhatIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gauge{}
 		dispatcher.Run(t.Context(), jobs(1), takes(time.Second, accepted), dispatcher.Options{Limiter: g, Throttle: time.Minute})
-		want := []ratelimit.Feedback{{Sent: true, Took: time.Second, Done: true, Rest: time.Minute, Health: ratelimit.Up}}
+		want := []ratelimit.Feedback{{Sent: true, Took: time.Second, Done: true, Rest: time.Minute, Health: ratelimit.Up, InFlight: 1}}
 		if diff := cmp.Diff(want, g.heard); diff != "" {
 			t.Error(diff)
 		}
@@ -444,10 +445,17 @@ func TestEveryJobEndsInExactlyOneOutcome(t *testing.T) {
 }
 
 // A gauge is a limiter that only listens.
-type gauge struct{ heard []ratelimit.Feedback }
+type gauge struct {
+	mu    sync.Mutex
+	heard []ratelimit.Feedback
+}
 
 func (g *gauge) Acquire(context.Context) (ratelimit.Permit, error) {
-	return func(f ratelimit.Feedback) { g.heard = append(g.heard, f) }, nil
+	return func(f ratelimit.Feedback) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.heard = append(g.heard, f)
+	}, nil
 }
 
 func TestTheLimiterHearsWhatASendUsuallyTakesAndWhetherItDidItsWork(t *testing.T) {
@@ -463,8 +471,8 @@ func TestTheLimiterHearsWhatASendUsuallyTakesAndWhetherItDidItsWork(t *testing.T
 			return 0
 		}})
 		want := []ratelimit.Feedback{
-			{Sent: true, Took: time.Second, Usual: 3 * time.Second, Done: true, Health: ratelimit.Up},
-			{Sent: true, Took: time.Second},
+			{Sent: true, Took: time.Second, Usual: 3 * time.Second, Done: true, Health: ratelimit.Up, InFlight: 1},
+			{Sent: true, Took: time.Second, InFlight: 1},
 		}
 		if diff := cmp.Diff(g.heard, want); diff != "" {
 			t.Errorf("got -, want +:\n%s", diff)

@@ -22,10 +22,13 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 	result.Took = time.Since(result.Start)
 	feedback := ratelimit.Feedback{
 		Sent: true, Took: result.Took, Done: result.Outcome == Accepted, Pause: result.Pause, Health: result.Health,
-		Again: result.Attempts > 1,
+		Again: result.Attempts > 1, InFlight: r.alongside(result.Worker),
 	}
 	if r.options.Usual != nil {
 		feedback.Usual = r.options.Usual(r.jobs[i])
+	}
+	if result.Health == ratelimit.Crowded && feedback.InFlight == 1 {
+		result.Health, feedback.Health = ratelimit.Failing, ratelimit.Failing // nobody was in its way
 	}
 	cut := inFlight.Err() != nil
 	if cut {
@@ -66,6 +69,9 @@ func (r *run[J]) another(i int, result Result) (wait time.Duration, ok bool) {
 	if r.options.Retries <= 0 || !result.Retry || result.Outcome == Ambiguous || result.Stop != nil {
 		return 0, false
 	}
+	if r.crowded(i, result.Health) {
+		return 0, true
+	}
 	service := result.Health == ratelimit.Down || result.Health == ratelimit.Failing // it may be to blame
 	if service && away {
 		r.uncounted[i]++
@@ -104,8 +110,11 @@ func (r *run[J]) record(kind Kind, i int, result Result, flying int) {
 	r.report.Results[i] = result
 	r.flying += flying
 	r.report.Peak = max(r.report.Peak, r.flying)
-	if kind == Started && result.Attempts == 1 {
-		r.begun++
+	if kind == Started {
+		r.together.start(result.Worker)
+		if result.Attempts == 1 {
+			r.begun++
+		}
 	}
 	for _, o := range r.options.Observers {
 		o.Observe(Event{Kind: kind, Result: result, InFlight: r.flying})

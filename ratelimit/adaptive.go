@@ -44,6 +44,13 @@ func (a *Adaptive) Canary(took time.Duration, ok bool) {
 	a.learn(func(now time.Time) { a.control.Canary(now, took, ok, a.busy) })
 }
 
+// AtMost changes how many permits are granted at most, see [Controller.AtMost]. Nobody is notified.
+func (a *Adaptive) AtMost(ceiling int, why string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.control.AtMost(time.Now(), ceiling, why)
+}
+
 // Limit is how many sends may be in flight now, and Why says for what reason.
 func (a *Adaptive) Limit() int {
 	a.mu.Lock()

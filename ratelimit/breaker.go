@@ -22,7 +22,7 @@ const (
 //
 // Closed, it lets every send start. It opens when at least breakerShare of the last breakerWindow answers are [Down], or
 // on a streak of [Failing] ones: nothing starts until the time of a probe, then one send does. Its answer closes the
-// breaker if it is [Up], and leaves it open until the next probe otherwise. Where the service answers, if only that it
+// breaker if it is [Up] or [Crowded], and leaves it open until the next probe otherwise. Where the service answers, if only that it
 // failed, a probe costs it little, and the next one comes after firstProbe again.
 //
 // An answer to a send that was still under way when the breaker opened does neither, with one exception: what succeeds
@@ -128,7 +128,7 @@ func (b *Breaker) hearProbe(f Feedback) {
 	switch {
 	case !f.Sent:
 		b.wake() // another may be the probe
-	case f.Health == Up:
+	case f.Health == Up, f.Health == Crowded:
 		b.close()
 		b.note(Up)
 	default:

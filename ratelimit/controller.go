@@ -102,6 +102,7 @@ const (
 // price of using it within a minute when it is back; after lostFor it counts as gone, and trials become rare again.
 type Controller struct {
 	ceiling, limit int
+	atMost         string // why the ceiling is what it is
 	state          state
 	since          time.Time     // of the last change of the limit
 	unsure         time.Time     // what began before tells nothing of the limit
@@ -137,7 +138,7 @@ const (
 // NewController makes a controller whose limit is 1, and never above ceiling; a ceiling below 1 counts as 1.
 func NewController(ceiling int) *Controller {
 	return &Controller{
-		ceiling: max(ceiling, 1), limit: 1,
+		ceiling: max(ceiling, 1), limit: 1, atMost: "as many as are allowed",
 		why: "nothing tells yet what the site bears", failed: map[int]failure{},
 		// An uncertain guess, for sends that take too long to learn from.
 		known: sendSense{pace: 1, learned: learnSends},
@@ -149,6 +150,15 @@ func (c *Controller) Limit() int { return c.limit }
 
 // Why says in a line why the limit is what it is.
 func (c *Controller) Why() string { return c.why }
+
+// AtMost changes the ceiling at now; below 1 counts as 1. why is a line, as of [Controller.Why].
+func (c *Controller) AtMost(now time.Time, ceiling int, why string) {
+	c.ceiling, c.atMost = max(ceiling, 1), why
+	c.lost = min(c.lost, c.ceiling)
+	if c.limit > c.ceiling {
+		c.set(now, c.ceiling, holding, why)
+	}
+}
 
 // Baseline tells what the light page takes while nothing is sent. Without it pages tell nothing. It comes before the
 // first send.
@@ -267,7 +277,7 @@ func (c *Controller) rise(now time.Time) {
 		delete(c.failed, c.limit) // it has proved itself
 	}
 	if c.limit >= c.ceiling {
-		c.why = "as many as are allowed"
+		c.why = c.atMost
 		return
 	}
 	more := c.limit + 1

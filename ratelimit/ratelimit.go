@@ -31,6 +31,8 @@ type Feedback struct {
 	Pause  time.Duration // the service asked for so long a pause before the next send; 0: it did not
 	Health Health        // what the answer tells of the service itself
 	Again  bool          // an earlier try of the same send had failed
+	// InFlight is the most sends that were in flight at any time of this one, itself included; 0: nobody knows.
+	InFlight int
 }
 
 // Health is what the answer to a send tells of the service as a whole.
@@ -42,6 +44,7 @@ const (
 	Up             // the service itself answered
 	Down           // nothing answered, or only something in front of it
 	Failing        // the service itself answered that it failed: of this send alone, or of all
+	Crowded        // the service works, and had to undo this send for the others that were in flight with it
 )
 
 // A Gate is a limiter that can be joined with others: one that answers at once. All limiters of this package are.

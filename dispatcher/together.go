@@ -1,0 +1,48 @@
+package dispatcher
+
+import "github.com/groupserver/senddigest/ratelimit"
+
+// together counts, for the send of each worker, the most sends that were in flight at any time of it; 0: the worker sends
+// nothing. Workers are numbered from 1.
+type together []int
+
+// start notes that a worker's send starts.
+func (t together) start(worker int) {
+	t[worker] = 1
+	inFlight := 0
+	for _, most := range t {
+		inFlight += min(most, 1)
+	}
+	for w, most := range t {
+		if most > 0 {
+			t[w] = max(most, inFlight)
+		}
+	}
+}
+
+// end notes that a worker's send has ended, and returns its count. It comes before the permit is given back, so that a
+// send that starts on that permit does not count this one.
+func (t together) end(worker int) int {
+	most := t[worker]
+	t[worker] = 0
+	return most
+}
+
+// alongside is the most sends that were in flight at any time of the one that a worker has just ended, itself included.
+func (r *run[J]) alongside(worker int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.together.end(worker)
+}
+
+// crowded decides about a try that the service undid for others in flight with it: it delivered nothing, the limiter sees
+// to it that fewer are in flight, and so it does not count. A job that this happens to more often than there are workers
+// uses up its tries. The caller holds r.mu.
+func (r *run[J]) crowded(i int, health ratelimit.Health) bool {
+	if health != ratelimit.Crowded || r.crowds[i] == r.options.Workers {
+		return false
+	}
+	r.crowds[i]++
+	r.uncounted[i]++
+	return true
+}

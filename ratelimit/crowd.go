@@ -1,0 +1,97 @@
+package ratelimit
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A limit that was lowered rises by one when there has been no [Crowded] answer for firstCrowdRest. Each rise doubles the
+// wait for the next, up to lastCrowdRest: mostly the service is set up so, and an attempt costs it a send's whole work.
+const (
+	firstCrowdRest = 10 * time.Minute
+	lastCrowdRest  = 2 * time.Hour
+)
+
+// A Crowd keeps the number of sends in flight below the one at which the service had to undo a send for it, see
+// [Crowded]. Until that happens it holds nothing.
+type Crowd struct {
+	most   int
+	notify func(CrowdState)
+
+	mu      sync.Mutex
+	limit   int
+	busy    int           // sends in flight
+	rest    time.Duration // from the last Crowded answer to the next rise; 0: there was no such answer
+	rise    time.Time     // the time of the next rise; zero: the limit is most
+	changed chan struct{} // closed, and made anew, when a wait may have ended
+}
+
+// CrowdState is what a crowd tells when its limit changes.
+type CrowdState struct {
+	Limit    int // how many sends may be in flight now
+	InFlight int // how many were when one was undone, so that the limit fell; 0: it rises, to see whether more are borne now
+}
+
+// NewCrowd makes a limiter that grants most permits at once; below 1 counts as 1. notify is told of each change, one at a
+// time, and must be quick; nil: nobody is.
+func NewCrowd(most int, notify func(CrowdState)) *Crowd {
+	if notify == nil {
+		notify = func(CrowdState) {}
+	}
+	most = max(most, 1)
+	return &Crowd{most: most, notify: notify, limit: most, changed: make(chan struct{})}
+}
+
+// Limit is how many sends may be in flight now.
+func (c *Crowd) Limit() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.limit
+}
+
+// Acquire waits until fewer sends are in flight than the limit.
+func (c *Crowd) Acquire(ctx context.Context) (Permit, error) { return acquire(ctx, c.ask) }
+
+func (c *Crowd) ask() (Permit, hold, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, wait := time.Now(), idle
+	if !c.rise.IsZero() && !now.Before(c.rise) {
+		c.rest = min(2*c.rest, lastCrowdRest)
+		c.set(c.limit+1, 0, now)
+	}
+	if !c.rise.IsZero() {
+		wait = c.rise.Sub(now)
+	}
+	if c.busy >= c.limit {
+		return nil, hold{wait, c.changed}, nil
+	}
+	c.busy++
+	return c.hear, hold{}, nil
+}
+
+// hear takes the answer to a send, and its place back. A place is not kept for a worker's rest: who rests commits nothing.
+func (c *Crowd) hear(f Feedback) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy--
+	if f.Health == Crowded && f.InFlight > 1 {
+		c.rest = max(c.rest, firstCrowdRest)
+		c.set(min(c.limit, f.InFlight-1), f.InFlight, time.Now())
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// set changes the limit at the time now, when so many sends were in flight.
+func (c *Crowd) set(limit, inFlight int, now time.Time) {
+	changed := limit != c.limit
+	c.limit, c.rise = limit, time.Time{}
+	if limit < c.most {
+		c.rise = now.Add(c.rest)
+	}
+	if changed {
+		c.notify(CrowdState{Limit: limit, InFlight: inFlight})
+	}
+}
