@@ -84,7 +84,7 @@ type values []string
 func (v *values) String() string     { return strings.Join(*v, " ") }
 func (v *values) Set(s string) error { *v = append(*v, s); return nil }
 
-// startSite: site [-tls] [-threads N] [-cost D] [-slow SITE/GROUP=D]... [-n N] [-fault PATTERN=KIND]... [-unknown SITE/GROUP]... [SITE/GROUP]...
+// startSite: site [-tls] [-threads N] [-cost D] [-prepared N] [-slow SITE/GROUP=D]... [-n N] [-fault PATTERN=KIND]... [-unknown SITE/GROUP]... [SITE/GROUP]...
 // It starts a stand-in site, sets URL, SCHEME and ADDRESS, and writes gsconfig.ini with its token. Each site of a script
 // has a state directory of its own, in XDG_STATE_HOME: with one token they would pass for one installation.
 func startSite(ts *testscript.TestScript, neg bool, args []string) {
@@ -93,6 +93,7 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 	threads := flags.Int("threads", 16, "")
 	cost := flags.Duration("cost", 0, "")
 	generated := flags.Int("n", 0, "")
+	prepared := flags.Int("prepared", 0, "")
 	var faults, unknown, slow values
 	flags.Var(&faults, "fault", "")
 	flags.Var(&unknown, "unknown", "")
@@ -111,7 +112,7 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 		costs[group(ts, name)] = d
 	}
 	options := standin.Options{
-		Token: scriptToken, Threads: *threads, Groups: standin.Generate(*generated, 1),
+		Token: scriptToken, Threads: *threads, Groups: standin.Generate(*generated, 1), MaxPrepared: *prepared,
 		Cost: func(g standin.Group) time.Duration {
 			site.started <- g
 			if d, ok := costs[g]; ok {

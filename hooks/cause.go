@@ -21,7 +21,7 @@ const (
 	nothing       = "None None"
 	noMessage     = "no message; the database may be away"
 	failedIn      = "failed in the database: "
-	preparedCause = "PREPARE TRANSACTION failed: more commits at once than PostgreSQL's max_prepared_transactions allows"
+	preparedCause = "PREPARE TRANSACTION failed: more commits at once than PostgreSQL's max_prepared_transactions allows, or some left in pg_prepared_xacts"
 )
 
 var (

@@ -40,7 +40,7 @@ func fails(t testing.TB, a answer, g hooks.Group) *hooks.NotOKError {
 
 func TestTheCauseOfAnErrorPageIsNamed(t *testing.T) {
 	const (
-		prepared = "PREPARE TRANSACTION failed: more commits at once than PostgreSQL's max_prepared_transactions allows"
+		prepared = "PREPARE TRANSACTION failed: more commits at once than PostgreSQL's max_prepared_transactions allows, or some left in pg_prepared_xacts"
 		silent   = "no message; the database may be away"
 	)
 	captured := func(name string) answer { return answer{500, htmlType, zopeHead, fixture(t, name)} }

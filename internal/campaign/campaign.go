@@ -28,8 +28,11 @@ type Settings struct {
 	Workers int    // the most sends in flight
 	// Adaptive finds how many of these there are to be; nil: all of them.
 	Adaptive *ratelimit.Adaptive
-	// Limits is asked after the last send what Adaptive has found, for the report; nil: nobody is.
+	// Limits is asked after the last send how the number that may be in flight changed, for the report; nil: nobody is.
 	Limits func() []report.Limit
+	// Crowded is told how many sends may be in flight now because of PostgreSQL's max_prepared_transactions, and why; nil:
+	// nobody is.
+	Crowded func(limit report.Limit, why string)
 	// Ready is called before the first send, and what it gives after the last; nil: nothing is.
 	Ready       func(context.Context, *Plan) (over func())
 	Rate        ratelimit.Rate
@@ -85,6 +88,8 @@ type Result struct {
 	Document *report.Document
 	// StoppedBy is why not everything was tried or finished, Err why there was nothing to try; nil if not so.
 	StoppedBy, Err error
+	// Held is a line that says why fewer sends were in flight than there were workers, see [CrowdNote]; empty if not so.
+	Held string
 }
 
 // Run makes a whole run. When ctx ends nothing more starts, and what is in flight ends by itself. Run cannot fail:
@@ -164,10 +169,12 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		Away: breaker.Health, Rule: rule,
 		Grace: s.Grace, Abort: s.Abort, Observers: s.Observers,
 	}
-	gates := []ratelimit.Gate{ratelimit.NewPause(s.GiveUpAfter, s.Paused), breaker}
+	crowd := ratelimit.NewCrowd(s.Workers, s.crowded)
+	options.Limit = crowd.Limit
+	gates := []ratelimit.Gate{ratelimit.NewPause(s.GiveUpAfter, s.Paused), breaker, crowd}
 	if s.Adaptive != nil {
 		gates = append(gates, s.Adaptive)
-		options.Limit = s.Adaptive.Limit
+		options.Limit = s.Adaptive.Limit // never above the crowd's
 	}
 	options.Limiter = ratelimit.Join(append(gates, bucket)...)
 	if s.History != nil {
@@ -184,6 +191,10 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	if s.Limits != nil {
 		meta.Limits = s.Limits()
 	}
+	held := CrowdNote(meta.Limits)
+	if held != "" {
+		meta.Notes = append(meta.Notes, held)
+	}
 	if s.History != nil {
 		s.History.Learn()
 		if s.Adaptive != nil && s.Rate == 0 && s.Throttle == 0 && plan.waiting == 0 && results.StoppedBy == nil {
@@ -193,7 +204,9 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	if s.Journal != nil && s.Journal.Err() != nil {
 		meta.GoOn = nil // what is not on record cannot be gone on with
 	}
-	return s.result(plan, results, meta)
+	result := s.result(plan, results, meta)
+	result.Held = held
+	return result
 }
 
 // result is what became of a run that had a plan.

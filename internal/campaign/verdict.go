@@ -22,7 +22,8 @@ import (
 //
 // The site is up when Zope itself answered, and down when nobody did, or a proxy that could not reach it or would
 // not let us; any other page tells nothing of it. A 500 is the group's own failure, or that of a site whose database is
-// away: which of them, the answers to other groups show.
+// away: which of them, the answers to other groups show. One for lack of a prepared transaction is the fault of the other
+// sends in flight, if there were any.
 
 // judge says what an answer of the send hook makes of its group, by docs/groupserver.md section 3. What it does
 // not know is ambiguous: it takes proof to say that nothing was mailed.
@@ -77,6 +78,8 @@ func judgeStatus(e *hooks.NotOKError) dispatcher.Verdict {
 		v.Retry = true
 	}
 	switch {
+	case e.Prepared:
+		v.Health = ratelimit.Crowded
 	case e.Status == 500: // proxies do not make up a 500
 		v.Health = ratelimit.Failing
 	case e.Zope:

@@ -51,6 +51,7 @@ func TestVerdictIsTheOneOfTheCatalogue(t *testing.T) {
 		{"500 of Zope: rolled back", hooks.Reply{}, status(500, true), notOK, 500, again, failing, nil},
 		{"503 of Zope: an error in the code", hooks.Reply{}, status(503, true), notOK, 503, never, up, nil},
 		{".. whatever it asks for", hooks.Reply{}, wait(503, true), notOK, 503, never, up, nil},
+		{"500 for lack of a prepared transaction", hooks.Reply{}, &hooks.NotOKError{Status: 500, Prepared: true}, notOK, 500, again, ratelimit.Crowded, nil},
 		{"500 without a sign of Zope", hooks.Reply{}, status(500, false), notOK, 500, again, failing, nil},
 		{"502 of a proxy", hooks.Reply{}, status(502, false), ambiguous, 502, never, down, nil},
 		{"504 of a proxy", hooks.Reply{}, status(504, false), ambiguous, 504, never, down, nil},

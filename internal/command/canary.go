@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,9 +12,6 @@ import (
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/canary"
 	"github.com/groupserver/senddigest/internal/config"
-	"github.com/groupserver/senddigest/internal/journal"
-	"github.com/groupserver/senddigest/internal/progress"
-	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
@@ -25,32 +21,6 @@ const (
 	fewGroups = 5
 	shortRun  = 30 * time.Second
 )
-
-// limits keeps what an adaptive limit has been, and shows it.
-type limits struct {
-	display *progress.Display
-	journal *journal.Writer // nil: none
-
-	mu   sync.Mutex
-	list []report.Limit
-}
-
-func (l *limits) changed(limit int, why string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.list = append(l.list, report.Limit{At: time.Now(), Sends: limit})
-	if l.journal != nil {
-		l.journal.Limit(limit)
-	}
-	l.display.Limit(limit, why)
-}
-
-// all gives them in the order of time.
-func (l *limits) all() []report.Limit {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.list
-}
 
 // watchVisitors tells a limit what visitors of the site wait: by a light page of it, from before the first send to after
 // the last. It gives nil where no page is asked for.

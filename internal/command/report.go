@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/printable"
@@ -202,11 +203,14 @@ func (p Process) document(l *past, at int, compare bool) (*report.Document, erro
 			return g.Site, g.Group
 		},
 	}
-	if run.Workers == 0 && run.Listed {
-		meta.Limits = append(meta.Limits, report.Limit{At: run.Started, Sends: 1}) // it begins with one
+	if run.Workers == 0 && run.Listed || len(run.Limits) > 0 {
+		meta.Limits = append(meta.Limits, report.Limit{At: run.Started, Sends: max(run.Workers, 1)}) // auto begins with one
 	}
 	for _, limit := range run.Limits {
-		meta.Limits = append(meta.Limits, report.Limit{At: limit.At, Sends: limit.Sends})
+		meta.Limits = append(meta.Limits, report.Limit{At: limit.At, Sends: limit.Sends, Crowded: limit.Crowded})
+	}
+	if held := campaign.CrowdNote(meta.Limits); held != "" {
+		meta.Notes = append(meta.Notes, held)
 	}
 	switch {
 	case run.Running:

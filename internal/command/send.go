@@ -119,9 +119,10 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		Again:  next.again, GoOn: next.goOn,
 		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of,
 	}
-	var found *limits
+	found := &limits{display: c.display, list: []report.Limit{{At: settings.Started, Sends: s.Workers}}}
+	settings.Limits, settings.Crowded = found.moved, found.crowded
 	if s.Auto {
-		found = &limits{display: c.display, list: []report.Limit{{At: settings.Started, Sends: 1}}} // it begins with one
+		found.list[0].Sends = 1 // it begins with one
 		settings.Adaptive, settings.Limits = ratelimit.NewAdaptive(s.MaxWorkers, found.changed), found.all
 		settings.Ready = p.watchVisitors(c, site, s, settings.Adaptive)
 	}
@@ -129,9 +130,7 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		return result, nil, err
 	}
 	st.begin(c, s, &settings, next)
-	if found != nil {
-		found.journal = st.journal
-	}
+	found.journal = st.journal
 	p.pingStart(c, s)
 	if s.Verbose {
 		grace := settings.Grace
@@ -195,6 +194,8 @@ func (p Process) tell(c *session, result campaign.Result, s *config.Settings, wr
 		summary.WriteString(message(fmt.Errorf("no digest sent: %w", result.StoppedBy)))
 	case s.Verbose || c.Accepted+c.Skipped < c.Groups:
 		_ = d.WriteText(&summary) // a builder takes everything
+	case result.Held != "" && !s.Auto: // otherwise it is a limit that was found
+		fmt.Fprintf(&summary, "%s: warning: %s: %s\n", program, d.URL, result.Held)
 	}
 	for _, path := range s.Reports {
 		var err error

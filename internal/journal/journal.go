@@ -47,6 +47,7 @@
 //	{"start":0,"t":2.75,"w":1,"n":2}              the second try
 //	{"end":0,"t":3.5,"outcome":"accepted","status":200,"n":2}
 //	{"limit":2,"t":3.6}                           two sends may be in flight from here on
+//	{"limit":1,"t":3.9,"crowded":2}               one, since of two in flight the service undid one for the other
 //	{"finished":4.1,"stopped_by":"deadline","error":"…","accepted":1,"not_attempted":1,"skipped":2}
 package journal
 

@@ -275,7 +275,7 @@ func (r *reader) take(line []byte) error {
 		if !r.run.Listed {
 			return errOrder
 		}
-		r.run.Limits = append(r.run.Limits, Limit{At: r.run.Started.Add(c.at), Sends: c.n})
+		r.run.Limits = append(r.run.Limits, Limit{At: r.run.Started.Add(c.at), Sends: c.n, Crowded: c.crowded})
 	default:
 		if !r.run.Listed {
 			return errOrder

@@ -381,6 +381,7 @@ type record struct {
 	at                       time.Duration // open, start, end, finished
 	timed                    bool          // it says at
 	worker, attempts, status int
+	crowded                  int // limit
 	outcome                  dispatcher.Outcome
 	retry                    bool
 	reason, error, stoppedBy []byte
@@ -405,6 +406,8 @@ func (r *record) field(name []byte, v value) bool {
 	case "t":
 		r.timed = true
 		return v.seconds(&r.at)
+	case "crowded":
+		return v.int(&r.crowded)
 	case "w":
 		return v.int(&r.worker)
 	case "n":
@@ -504,9 +507,13 @@ func appendStart(b []byte, group int, at time.Duration, worker, attempts int) []
 	return append(appendAttempts(b, attempts), '}', '\n')
 }
 
-func appendLimit(b []byte, sends int, at time.Duration) []byte {
+func appendLimit(b []byte, sends, crowded int, at time.Duration) []byte {
 	b = strconv.AppendInt(append(b, `{"limit":`...), int64(sends), 10)
-	return append(appendSeconds(append(b, `,"t":`...), at), '}', '\n')
+	b = appendSeconds(append(b, `,"t":`...), at)
+	if crowded > 0 {
+		b = strconv.AppendInt(append(b, `,"crowded":`...), int64(crowded), 10)
+	}
+	return append(b, '}', '\n')
 }
 
 func appendEnd(b []byte, group int, at time.Duration, v dispatcher.Verdict, attempts int, retry bool) []byte {

@@ -27,8 +27,9 @@ type Run struct {
 
 // Limit is how many sends might be in flight from a time on.
 type Limit struct {
-	At    time.Time
-	Sends int
+	At      time.Time
+	Sends   int
+	Crowded int // how many were in flight when the service undid one for the others, which is why; 0: that is not why
 }
 
 // An entry is an [Entry] in 56 bytes. Its times are since the run started, its texts are places in Run.texts.

@@ -228,13 +228,14 @@ func (w *Writer) Observe(e dispatcher.Event) {
 	})
 }
 
-// Limit writes how many sends may be in flight from now on, where that is found in the course of the run.
-func (w *Writer) Limit(sends int) {
+// Limit writes how many sends may be in flight from now on, where that is found in the course of the run. crowded is why,
+// see [Limit].
+func (w *Writer) Limit(sends, crowded int) {
 	w.change(func() error {
 		if !w.listed {
 			return nil // nothing is sent yet
 		}
-		w.buf = appendLimit(w.buf[:0], sends, time.Since(w.started))
+		w.buf = appendLimit(w.buf[:0], sends, crowded, time.Since(w.started))
 		_, err := w.file.Write(w.buf)
 		return err
 	})

@@ -522,17 +522,17 @@ func TestHowTheLimitChangedIsOnRecord(t *testing.T) {
 		h := header(run1)
 		h.Started = time.Now()
 		w := begin(t, d, h)
-		w.Limit(7) // before there is a list nothing is limited
+		w.Limit(7, 0) // before there is a list nothing is limited
 		w.List(groups(1), nil)
 		time.Sleep(2 * time.Second)
-		w.Limit(2)
+		w.Limit(2, 0)
 		time.Sleep(3 * time.Second)
-		w.Limit(3)
+		w.Limit(3, 4)
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
 		run := load(t, d, run1)
-		want := []journal.Limit{{At: h.Started.Add(2 * time.Second), Sends: 2}, {At: h.Started.Add(5 * time.Second), Sends: 3}}
+		want := []journal.Limit{{At: h.Started.Add(2 * time.Second), Sends: 2}, {At: h.Started.Add(5 * time.Second), Sends: 3, Crowded: 4}}
 		if diff := cmp.Diff(want, run.Limits, cmp.Comparer(time.Time.Equal)); diff != "" || !run.Last.Equal(want[1].At) {
 			t.Errorf("last record %v\n%s", run.Last, diff)
 		}

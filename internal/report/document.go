@@ -65,6 +65,8 @@ type Document struct {
 	Burst     int       `json:"burst"`
 	Counts    Counts    `json:"counts"`
 	Seconds   Seconds   `json:"seconds"`
+	Limits    []Limit   `json:"limits,omitempty"` // how many sends might be in flight, where that changed
+	Notes     []string  `json:"notes,omitempty"`
 	Causes    []Cause   `json:"causes"`
 	// Compare is what is different from an earlier run; nil where nobody asked.
 	Compare *Comparison `json:"compare,omitempty"`
@@ -145,10 +147,14 @@ func New(results *dispatcher.Report, meta Meta) *Document {
 		Started: instant(meta.Started), Finished: instant(results.Finished),
 		Complete: results.StoppedBy == nil && meta.Error == "" && meta.State == "",
 		State:    meta.State, Error: meta.Error, Workers: any(meta.Workers), Burst: meta.Burst,
-		meta: meta, results: results,
+		Notes: meta.Notes, meta: meta, results: results,
 	}
 	if meta.Workers == 0 {
 		d.Workers = "auto"
+	}
+	for _, l := range meta.Limits {
+		l.At = instant(l.At)
+		d.Limits = append(d.Limits, l)
 	}
 	if meta.StopWord != "" {
 		d.StoppedBy = &meta.StopWord

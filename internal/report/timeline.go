@@ -14,8 +14,11 @@ import (
 
 // A Limit is how many sends might be in flight from a moment on, where that changed in the course of a run.
 type Limit struct {
-	At    time.Time
-	Sends int
+	At    time.Time `json:"at"`
+	Sends int       `json:"sends"`
+	// Crowded is how many were in flight when the service undid one for the others, so that fewer may be from then on; 0:
+	// that is not why it changed.
+	Crowded int `json:"crowded,omitempty"`
 }
 
 // The timeline is drawn by the server of the page, as it were: paths of horizontal strokes, in ten-thousandths of the
