@@ -14,9 +14,11 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +34,7 @@ type Options struct {
 	Timeout   time.Duration     // of one try, from dial to the end of the body; 0: DefaultTimeout
 	Transport http.RoundTripper // nil: NewTransport(TransportOptions{})
 	UserAgent string            // empty: "senddigest"
+	Header    http.Header       // sent with every request, besides the client's own; of [ParseHeader] alone
 }
 
 // A Client posts to the hooks of one site. It may be used by many goroutines at once.
@@ -39,8 +42,9 @@ type Client struct {
 	token     Token
 	timeout   time.Duration
 	transport http.RoundTripper
-	reports   bool        // see reports
-	header    http.Header // shared by all requests; never changed
+	reports   bool              // see reports
+	header    http.Header       // shared by all requests; never changed
+	hide      *strings.Replacer // takes the values of the user's own headers out of a text
 	groups    endpoint
 	send      endpoint
 	tls       atomic.Pointer[tls.ConnectionState]
@@ -115,6 +119,8 @@ func New(site *url.URL, token Token, o Options) *Client {
 	if o.UserAgent != "" {
 		c.header.Set("User-Agent", o.UserAgent)
 	}
+	maps.Copy(c.header, o.Header)
+	c.hide = hideValues(o.Header)
 	c.groups.hook, c.groups.path = groupsHook, groupsPath
 	c.send.hook, c.send.path = sendHook, sendPath
 	c.rebase(site)
@@ -134,8 +140,8 @@ func (c *Client) rebase(site *url.URL) {
 // TLS is the state of the connection that the last list came over; nil for plain http.
 func (c *Client) TLS() *tls.ConnectionState { return c.tls.Load() }
 
-// Scrub removes the token from a text, see [Token.Scrub].
-func (c *Client) Scrub(text string) string { return c.token.Scrub(text) }
+// Scrub removes the token from a text, see [Token.Scrub], and the values of the user's own headers.
+func (c *Client) Scrub(text string) string { return c.hide.Replace(c.token.Scrub(text)) }
 
 // CloseIdleConnections closes the connections that no request uses.
 func (c *Client) CloseIdleConnections() {

@@ -156,11 +156,11 @@ func phrase(resp *http.Response) string {
 	return words(strings.TrimPrefix(resp.Status, strconv.Itoa(resp.StatusCode)))
 }
 
-// quote makes a server's text fit for a message: without the token, in one line, printable, and not too long.
+// quote makes a server's text fit for a message: without secrets, in one line, printable, and not too long.
 func (c *Client) quote(text string) string { return c.quoteUpTo(maxDetail, text) }
 
 func (c *Client) quoteUpTo(most int, text string) string {
-	text = words(c.token.Scrub(strings.Map(printable, c.token.Scrub(text))))
+	text = words(c.Scrub(strings.Map(printable, c.Scrub(text))))
 	if runes := []rune(text); len(runes) > most {
 		text = string(runes[:most]) + gap
 	}

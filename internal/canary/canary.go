@@ -1,7 +1,7 @@
 // Package canary asks for one light page of a site at a steady low rate, and tells what it took: what a visitor of the
 // website notices of a run, since a site serves pages and sends with the same request threads.
 //
-// It asks for nothing but that page, as anybody could: it knows no token, keeps no cookies, and follows redirects on
+// It asks for nothing but that page, as anybody could: it knows no token, keeps no cookies of its own, and follows redirects on
 // the same host only. One request at most is under way. What the times mean is for others to say.
 package canary
 
@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,6 +42,7 @@ const (
 type Options struct {
 	Transport http.RoundTripper // nil: net/http's own
 	UserAgent string            // empty: "senddigest"; " (canary)" is added, for the site's log
+	Header    http.Header       // of the user's own, besides the canary's; nil: none
 	Every     time.Duration     // from the start of one request to that of the next; 0: DefaultEvery
 }
 
@@ -54,14 +56,16 @@ type Canary struct {
 
 // New makes a canary that asks for page, which has no fragment, user or password.
 func New(page *url.URL, o Options) *Canary {
+	header := http.Header{
+		"User-Agent":    {cmp.Or(o.UserAgent, "senddigest") + " (canary)"},
+		"Cache-Control": {"no-cache"}, // what a cache answers tells nothing of the site
+	}
+	maps.Copy(header, o.Header)
 	return &Canary{
 		client: http.Client{Transport: o.Transport, CheckRedirect: sameHost},
 		request: &http.Request{
 			Method: http.MethodGet, URL: page, Host: page.Host,
-			Header: http.Header{
-				"User-Agent":    {cmp.Or(o.UserAgent, "senddigest") + " (canary)"},
-				"Cache-Control": {"no-cache"}, // what a cache answers tells nothing of the site
-			},
+			Header: header,
 		},
 		every:   cmp.Or(o.Every, DefaultEvery),
 		timeout: minTimeout,

@@ -269,3 +269,19 @@ func TestACanaryOfTheStandInTakesWhatItsFrontPageTakes(t *testing.T) {
 		}
 	})
 }
+
+func TestTheUsersHeadersGoWithThePage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &site{}
+		page := &url.URL{Scheme: "https", Host: "groups.example.com", Path: "/"}
+		c := canary.New(page, canary.Options{Transport: s, Header: http.Header{"X-Way": {"parks"}}})
+		if _, err := c.Baseline(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range s.asked {
+			if got := r.Header["X-Way"]; !slices.Equal(got, []string{"parks"}) || r.Header.Get("User-Agent") != "senddigest (canary)" {
+				t.Errorf("asked with %v", r.Header)
+			}
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,10 @@ func (p Process) watchVisitors(c *session, site *url.URL, s *config.Settings, li
 	if s.Canary != "" {
 		page, _ = url.Parse(s.Canary) // it was checked when it was read
 	}
+	var header http.Header
+	if page.Scheme == site.Scheme && page.Host == site.Host {
+		header = s.Header // it is the site's, and may be a secret
+	}
 	return func(ctx context.Context, plan *campaign.Plan) (over func()) {
 		if len(plan.Groups) < fewGroups || plan.Forecast != nil && plan.Forecast.Expected < shortRun {
 			return func() {}
@@ -40,7 +45,7 @@ func (p Process) watchVisitors(c *session, site *url.URL, s *config.Settings, li
 		transport := hooks.NewTransport(hooks.TransportOptions{
 			Workers: 1, ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure,
 		})
-		bird := canary.New(page, canary.Options{Transport: transport, UserAgent: p.userAgent()})
+		bird := canary.New(page, canary.Options{Transport: transport, UserAgent: p.userAgent(), Header: header})
 		var measured atomic.Bool
 		c.display.Waiting(func() string {
 			if measured.Load() {

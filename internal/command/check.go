@@ -16,7 +16,7 @@ import (
 // forCheck tells the options that mean something to check: which site, how to reach it, which groups.
 func forCheck(f config.Flag) bool {
 	switch f.Name {
-	case "config", "instance", "cacert", "insecure", "timeout", "connect-timeout", "only", "exclude", "verbose":
+	case "config", "instance", "cacert", "insecure", "header", "timeout", "connect-timeout", "only", "exclude", "verbose":
 		return true
 	}
 	return false
@@ -28,7 +28,7 @@ func (p Process) check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := config.Resolve(config.Sources{Args: given(c), Getenv: p.Getenv, Binary: p.Binary})
+	s, err := config.Resolve(config.Sources{Args: given(c), Getenv: p.Getenv, Binary: p.Binary, Clear: site.Scheme == "http"})
 	if err != nil {
 		return err
 	}

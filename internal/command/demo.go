@@ -35,7 +35,7 @@ func demoFlags() []cli.Flag {
 // forDemo tells the options that a demo shares with a run. It brings its own site and token.
 func forDemo(f config.Flag) bool {
 	switch f.Name {
-	case "config", "instance", "cacert", "insecure",
+	case "config", "instance", "cacert", "insecure", "header",
 		"state-dir", "no-state", "lock-wait", "resume", "retry-failed", "settle", "skip-ambiguous", "assume-previous":
 		return false
 	}

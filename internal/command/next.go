@@ -76,14 +76,12 @@ func (p Process) sameOptions(args map[string][]string, site string) commands {
 }
 
 // words are the program and the options that a repeated run keeps: not --report, which must not overwrite the report
-// of the whole run, nor what is a secret, nor what only this run was to do. Where the groups are chosen in
+// of the whole run, nor a secret, nor what only this run was to do. Of a header the name stays: its value is to be typed
+// again. Where the groups are chosen in
 // another way, the options that chose them are left out.
 func (p Process) words(args map[string][]string, chosen bool) []string {
 	words := []string{quote(cmp.Or(p.Name, program))}
 	for _, f := range config.Flags() {
-		if f.Secret {
-			continue
-		}
 		switch f.Name {
 		case "report", "resume", "retry-failed", "skip-ambiguous", "assume-previous":
 			continue
@@ -94,8 +92,9 @@ func (p Process) words(args map[string][]string, chosen bool) []string {
 		}
 		for _, value := range args[f.Name] {
 			switch {
+			case f.Secret && f.Shown(value) == "":
 			case f.Arg != "":
-				words = append(words, "--"+f.Name, quote(value))
+				words = append(words, "--"+f.Name, quote(f.Shown(value)))
 			case value == "true":
 				words = append(words, "--"+f.Name)
 			}

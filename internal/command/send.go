@@ -31,7 +31,7 @@ func (p Process) send(c *cli.Context) error {
 		return err
 	}
 	args := given(c)
-	s, err := config.Resolve(config.Sources{Args: args, Getenv: p.Getenv, Binary: p.Binary})
+	s, err := config.Resolve(config.Sources{Args: args, Getenv: p.Getenv, Binary: p.Binary, Clear: site.Scheme == "http"})
 	if err != nil {
 		return err
 	}
@@ -284,6 +284,7 @@ func (p Process) client(site *url.URL, s *config.Settings, traffic *hooks.Traffi
 	return hooks.New(site, s.Token, hooks.Options{
 		Timeout:   s.Timeout,
 		UserAgent: p.userAgent(),
+		Header:    s.Header,
 		Transport: hooks.NewTransport(hooks.TransportOptions{
 			Workers: s.Workers, ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure, Traffic: traffic,
 		}),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,9 @@ type Settings struct {
 	LogLevel string
 	CACert   string
 	Insecure bool
+	Header   http.Header // sent with every request. Its values may be secrets: do not print them
+
+	clear bool // the site is asked in the clear
 }
 
 // A Flag is one option of the command line, the environment and the configuration file: one table, so that the
@@ -75,10 +79,26 @@ type Flag struct {
 	Usage    string
 	Category string
 	Repeat   bool // may be given several times
+	Lines    bool // .. and several values in one are on lines of their own, since commas belong to them
 	NotFile  bool // may not stand in the configuration file: it says which file
-	Secret   bool // its value is not to be printed
+	Secret   bool // its value is not to be printed, see Shown
 	set      func(*Settings, string) error
 }
+
+// Shown is what a command that is proposed may show of a value: all of it, of a header its name, of any other secret
+// nothing, which is empty.
+func (f Flag) Shown(value string) string {
+	if !f.Secret {
+		return value
+	}
+	if name, _, found := strings.Cut(value, ":"); found && f.Name == "header" {
+		return name + ":" + hidden
+	}
+	return ""
+}
+
+// hidden stands for a secret. No header has this value, so that a command that was copied with it is refused.
+const hidden = "…"
 
 // Categories of --help, in its order.
 const (
@@ -122,6 +142,11 @@ func Flags() []Flag {
 			Name: "insecure", Aliases: []string{"k"}, Category: catSite,
 			Usage: "do not verify the site's certificate: anybody on the way can read the token",
 			set:   switchTo(func(s *Settings) *bool { return &s.Insecure }),
+		},
+		{
+			Name: "header", Arg: "NAME:VALUE", Repeat: true, Lines: true, Secret: true, Category: catSite,
+			Usage: "send the header `NAME:VALUE` with every request to the site, such as InstanceId:groups; repeatable",
+			set:   header,
 		},
 		{
 			Name: "workers", Aliases: []string{"w", "jobs", "j"}, Arg: "N|auto", Default: "auto", Category: catPace,
@@ -417,6 +442,21 @@ func patterns(field func(*Settings) *[]Pattern) func(*Settings, string) error {
 		*field(s) = append(*field(s), p)
 		return nil
 	}
+}
+
+func header(s *Settings, v string) error {
+	name, value, err := hooks.ParseHeader(v)
+	if e, ok := errors.AsType[*hooks.HeaderError](err); ok {
+		return problem(e.Problem)
+	}
+	if s.clear && hooks.ClearCredentials(name) {
+		return problem("names " + name + ", which is for https alone: here it would travel in the clear")
+	}
+	if s.Header == nil {
+		s.Header = http.Header{}
+	}
+	s.Header[name] = append(s.Header[name], value)
+	return nil
 }
 
 func pingURL(s *Settings, v string) error {

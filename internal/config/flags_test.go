@@ -23,6 +23,7 @@ type given struct {
 	file string // what stands in [senddigest-on], from optionLine on
 
 	binary string
+	clear  bool
 }
 
 // optionLine is the line of the configuration file in which the first option stands.
@@ -51,7 +52,7 @@ func resolveIn(g given) (*config.Settings, error) {
 			value, ok := g.env[name]
 			return value, ok
 		},
-		Binary: g.binary,
+		Binary: g.binary, Clear: g.clear,
 	})
 }
 
@@ -306,6 +307,10 @@ var samples = []sample{
 		good: [2][2]string{{"https://hc-ping.com/1-2", "https://hc-ping.com/1-2"}, {"http://127.0.0.1:8000/p?a=b", "http://127.0.0.1:8000/p?a=b"}},
 	},
 	{
+		name: "header", show: func(s *config.Settings) any { return s.Header }, none: "map[]",
+		good: [2][2]string{{"InstanceId:parks", "map[InstanceId:[parks]]"}, {"Cookie: a=b; c", "map[Cookie:[a=b; c]]"}},
+	},
+	{
 		name: "log-format", show: func(s *config.Settings) any { return s.LogJSON }, none: "false",
 		good: [2][2]string{{"json", "true"}, {"text", "false"}}, bad: all("is not text or json", "xml", "", "JSON"),
 	},
@@ -382,6 +387,7 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 		{Name: "report", Arg: "FILE", Repeat: true},
 		{Name: "metrics-file", Arg: "FILE"},
 		{Name: "ping-url", Arg: "URL", Secret: true},
+		{Name: "header", Arg: "NAME:VALUE", Repeat: true, Secret: true},
 		{Name: "log-format", Arg: "FORMAT", Default: "text"},
 		{Name: "log-level", Arg: "LEVEL", Default: "warn"},
 		{Name: "cacert", Arg: "FILE"},

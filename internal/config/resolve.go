@@ -39,12 +39,13 @@ type Sources struct {
 	Args   map[string][]string // by name, as the command line gives them
 	Getenv func(string) (value string, ok bool)
 	Binary string // path of the running program; empty: not known
+	Clear  bool   // the site's URL is plain http
 }
 
 // Resolve reads the options: the command line before the environment before the configuration file before the
 // defaults. The token comes from the file alone. Errors are [*ValueError] and [*Error].
 func Resolve(src Sources) (*Settings, error) {
-	s := &Settings{}
+	s := &Settings{clear: src.Clear}
 	fromFile := map[string]bool{} // options that nothing before the file gave
 	for _, f := range Flags() {
 		if f.Default != "" {
@@ -90,7 +91,7 @@ func (f Flag) split(value string) []string {
 		return []string{value}
 	}
 	var values []string
-	for _, v := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '\n' }) {
+	for _, v := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' && !f.Lines || r == '\n' }) {
 		if v = strings.TrimSpace(v); v != "" {
 			values = append(values, v)
 		}
