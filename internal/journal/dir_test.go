@@ -378,7 +378,7 @@ func TestARunWithoutAJournalOvertakesTheNewest(t *testing.T) {
 		dispatcher.Accepted, dispatcher.UnknownGroup, dispatcher.Rejected, dispatcher.NotOK, dispatcher.Ambiguous,
 	}
 	for i, o := range outcomes {
-		r := dispatcher.Result{Job: list[i], Attempts: 1, Start: h.Started.Add(time.Second)}
+		r := dispatcher.Result{Job: list[i], Attempts: 1, Worker: 1, Start: h.Started.Add(time.Second)}
 		w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
 		r.Took, r.Verdict = time.Second, dispatcher.Verdict{Outcome: o, Status: 500, Reason: "r", Err: errors.New("e")}
 		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})

@@ -23,7 +23,7 @@ func LoadBytes(name string, text []byte) (*Run, error) {
 // ParseLine tells whether a line reads as a record.
 func ParseLine(line []byte) bool {
 	var r record
-	if parseRecord(line, &r) {
+	if parseRecord(line, &r) == nil {
 		return true
 	}
 	s := scanner{b: line}

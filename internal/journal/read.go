@@ -43,8 +43,8 @@ func summarize(path string) (Summary, error) {
 		return s, nil // the list is not whole
 	}
 	var r record
-	if !parseRecord(last, &r) {
-		return s, &DamagedError{path, 0, errSyntax}
+	if err := parseRecord(last, &r); err != nil {
+		return s, &DamagedError{path, 0, err}
 	}
 	s.end(&r)
 	return s, nil
@@ -205,6 +205,8 @@ var (
 	errNumber   = errors.New("a number of nothing in the list")
 	errShort    = errors.New("the list does not have as many groups as it says")
 	errFinished = errors.New("a record after the last")
+	errNoStart  = errors.New("the end of a try that never started")
+	errCounts   = errors.New("its counts do not add up to the groups of the list")
 )
 
 const (
@@ -226,8 +228,8 @@ func (r *reader) take(line []byte) error {
 		return r.group(line)
 	}
 	c := &r.record
-	if !parseRecord(line, c) {
-		return errSyntax
+	if err := parseRecord(line, c); err != nil {
+		return err
 	}
 	switch c.kind {
 	case listRecord:
@@ -271,6 +273,9 @@ func (r *reader) take(line []byte) error {
 		if c.counted != r.run.Listed {
 			return errOrder
 		}
+		if n := total(c.counts); c.counted && n != len(r.run.entries) {
+			return errCounts
+		}
 	case limitRecord:
 		if !r.run.Listed {
 			return errOrder
@@ -283,7 +288,11 @@ func (r *reader) take(line []byte) error {
 		if c.n >= r.groups {
 			return errNumber
 		}
-		r.event(&r.run.entries[c.n])
+		e := &r.run.entries[c.n]
+		if c.kind == endRecord && e.start == never {
+			return errNoStart
+		}
+		r.event(e)
 	}
 	r.run.end(c)
 	return nil
@@ -335,6 +344,13 @@ func (r *reader) text(v value) (uint32, bool) {
 		return 0, false
 	}
 	return r.texts[n], true
+}
+
+func total(counts dispatcher.Counts) (n int) {
+	for _, count := range counts {
+		n += count
+	}
+	return n
 }
 
 // event takes the start or the end of a try.

@@ -211,7 +211,7 @@ func TestGarbageInTheMiddleIsAnErrorThatNamesTheLine(t *testing.T) {
 		{"a second list", with(list...), 7},
 		{"a second end of the list", with(`{"listed":2}`), 7},
 		{"a text after the list", with(`{"text":"y"}`), 7},
-		{"a record after the last", with(`{"finished":1,"accepted":0}`, good), 8},
+		{"a record after the last", with(`{"finished":1,"not_attempted":1,"skipped":1}`, good), 8},
 		{"counts without a list", lines(`{"finished":1,"accepted":0}`), 2},
 		{"a start before the list", lines(good), 2},
 		{"a start within the list", lines(list[0], list[1], good), 4},
@@ -242,6 +242,71 @@ func TestGarbageInTheMiddleIsAnErrorThatNamesTheLine(t *testing.T) {
 		if runs, err := d.Runs(here); err != nil || len(runs) != 1 {
 			t.Errorf("%s: runs %v, %v", row.name, runs, err)
 		}
+	}
+}
+
+// What is wrong with a figure is said where it is read: nobody who works with it has to think of it.
+func TestAFigureOrAWordThatNoRunCanHaveIsDamageThatNamesItsLine(t *testing.T) {
+	const head, start = 1, 5 // lines of the header, and of the first event
+	header := func(figure string) []byte {
+		return bytes.Replace(lines(), []byte(`"started":"2026-11-23T02:00:00Z"`), []byte(figure), 1)
+	}
+	event := func(more ...string) []byte {
+		return lines(append([]string{`{"list":1,"skipped":0}`, `["main","a"]`, `{"listed":1}`}, more...)...)
+	}
+	const began = `{"start":0,"t":1,"w":1}`
+	for _, row := range []struct {
+		name string
+		text []byte
+		line int
+	}{
+		{"an end without a start", event(`{"end":0,"t":1,"outcome":"accepted"}`), start},
+		{"a start by nobody", event(`{"start":0,"t":1}`), start},
+		{"a start by worker 0", event(`{"start":0,"t":1,"w":0}`), start},
+		{"a start by worker 2,000,000,000", event(`{"start":0,"t":1,"w":2000000000}`), start},
+		{"a start at no time", event(`{"start":0,"w":1}`), start},
+		{"a start before the run", event(`{"start":0,"t":-1,"w":1}`), start},
+		{"a start a century later", event(`{"start":0,"t":3155760000,"w":1}`), start},
+		{"a try 0", event(`{"start":0,"t":1,"w":1,"n":0}`), start},
+		{"a try 2,000,000,000", event(`{"start":0,"t":1,"w":1,"n":2000000000}`), start},
+		{"an end at no time", event(began, `{"end":0,"outcome":"accepted"}`), start + 1},
+		{"an end before the run", event(began, `{"end":0,"t":-1,"outcome":"accepted"}`), start + 1},
+		{"an end that says left out", event(began, `{"end":0,"t":2,"outcome":"skipped","error":"20261122T020000Z-01c2"}`), start + 1},
+		{"an end that says not attempted", event(began, `{"end":0,"t":2,"outcome":"not_attempted"}`), start + 1},
+		{"a status of ten digits", event(began, `{"end":0,"t":2,"outcome":"not_ok","status":2000000000}`), start + 1},
+		{"a limit of 2,000,000,000", event(`{"limit":2000000000,"t":1}`), start},
+		{"a limit before the run", event(`{"limit":2,"t":-1}`), start},
+		{"an end of the run before its start", event(`{"finished":-1,"not_attempted":1}`), start},
+		{"an end of the run a century later", event(`{"finished":3155760000,"not_attempted":1}`), start},
+		{"a stop by no word", event(`{"finished":1,"stopped_by":"\u001b[2J","not_attempted":1}`), start},
+		{"counts of another list", event(`{"finished":1,"accepted":2000000000}`), start},
+		{"a run of the year 0", header(`"started":"0000-11-23T02:00:00Z"`), head},
+		{"a run of the year 9999", header(`"started":"9999-11-23T02:00:00Z"`), head},
+		{"a run of no time", header(`"workers":1`), head},
+		{"an address that a terminal would obey", header(`"started":"2026-11-23T02:00:00Z","url":"\u001b[2J"`), head},
+		{"a campaign of no word", header(`"started":"2026-11-23T02:00:00Z","campaign":"a\nb"`), head},
+		{"a run before that is none", header(`"started":"2026-11-23T02:00:00Z","resumes":"../../etc"`), head},
+		{"workers below none", header(`"started":"2026-11-23T02:00:00Z","workers":-1`), head},
+		{"2,000,000,000 workers", header(`"started":"2026-11-23T02:00:00Z","workers":2000000000`), head},
+		{"a rate below none", header(`"started":"2026-11-23T02:00:00Z","rate":-1`), head},
+		{"a rate of 1e300", header(`"started":"2026-11-23T02:00:00Z","rate":1e300`), head},
+		{"a burst below none", header(`"started":"2026-11-23T02:00:00Z","burst":-1`), head},
+		{"another program's run of the year 9999", header(`"started":"2026-11-23T02:00:00Z","assumed":"9999-11-23T02:00:00Z"`), head},
+	} {
+		_, err := journal.LoadBytes(run1+".jsonl", row.text)
+		if e, ok := errors.AsType[*journal.DamagedError](err); !ok || e.Line != row.line {
+			t.Errorf("%s: got %v, want damage in line %d", row.name, err, row.line)
+		}
+	}
+}
+
+func TestACommandThatATerminalWouldNotShowAsItIsCountsAsNotKnown(t *testing.T) {
+	d := open(t)
+	h := header(run1)
+	h.Resume, h.RetryFailed = "senddigest --resume \x1b[2J", "senddigest --retry-failed https://groups.example.com/"
+	_ = begin(t, d, h).Close()
+	if got := load(t, d, run1).Header; got.Resume != "" || got.RetryFailed != h.RetryFailed {
+		t.Errorf("got %q and %q", got.Resume, got.RetryFailed)
 	}
 }
 

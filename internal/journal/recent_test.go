@@ -23,7 +23,7 @@ func TestRecentReadsTheJournalsThatAreYoungEnough(t *testing.T) {
 		w := begin(t, d, h)
 		w.List(list, skipped)
 		for _, i := range accepted {
-			r := dispatcher.Result{Job: list[i], Attempts: 1, Start: h.Started.Add(time.Duration(i) * time.Minute)}
+			r := dispatcher.Result{Job: list[i], Attempts: 1, Worker: 1, Start: h.Started.Add(time.Duration(i) * time.Minute)}
 			w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
 			r.Outcome, r.Took = dispatcher.Accepted, time.Second
 			w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
@@ -159,7 +159,7 @@ func TestRecentSaysWhatTheRunsSay(t *testing.T) {
 			for _, g := range list {
 				for range rapid.IntRange(0, 2).Draw(rt, "tries") {
 					start := h.Started.Add(time.Duration(rapid.Int64Range(0, 60e9).Draw(rt, "start")))
-					r := dispatcher.Result{Job: g, Attempts: 1, Start: start}
+					r := dispatcher.Result{Job: g, Attempts: 1, Worker: 1, Start: start}
 					w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
 					if rapid.Bool().Draw(rt, "ended") {
 						r.Took = time.Duration(rapid.Int64Range(0, 9e9).Draw(rt, "took"))

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/printable"
 )
 
 // Records are written and read by hand, since there are three for each of up to 200,000 groups. What is written is
@@ -73,12 +74,23 @@ func parseHeader(line []byte) (h Header, version int, err error) {
 	if !ok && v.Journal <= Version {
 		return Header{}, 0, errNoHeader
 	}
+	if !r.plausible() && v.Journal <= Version {
+		return Header{}, 0, errFigure
+	}
 	return Header{
 		Campaign: r.Campaign, Run: r.Run, URL: r.URL, Installation: Installation{r.Installation, r.Site},
 		Started: r.Started, Workers: r.Workers, Rate: r.Rate, Burst: r.Burst, Resumes: r.Resumes,
 		Only: r.Only, Exclude: r.Exclude, Assumed: Assumed{r.Assumed, length},
-		Resume: r.Resume, RetryFailed: r.RetryFailed,
+		Resume: typable(r.Resume), RetryFailed: typable(r.RetryFailed),
 	}, v.Journal, nil
+}
+
+// typable is a command, or nothing where a terminal would not show it as it is.
+func typable(command string) string {
+	if printable.Line(command) != command {
+		return ""
+	}
+	return command
 }
 
 // appendString writes a string of JSON. Bytes that are not UTF-8 become U+FFFD.
@@ -389,10 +401,17 @@ type record struct {
 	counted                  bool // finished: it has counts
 }
 
-func parseRecord(line []byte, r *record) bool {
+// parseRecord reads a record, and checks each of its figures by itself.
+func parseRecord(line []byte, r *record) error {
 	*r = record{attempts: 1, outcome: notAnOutcome}
 	s := scanner{b: line}
-	return s.object(r.field) && r.kind != unknownRecord && !(r.kind == endRecord && r.outcome == notAnOutcome)
+	if !s.object(r.field) || r.kind == unknownRecord {
+		return errSyntax
+	}
+	if !r.plausible() {
+		return errFigure
+	}
+	return nil
 }
 
 const notAnOutcome dispatcher.Outcome = 255
@@ -460,6 +479,7 @@ func (r *record) first(name []byte, v value) bool {
 		return v.string(&r.text)
 	case "finished":
 		r.kind = finishedRecord
+		r.timed = true
 		return v.seconds(&r.at)
 	default:
 		return false

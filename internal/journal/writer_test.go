@@ -409,6 +409,7 @@ func TestLongTextsAreClippedAndOddOutcomesAreAmbiguous(t *testing.T) {
 	r.Verdict = dispatcher.Verdict{Outcome: dispatcher.NotOK, Reason: "ü\xff", Err: errors.New(strings.Repeat("ü", 1<<20))}
 	w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
 	r = started(g[1], 0)
+	w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
 	r.Outcome = 99
 	w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
 	w.Finish(journal.Ending{At: epoch})

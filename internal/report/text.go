@@ -28,7 +28,7 @@ const (
 // first, then what to type next.
 func (d *Document) WriteText(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintln(out, d.Headline())
+	fmt.Fprintln(out, printable.Line(d.Headline()))
 	for _, note := range d.notes() {
 		fmt.Fprintln(out, printable.Line(note))
 	}

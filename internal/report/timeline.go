@@ -79,7 +79,7 @@ func (d *Document) timeline(sends []*dispatcher.Result) *timeline {
 		return cmp.Or(cmp.Compare(a.Worker, b.Worker), a.Start.Compare(b.Start))
 	})
 	began, wall := d.meta.Started, d.results.Finished.Sub(d.meta.Started)
-	workers := sends[len(sends)-1].Worker
+	workers := max(sends[len(sends)-1].Worker, 1)
 	for _, r := range sends {
 		wall = max(wall, r.Start.Add(r.Took).Sub(began))
 	}

@@ -1,0 +1,56 @@
+package journal
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/printable"
+)
+
+// Bounds of the figures in a journal. They are far beyond those of any run, and near enough that what is added up, counted
+// and drawn of them needs no care of its own.
+const (
+	mostWorkers  = 10_000    // --workers takes 1,000
+	mostStarts   = 1_000_000 // sends a second, or at once after a lull: what --rate and --burst take
+	mostAttempts = 1_000_000
+	mostStatus   = 999 // HTTP's have three digits
+	longestRun   = 366 * 24 * time.Hour
+	// A year has four digits, also where the farthest time is added. A clock that was never set begins in 1970.
+	firstYear, lastYear = 1970, 9000
+)
+
+var errFigure = errors.New("a figure or a word that no run can have")
+
+// plausible tells whether a run can have these figures and names.
+func (r *headerRecord) plausible() bool {
+	return printable.Line(r.URL) == r.URL && word(r.Campaign) && (r.Resumes == "" || ValidRun(r.Resumes)) &&
+		year(r.Started) && (r.Assumed.IsZero() || year(r.Assumed)) &&
+		within(r.Workers, mostWorkers) && within(r.Burst, mostStarts) && r.Rate >= 0 && r.Rate <= mostStarts
+}
+
+func year(t time.Time) bool { y := t.UTC().Year(); return y >= firstYear && y <= lastYear }
+
+// word tells whether text may be a word of the report's, such as max_failures, or none.
+func word(text string) bool { return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_") == "" }
+
+func within(n, most int) bool { return n >= 0 && n <= most }
+
+// plausible tells whether a run can have put this on record.
+func (r *record) plausible() bool {
+	during := r.timed && r.at >= 0 && r.at <= longestRun
+	tried := within(r.attempts-1, mostAttempts)
+	switch r.kind {
+	case startRecord:
+		return during && tried && within(r.worker-1, mostWorkers)
+	case endRecord:
+		return during && tried && within(r.status, mostStatus) && r.outcome != notAnOutcome &&
+			r.outcome != dispatcher.NotAttempted && r.outcome != dispatcher.Skipped // those never started
+	case limitRecord:
+		return during && within(r.n, mostWorkers)
+	case finishedRecord:
+		return during && word(string(r.stoppedBy))
+	}
+	return true
+}
