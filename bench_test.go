@@ -122,15 +122,14 @@ func remembered(b testing.TB, site string, workers int, state string) {
 
 func campaignRun(b testing.TB, settings campaign.Settings) int {
 	b.Helper()
-	site, workers := settings.URL, settings.Workers
+	site := settings.URL
 	u, err := hooks.ParseURL(site)
 	if err != nil {
 		b.Fatal(err)
 	}
 	client := hooks.New(u, hooks.NewToken(standin.DefaultToken), hooks.Options{
-		Transport: hooks.NewTransport(hooks.TransportOptions{Workers: workers}),
+		Transport: hooks.NewTransport(hooks.TransportOptions{}),
 	})
-	defer client.CloseIdleConnections()
 	result := campaign.Run(context.Background(), client, settings)
 	if err := result.Document.WriteJSON(io.Discard); err != nil {
 		b.Fatal(err)
@@ -197,7 +196,6 @@ func processorTime(b testing.TB) time.Duration {
 func bareClient(b testing.TB, site string, groups, workers int) {
 	b.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: workers}
-	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	list := standin.Generate(groups, 1)
 	var next, failed atomic.Int64

@@ -34,9 +34,8 @@ func run(t *testing.T, o standin.Options, s campaign.Settings) (*standin.Site, c
 		t.Fatal(err)
 	}
 	client := hooks.New(u, hooks.NewToken(standin.DefaultToken), hooks.Options{
-		Transport: hooks.NewTransport(hooks.TransportOptions{Workers: s.Workers}),
+		Transport: hooks.NewTransport(hooks.TransportOptions{}),
 	})
-	defer client.CloseIdleConnections()
 	result := campaign.Run(t.Context(), client, s)
 	if result.Err != nil {
 		t.Fatal(result.Err)

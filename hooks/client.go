@@ -143,13 +143,6 @@ func (c *Client) TLS() *tls.ConnectionState { return c.tls.Load() }
 // Scrub removes the token from a text, see [Token.Scrub], and the values of the user's own headers.
 func (c *Client) Scrub(text string) string { return c.hide.Replace(c.token.Scrub(text)) }
 
-// CloseIdleConnections closes the connections that no request uses.
-func (c *Client) CloseIdleConnections() {
-	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
-}
-
 // post sends the form to the endpoint, follows its redirects, and returns the answer's head. The caller reads
 // the body through [trip.reader], closes it, and calls learn if the answer is the hook's own.
 func (c *Client) post(ctx context.Context, e *endpoint, form string) (*http.Response, *trip, error) {
@@ -163,7 +156,7 @@ func (c *Client) post(ctx context.Context, e *endpoint, form string) (*http.Resp
 			t.target, t.hops = target, hop
 			return resp, t, nil
 		}
-		discard(resp)
+		_ = resp.Body.Close() // what it says is not missed
 		if target, err = c.follow(e, target, resp, hop); err != nil {
 			return nil, nil, err
 		}
@@ -183,8 +176,7 @@ func (c *Client) roundTrip(ctx context.Context, hook string, target *url.URL, fo
 		Header:        c.header,
 		Body:          t.body(form),
 		ContentLength: int64(len(form)),
-		// Lets net/http take another connection where the first was closed before a byte was written to it.
-		GetBody: func() (io.ReadCloser, error) { return t.body(form), nil },
+		Close:         true, // also where the transport is not ours
 	}).WithContext(ctx)
 	// Not http.Client: it follows redirects in its own way, and has a time-out for several tries together.
 	resp, err := c.transport.RoundTrip(req)
@@ -210,12 +202,6 @@ func (c *Client) notOK(hook string, resp *http.Response, t *trip, ids ...string)
 
 // maxErrorPage bounds how much of an error page is read for its cause.
 const maxErrorPage = 64 << 10
-
-// discard reads a short body to its end, so that the connection can be used again, and closes it.
-func discard(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorPage)
-	_ = resp.Body.Close()
-}
 
 // readPage reads and judges a 200 of the send hook.
 func (c *Client) readPage(r io.Reader) (page, error) {

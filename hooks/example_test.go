@@ -27,7 +27,6 @@ func ExampleClient_DigestGroups() {
 		log.Fatal(err)
 	}
 	client := hooks.New(url, hooks.NewToken(standin.DefaultToken), hooks.Options{})
-	defer client.CloseIdleConnections()
 
 	list, err := client.DigestGroups(context.Background())
 	if err != nil {
@@ -59,7 +58,6 @@ func ExampleClient_SendDigest() {
 		log.Fatal(err)
 	}
 	client := hooks.New(url, hooks.NewToken(standin.DefaultToken), hooks.Options{})
-	defer client.CloseIdleConnections()
 
 	for _, name := range []string{"choir", "gardening", "long gone"} {
 		reply, err := client.SendDigest(context.Background(), hooks.Group{Site: "main", Group: name})

@@ -2,6 +2,7 @@ package hooks_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -73,7 +74,6 @@ func connect(t *testing.T, site string, o hooks.Options, to hooks.TransportOptio
 	transport.Proxy = nil
 	o.Transport = transport
 	c := hooks.New(parseURL(t, site), hooks.NewToken(fixtureToken), o)
-	t.Cleanup(c.CloseIdleConnections)
 	return c
 }
 
@@ -164,6 +164,7 @@ func startRaw(t *testing.T, secure bool, serve func(c *rawConn, number int)) *ra
 			c.r = bufio.NewReader(c.Conn)
 			s.open.Go(func() {
 				defer c.Close()
+				defer context.AfterFunc(t.Context(), func() { _ = tcp.Close() })() // a client may keep it
 				serve(c, number)
 			})
 		}
@@ -234,15 +235,6 @@ func (c *rawConn) answer() bool {
 func (c *rawConn) reset() {
 	_ = c.tcp.SetLinger(0)
 	_ = c.tcp.Close()
-}
-
-// closeIdle closes our half and returns when the client has closed the other.
-func (c *rawConn) closeIdle() {
-	if secure, ok := c.Conn.(*tls.Conn); ok {
-		_ = secure.CloseWrite()
-	}
-	_ = c.tcp.CloseWrite()
-	c.untilGone()
 }
 
 // untilGone returns when the client has closed the connection.

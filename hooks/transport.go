@@ -15,17 +15,11 @@ import (
 // DefaultConnectTimeout bounds the dial and the TLS handshake together.
 const DefaultConnectTimeout = 10 * time.Second
 
-// idleTimeout is how long a connection may be kept that no worker uses. It is shorter than any server's own
-// limit (Apache: 5 s), or a request could meet the server's closing of the connection half-way, and end ambiguous
-// for nothing.
-const idleTimeout = 2 * time.Second
-
 // errHandshake tells a server that accepts connections and then says nothing from one that cannot be reached.
 var errHandshake = errors.New("TLS handshake timeout")
 
 // TransportOptions of the connections to a site. The zero value works.
 type TransportOptions struct {
-	Workers        int            // connections kept while idle; below 1 counts as 1
 	ConnectTimeout time.Duration  // of the dial and the TLS handshake together; 0: DefaultConnectTimeout
 	Roots          *x509.CertPool // authorities to trust; nil: the system's
 	Insecure       bool           // verify no certificate
@@ -42,8 +36,12 @@ func (t *Traffic) Sent() int64 { return t.sent.Load() }
 // Received is how many bytes were read.
 func (t *Traffic) Received() int64 { return t.received.Load() }
 
-// NewTransport makes the one pool of connections of a run. It uses the environment's proxies, as the Python
-// script did.
+// NewTransport makes a transport that opens a connection for each request and closes it after the answer, as the
+// Python script did: no send depends on what happened on its connection before. On a connection that is kept,
+// net/http reads what a server sends beyond an answer as the answer to the next request, and loses a POST to a server
+// that closes without saying so. Over TLS, sessions are resumed.
+//
+// The transport uses the environment's proxies, as the script did.
 func NewTransport(o TransportOptions) *http.Transport {
 	timeout := o.ConnectTimeout
 	if timeout == 0 {
@@ -57,7 +55,11 @@ func NewTransport(o TransportOptions) *http.Transport {
 		}
 		return &conn{Conn: c, traffic: traffic}, nil
 	}
-	config := &tls.Config{RootCAs: o.Roots, InsecureSkipVerify: o.Insecure}
+	config := &tls.Config{
+		RootCAs: o.Roots, InsecureSkipVerify: o.Insecure,
+		// Shared by the clones that each connection gets, of our own and of net/http's behind a proxy.
+		ClientSessionCache: tls.NewLRUClientSessionCache(0), // 0: crypto/tls's own capacity of 64 hosts
+	}
 	// HTTP/1.1 alone: there a send has a connection for itself, so that one reset costs one send, and it is
 	// certain which requests left whole (see trip).
 	var http1 http.Protocols
@@ -96,8 +98,7 @@ func NewTransport(o TransportOptions) *http.Transport {
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: timeout,
 		Protocols:           &http1,
-		MaxIdleConnsPerHost: max(o.Workers, 1),
-		IdleConnTimeout:     idleTimeout,
+		DisableKeepAlives:   true,
 		DisableCompression:  true, // pages are small and the site is near
 	}
 }

@@ -94,45 +94,30 @@ func TestWithoutAWholeAnswerAfterTheRequestWasWritten(t *testing.T) {
 		}, ""}, // whatever the kernel makes of it
 		{"an answer that is not HTTP", write(fixtureToken + " " + fixtureToken + "\r\n\r\n"), `the answer is not HTTP: malformed HTTP status code "[token]"`},
 	} {
-		for _, reused := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/reused=%v", row.row, reused), func(t *testing.T) {
-				schemes(t, func(t *testing.T, secure bool) {
-					s := startRaw(t, secure, func(c *rawConn, _ int) {
-						if reused && !(c.request() && c.answer()) {
-							return
-						}
-						if c.request() {
-							row.after(c)
-						}
-					})
-					c := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{Roots: s.roots})
-					if reused {
-						if _, err := c.SendDigest(t.Context(), group); err != nil {
-							t.Fatal(err)
-						}
-					}
-					_, err := c.SendDigest(t.Context(), group)
-					e := transportError(t, err)
-					if !e.Wrote || row.reason != "" && e.Reason() != row.reason {
-						t.Errorf("wrote %v, %q, want true, %q", e.Wrote, e.Reason(), row.reason)
-					}
-					for cause := error(e); cause != nil; cause = errors.Unwrap(cause) {
-						if strings.Contains(cause.Error(), fixtureToken) {
-							t.Errorf("the token stands in %q", cause)
-						}
-					}
-					c.CloseIdleConnections()
-					s.end()
-					want := 1
-					if reused {
-						want = 2
-					}
-					if conns, whole := s.seen(); conns != 1 || whole != want {
-						t.Errorf("%d requests over %d connections, want %d over 1: net/http repeated one", whole, conns, want)
+		t.Run(row.row, func(t *testing.T) {
+			schemes(t, func(t *testing.T, secure bool) {
+				s := startRaw(t, secure, func(c *rawConn, _ int) {
+					if c.request() {
+						row.after(c)
 					}
 				})
+				c := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{Roots: s.roots})
+				_, err := c.SendDigest(t.Context(), group)
+				e := transportError(t, err)
+				if !e.Wrote || row.reason != "" && e.Reason() != row.reason {
+					t.Errorf("wrote %v, %q, want true, %q", e.Wrote, e.Reason(), row.reason)
+				}
+				for cause := error(e); cause != nil; cause = errors.Unwrap(cause) {
+					if strings.Contains(cause.Error(), fixtureToken) {
+						t.Errorf("the token stands in %q", cause)
+					}
+				}
+				s.end()
+				if conns, whole := s.seen(); conns != 1 || whole != 1 {
+					t.Errorf("%d requests over %d connections, want 1 over 1: net/http repeated it", whole, conns)
+				}
 			})
-		}
+		})
 	}
 }
 
@@ -306,7 +291,8 @@ func TestARequestThatOnlyReachedTheBufferWasNotSent(t *testing.T) {
 		t.Run(stage, func(t *testing.T) {
 			schemes(t, func(t *testing.T, secure bool) {
 				s := startRaw(t, secure, func(c *rawConn, _ int) {
-					for c.request() && c.answer() {
+					if c.request() {
+						c.answer()
 					}
 				})
 				c := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{Roots: s.roots})
@@ -316,7 +302,6 @@ func TestARequestThatOnlyReachedTheBufferWasNotSent(t *testing.T) {
 						t.Fatalf("try %d: %v", i, err)
 					}
 				}
-				c.CloseIdleConnections()
 				s.end()
 				if _, whole := s.seen(); whole != 0 {
 					t.Errorf("%d requests came whole", whole)
@@ -379,37 +364,25 @@ func TestNoRequestThatArrivedWholeCountsAsUnsent(t *testing.T) {
 
 func arrivals(t *testing.T, secure, long bool, length func() int) {
 	s := startRaw(t, secure, func(c *rawConn, _ int) {
-		for {
-			switch rand.IntN(8) {
-			case 0: // a reset inside the request, which is longer than that
-				_, _ = io.CopyN(io.Discard, c.r, int64(rand.IntN(200)))
+		switch rand.IntN(8) {
+		case 0: // a reset inside the request, which is longer than that
+			_, _ = io.CopyN(io.Discard, c.r, int64(rand.IntN(200)))
+			c.reset()
+		case 1: // a reset after the request
+			c.request()
+			c.reset()
+		case 2: // no answer
+			c.request()
+		case 3: // a reset behind the answer
+			if c.request() && c.answer() {
 				c.reset()
-				return
-			case 1: // a reset after the request
-				c.request()
-				c.reset()
-				return
-			case 2: // no answer
-				c.request()
-				return
-			case 3: // the next request meets the end of the connection
-				if c.request() {
-					c.answer()
-				}
-				return
-			case 4: // .. or its reset
-				if c.request() && c.answer() {
-					c.reset()
-				}
-				return
-			case 5: // an answer before the request
-				c.head()
+			}
+		case 4: // an answer before the request
+			c.head()
+			c.answer()
+		default:
+			if c.request() {
 				c.answer()
-				return
-			default:
-				if !c.request() || !c.answer() {
-					return
-				}
 			}
 		}
 	})
@@ -421,7 +394,7 @@ func arrivals(t *testing.T, secure, long bool, length func() int) {
 		"wants connection", "dials", "dialed", "shook hands", "got connection", "wrote head", "wrote request", "first byte", "no",
 	}
 	const senders = 4
-	c := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{Workers: senders, Roots: s.roots})
+	c := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{Roots: s.roots})
 	type ending struct {
 		unsent bool
 		told   string
@@ -439,10 +412,7 @@ func arrivals(t *testing.T, secure, long bool, length func() int) {
 						broken(conn)
 						return
 					}
-					select {
-					case reached <- conn:
-					default: // net/http took another connection
-					}
+					reached <- conn
 				})
 				var harm sync.WaitGroup
 				harm.Go(func() {
@@ -468,7 +438,6 @@ func arrivals(t *testing.T, secure, long bool, length func() int) {
 		})
 	}
 	wg.Wait()
-	c.CloseIdleConnections()
 	s.end()
 	unsent, arrived := 0, 0
 	for i, ending := range endings {
@@ -526,7 +495,6 @@ func TestOverHTTP2ARequestThatArrivedWasSent(t *testing.T) {
 	t.Cleanup(server.Close)
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	c := hooks.New(parseURL(t, server.URL), hooks.NewToken("t"), hooks.Options{Transport: transport})
-	t.Cleanup(c.CloseIdleConnections)
 	for range 50 {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
@@ -554,18 +522,16 @@ func TestNothingIsRepeatedAfterAByteWasWritten(t *testing.T) {
 	} {
 		t.Run(row.row, func(t *testing.T) {
 			schemes(t, func(t *testing.T, secure bool) {
-				s := startRaw(t, secure, func(c *rawConn, _ int) {
-					if c.request() && c.answer() { // on a connection that is used again, which is where net/http repeats
+				s := startRaw(t, secure, func(c *rawConn, number int) {
+					if number == 1 {
 						row.then(c)
+					} else if c.request() {
+						c.answer()
 					}
 				})
 				c := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{Roots: s.roots})
-				if _, err := c.SendDigest(t.Context(), group); err != nil {
-					t.Fatal(err)
-				}
 				_, err := c.SendDigest(t.Context(), group)
 				transportError(t, err)
-				c.CloseIdleConnections()
 				s.end()
 				if conns, _ := s.seen(); conns != 1 {
 					t.Errorf("%d connections, want 1", conns)
@@ -573,71 +539,6 @@ func TestNothingIsRepeatedAfterAByteWasWritten(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestAConnectionClosedWhileIdleCostsNoSend(t *testing.T) {
-	t.Parallel()
-	schemes(t, func(t *testing.T, secure bool) {
-		closed := make(chan struct{})
-		s := startRaw(t, secure, func(c *rawConn, number int) {
-			if c.request() && c.answer() && number == 1 {
-				c.closeIdle()
-				close(closed)
-			}
-		})
-		c := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{Roots: s.roots})
-		for range 2 {
-			reply, err := c.SendDigest(t.Context(), group)
-			if err != nil || !reply.Confirmed {
-				t.Fatalf("%+v, %v", reply, err)
-			}
-			<-closed
-		}
-		if conns, whole := s.seen(); conns != 2 || whole != 2 {
-			t.Errorf("%d requests over %d connections, want 2 over 2", whole, conns)
-		}
-	})
-}
-
-// The server may close an idle connection in the very moment in which a send takes it. Then net/http takes another,
-// or gives up; never may the send count as one that may have mailed, since nothing was written.
-func TestAConnectionClosedAsItIsTakenMakesNoSendAmbiguous(t *testing.T) {
-	t.Parallel()
-	schemes(t, func(t *testing.T, secure bool) {
-		const sends = 50
-		taken, closed := make(chan struct{}), make(chan struct{})
-		s := startRaw(t, secure, func(c *rawConn, _ int) {
-			for c.request() && c.answer() {
-				if _, ok := <-taken; ok {
-					c.closeIdle()
-					closed <- struct{}{}
-					return
-				}
-			}
-		})
-		c := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{Roots: s.roots})
-		unsent := 0
-		for range sends {
-			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-				if info.Reused {
-					taken <- struct{}{}
-					<-closed
-				}
-			}})
-			_, err := c.SendDigest(ctx, group)
-			if e, ok := errors.AsType[*hooks.TransportError](err); ok && !e.Wrote {
-				unsent++
-			} else if err != nil {
-				t.Fatal(err)
-			}
-		}
-		close(taken)
-		c.CloseIdleConnections()
-		s.end()
-		if _, whole := s.seen(); whole != sends-unsent {
-			t.Errorf("%d sends arrived of %d, and %d were not sent", whole, sends, unsent)
-		}
-	})
 }
 
 func TestTheTimeoutIsOfOneTry(t *testing.T) {
@@ -702,50 +603,5 @@ func TestCertificates(t *testing.T) {
 	}
 	if got := site.Mails()[standin.Group(group)]; got != 2 {
 		t.Errorf("%d mails, want 2", got)
-	}
-}
-
-func TestConnectionsAreUsedAgain(t *testing.T) {
-	t.Parallel()
-	const sends = 20
-	for _, senders := range []int{1, 8} {
-		t.Run(fmt.Sprintf("%d at once", senders), func(t *testing.T) {
-			schemes(t, func(t *testing.T, secure bool) {
-				var first sync.WaitGroup // as many sends as there are senders are in flight before any ends
-				first.Add(senders)
-				var n sync.Mutex
-				arrived := 0
-				rec := record(t, secure, func(w http.ResponseWriter, r *http.Request) {
-					n.Lock()
-					arrived++
-					begins := arrived <= senders
-					n.Unlock()
-					if begins {
-						first.Done()
-						first.Wait()
-					}
-					w.Header().Set("Content-Type", "text/html")
-					_, _ = w.Write(fixture(t, "send-ok.html"))
-				})
-				transport := hooks.NewTransport(hooks.TransportOptions{Workers: senders, Insecure: true})
-				transport.IdleConnTimeout = 0 // a machine may stall for longer
-				c := hooks.New(parseURL(t, rec.URL), hooks.NewToken("t"), hooks.Options{Transport: transport})
-				t.Cleanup(c.CloseIdleConnections)
-				var wg sync.WaitGroup
-				for range senders {
-					wg.Go(func() {
-						for range sends {
-							if _, err := c.SendDigest(t.Context(), group); err != nil {
-								t.Error(err)
-							}
-						}
-					})
-				}
-				wg.Wait()
-				if conns, requests := rec.seen(); conns != senders || len(requests) != senders*sends {
-					t.Errorf("%d requests over %d connections, want %d over %d", len(requests), conns, senders*sends, senders)
-				}
-			})
-		})
 	}
 }

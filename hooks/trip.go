@@ -12,15 +12,18 @@ import (
 	"sync/atomic"
 )
 
-// A trip is one request and its answer, watched for the one thing that decides whether it may be repeated: did
-// the whole request leave?
+// A trip is one request and its answer, watched for the one thing that decides whether the request may be repeated:
+// did the whole request leave?
 //
 // net/http fills a buffer, which overflows to the connection where the request is longer; when the end of the
 // request stands in the buffer it reports WroteRequest; then it writes out what is left. So a whole request has
-// left only if WroteRequest was reported without an error, and some write succeeded since the request got its
-// connection. Both are known when RoundTrip fails, because net/http waits for its writer first. Wherever this is
-// in doubt, the request counts as gone: also when an alert of TLS was the write that succeeded, or when only the
+// left only if WroteRequest was reported without an error, and some write succeeded since the connection was ready
+// for the request. Both are known when RoundTrip fails, because net/http waits for its writer first. Wherever this
+// is in doubt, the request counts as gone: also when an alert of TLS was the write that succeeded, or when only the
 // first of several TLS records went.
+//
+// A trip has one connection: net/http takes another only for a request that met a kept connection's end, and a
+// body without GetBody is never sent again.
 type trip struct {
 	hook     string
 	client   *Client
@@ -28,23 +31,17 @@ type trip struct {
 	target   *url.URL
 	hops     int // the redirects that led to target
 	hooks    httptrace.ClientTrace
-	conn     atomic.Pointer[conn]
-	start    atomic.Int64 // conn's writes before this request
-	reported atomic.Bool  // WroteRequest was reported
-	filled   atomic.Bool  // .. without an error
-	taken    atomic.Bool  // a transport of another kind has begun to read the form
+	conn     atomic.Pointer[conn] // nil: none is ready, or its transport is not ours
+	reported atomic.Bool          // WroteRequest was reported
+	filled   atomic.Bool          // .. without an error
+	taken    atomic.Bool          // a transport of another kind has begun to read the form
 }
 
 func (t *trip) trace(ctx context.Context) context.Context {
 	t.hooks.GotConn = func(info httptrace.GotConnInfo) {
-		// net/http takes another connection when nothing went over the first.
-		t.reported.Store(false)
-		t.filled.Store(false)
 		if c := underlying(info.Conn); c != nil && t.client.reports {
-			t.start.Store(c.writes.Load())
+			c.wrote.Store(false) // until now it wrote to a proxy, or shook hands
 			t.conn.Store(c)
-		} else {
-			t.conn.Store(nil)
 		}
 	}
 	t.hooks.WroteRequest = func(info httptrace.WroteRequestInfo) {
@@ -57,7 +54,7 @@ func (t *trip) trace(ctx context.Context) context.Context {
 func (t *trip) wrote() bool {
 	switch c := t.conn.Load(); {
 	case c != nil:
-		return t.filled.Load() && c.writes.Load() != t.start.Load()
+		return t.filled.Load() && c.wrote.Load()
 	case t.reported.Load():
 		return t.filled.Load()
 	}
@@ -124,10 +121,10 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A conn counts the writes that succeeded, and the bytes.
+// A conn notes whether a write succeeded, and counts the bytes.
 type conn struct {
 	net.Conn
-	writes  atomic.Int64
+	wrote   atomic.Bool
 	traffic *Traffic
 }
 
@@ -138,10 +135,11 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
+	c.traffic.sent.Add(int64(len(p))) // now: the answer may be here before Write returns
 	n, err := c.Conn.Write(p)
-	c.traffic.sent.Add(int64(n))
+	c.traffic.sent.Add(int64(n - len(p)))
 	if err == nil {
-		c.writes.Add(1)
+		c.wrote.Store(true)
 	}
 	return n, err
 }

@@ -316,7 +316,7 @@ func sockets(t testing.TB, site *standin.Site) way {
 
 func overHTTP(t testing.TB, server *standin.Server, set func(*http.Transport)) way {
 	transport := func() *http.Transport {
-		o := hooks.NewTransport(hooks.TransportOptions{Workers: ceiling})
+		o := hooks.NewTransport(hooks.TransportOptions{})
 		o.Proxy = nil
 		set(o)
 		return o
@@ -346,12 +346,7 @@ func overHTTP(t testing.TB, server *standin.Server, set func(*http.Transport)) w
 			_, err := client.SendDigest(ctx, g)
 			return err
 		},
-		stop: func() {
-			client.CloseIdleConnections()
-			visitors.CloseIdleConnections()
-			page.CloseIdleConnections()
-			server.Close()
-		},
+		stop: server.Close,
 	}
 }
 

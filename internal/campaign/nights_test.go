@@ -42,7 +42,7 @@ func newInstallation(t *testing.T, groups int) *installation {
 		Groups: numbered(groups), Threads: 16, Cost: func(standin.Group) time.Duration { return in.cost },
 	})
 	server := in.site.Serve(in.pipe)
-	transport := hooks.NewTransport(hooks.TransportOptions{Workers: 16})
+	transport := hooks.NewTransport(hooks.TransportOptions{})
 	transport.Proxy, transport.DialContext = nil, in.pipe.DialContext
 	in.client = client(t, transport)
 	dir, err := journal.Open(t.TempDir())
@@ -51,7 +51,6 @@ func newInstallation(t *testing.T, groups int) *installation {
 	}
 	in.dir = dir
 	t.Cleanup(func() {
-		in.client.CloseIdleConnections()
 		server.Close()
 		in.site.Close()
 	})
@@ -75,8 +74,7 @@ func (in *installation) until(night int, clock string) {
 
 // script sends to all groups one after the other, as the Python script does.
 func (in *installation) script() {
-	c := http.Client{Transport: &http.Transport{DialContext: in.pipe.DialContext}}
-	defer c.CloseIdleConnections()
+	c := http.Client{Transport: &http.Transport{DialContext: in.pipe.DialContext, DisableKeepAlives: true}}
 	for _, g := range numbered(in.groups()) {
 		answer, err := c.PostForm(strings.TrimSuffix(siteURL, "/")+standin.SendPath, url.Values{
 			"form.siteId": {g.Site}, "form.groupId": {g.Group}, "form.token": {standin.DefaultToken}, "form.actions.send": {"Send"},

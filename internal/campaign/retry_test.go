@@ -27,8 +27,8 @@ func frail(t *testing.T, o standin.Options, from, to time.Duration) (*standin.Si
 	s, pipe := standin.New(o), standin.Pipe()
 	server := s.Serve(pipe)
 	begin := time.Now()
-	transport := hooks.NewTransport(hooks.TransportOptions{Workers: 100})
-	transport.Proxy, transport.DisableKeepAlives = nil, true // each send dials
+	transport := hooks.NewTransport(hooks.TransportOptions{})
+	transport.Proxy = nil
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if at := time.Since(begin); at >= from && at < to {
 			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}

@@ -359,7 +359,6 @@ func (n *night) run(ctx context.Context, final bool) {
 		}
 	}
 	others.Wait()
-	c.CloseIdleConnections()
 
 	if flying > s.Workers {
 		n.fail("run %d: %d in flight with %d workers", n.runs, flying, s.Workers)
@@ -638,7 +637,7 @@ func (n *night) onSockets(nowhere string) {
 			server.Close()
 		}}
 		v.limited = func(timeout time.Duration) *hooks.Client {
-			transport := hooks.NewTransport(hooks.TransportOptions{Workers: workersMost})
+			transport := hooks.NewTransport(hooks.TransportOptions{})
 			dial := transport.DialContext
 			transport.Proxy = nil
 			transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -684,7 +683,7 @@ func (n *night) inFakeTime() {
 		server := n.site.Serve(pipe)
 		v := &visit{close: server.Close}
 		v.limited = func(timeout time.Duration) *hooks.Client {
-			transport := hooks.NewTransport(hooks.TransportOptions{Workers: workersMost})
+			transport := hooks.NewTransport(hooks.TransportOptions{})
 			transport.Proxy, transport.DialContext = nil, pipe.DialContext
 			return clientAt(server.URL, hooks.Options{Transport: transport, Timeout: timeout})
 		}

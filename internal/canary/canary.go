@@ -38,9 +38,9 @@ const (
 	maxHops = 5       // as many as the hooks' own redirects have
 )
 
-// Options of a canary. The zero value works.
+// Options of a canary. The zero value of each but Transport works.
 type Options struct {
-	Transport http.RoundTripper // nil: net/http's own
+	Transport http.RoundTripper // opens a connection for each request: no page depends on the one before
 	UserAgent string            // empty: "senddigest"; " (canary)" is added, for the site's log
 	Header    http.Header       // of the user's own, besides the canary's; nil: none
 	Every     time.Duration     // from the start of one request to that of the next; 0: DefaultEvery
@@ -143,7 +143,6 @@ func (c *Canary) Start(ctx context.Context, tell func(took time.Duration, ok boo
 	return func() {
 		cancel()
 		loop.Wait()
-		c.client.CloseIdleConnections()
 	}
 }
 

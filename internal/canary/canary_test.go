@@ -258,10 +258,9 @@ func TestACanaryOfTheStandInTakesWhatItsFrontPageTakes(t *testing.T) {
 		s := standin.New(standin.Options{FrontCost: 70 * time.Millisecond})
 		pipe := standin.Pipe()
 		server := s.Serve(pipe)
-		transport := &http.Transport{DialContext: pipe.DialContext}
+		transport := &http.Transport{DialContext: pipe.DialContext, DisableKeepAlives: true}
 		c := canary.New(&url.URL{Scheme: "http", Host: "groups.example.com", Path: "/"}, canary.Options{Transport: transport})
 		got, err := c.Baseline(t.Context())
-		transport.CloseIdleConnections()
 		server.Close()
 		s.Close()
 		if err != nil || got != 70*time.Millisecond {

@@ -43,7 +43,7 @@ func (p Process) watchVisitors(c *session, site *url.URL, s *config.Settings, li
 		}
 		roots, _ := authorities(s.CACert) // they were read for the client
 		transport := hooks.NewTransport(hooks.TransportOptions{
-			Workers: 1, ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure,
+			ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure,
 		})
 		bird := canary.New(page, canary.Options{Transport: transport, UserAgent: p.userAgent(), Header: header})
 		var measured atomic.Bool
@@ -59,7 +59,7 @@ func (p Process) watchVisitors(c *session, site *url.URL, s *config.Settings, li
 			if e, ok := errors.AsType[*canary.PageError](err); ok && (s.Verbose || s.Canary != "") {
 				fmt.Fprintf(c.display, "%s: warning: what visitors wait is not known: %v; %s\n", program, e, e.Hint())
 			}
-			return transport.CloseIdleConnections
+			return func() {}
 		}
 		if s.Verbose {
 			fmt.Fprintf(c.display, "%s takes %v while nothing is sent; how many sends are in flight depends on that\n",

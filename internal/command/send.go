@@ -286,7 +286,7 @@ func (p Process) client(site *url.URL, s *config.Settings, traffic *hooks.Traffi
 		UserAgent: p.userAgent(),
 		Header:    s.Header,
 		Transport: hooks.NewTransport(hooks.TransportOptions{
-			Workers: s.Workers, ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure, Traffic: traffic,
+			ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure, Traffic: traffic,
 		}),
 	}), nil
 }

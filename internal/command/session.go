@@ -72,5 +72,4 @@ func (c *session) close() {
 		c.timer.Stop()
 	}
 	c.unwatch()
-	c.client.CloseIdleConnections()
 }

@@ -92,7 +92,6 @@ func (p *Pinger) End(ctx context.Context, code int, report string) error {
 	if p == nil {
 		return nil
 	}
-	defer p.client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeoutCause(ctx, longest, errTimeout)
 	defer cancel()
 	patience := time.NewTimer(startPatience)
