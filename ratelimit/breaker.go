@@ -84,12 +84,14 @@ func (b *Breaker) ask() (Permit, hold, error) {
 	}
 	now := time.Now()
 	giveUp := b.since.Add(b.giveUpAfter)
-	if b.giveUpAfter > 0 && !now.Before(giveUp) {
-		return nil, hold{}, &DownError{For: now.Sub(b.since), Failing: b.failing}
-	}
-	if !b.probing && !now.Before(b.probeAt) {
+	over := b.giveUpAfter > 0 && !now.Before(giveUp)
+	// A probe that was due before then is made first: perhaps nothing was to be sent, so that nobody asked the service.
+	if !b.probing && !now.Before(b.probeAt) && (!over || b.probeAt.Before(giveUp)) {
 		b.probing = true
 		return b.hearProbe, hold{}, nil
+	}
+	if over {
+		return nil, hold{}, &DownError{For: now.Sub(b.since), Failing: b.failing}
 	}
 	wait := b.probeAt.Sub(now)
 	if b.probing {

@@ -224,6 +224,33 @@ func TestABreakerGivesUpExactlyInTime(t *testing.T) {
 	})
 }
 
+func TestABreakerDoesNotGiveUpAServiceThatNobodyAskedMeanwhile(t *testing.T) {
+	for _, back := range []bool{true, false} {
+		t.Run(fmt.Sprintf("back=%v", back), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := ratelimit.NewBreaker(time.Minute, nil)
+				feed(t, b, "DDDDD")
+				time.Sleep(time.Hour) // nothing is to be sent
+				begin := time.Now()
+				permit, err := b.Acquire(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if back {
+					permit(ratelimit.Feedback{Sent: true, Health: up})
+					feed(t, b, "U")
+				} else {
+					permit(ratelimit.Feedback{Sent: true, Health: down})
+					gone(t, b)
+				}
+				if waited := time.Since(begin); waited != 0 {
+					t.Errorf("waited for %v, want not at all", waited)
+				}
+			})
+		})
+	}
+}
+
 func TestABreakerGivesUpBesideAProbeThatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := ratelimit.NewBreaker(time.Minute, nil)
@@ -292,6 +319,7 @@ func TestABreakerThatOpenedOnFailuresProbesAtTheSamePaceAndSaysSo(t *testing.T) 
 			t.Errorf("got -, want +:\n%s", diff)
 		}
 		time.Sleep(time.Minute)
+		feed(t, b, "F") // the probe that was due
 		_, err := b.Acquire(t.Context())
 		gone, ok := errors.AsType[*ratelimit.DownError](err)
 		if !ok || !gone.Failing || gone.Error() != "the site has answered every send with an error for 1m25s" {
