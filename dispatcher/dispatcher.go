@@ -35,20 +35,28 @@ type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 //
 // A try that ended [ratelimit.Crowded] while others were in flight does not count either, and no back-off follows it: Limiter
 // lets fewer be in flight, as a [ratelimit.Crowd] does. One that was alone in flight is an ordinary failure.
+//
+// An ambiguous try may have been delivered, and may still be under way. Settle decides whether its job is tried once
+// more in this run, and from when on: that is harmless only where the caller knows that the first try has ended by then
+// and that the service itself delivers nothing twice. It is asked once for each job, also with no Retries, and never for
+// a send that was cut. A job that had an ambiguous try, in this run or by Earlier, ends accepted, or otherwise without a
+// failure, or ambiguous: whatever its later tries prove, they prove nothing of that one.
 type Options struct {
-	Workers     int                         // most sends in flight; below 1 counts as 1
-	Limiter     ratelimit.Limiter           // asked before each send; nil: none
-	Usual       func(Job) time.Duration     // what a job's send took in earlier runs, for Limiter; 0: not known. nil: none is
-	Throttle    time.Duration               // how long a worker rests after a send; 0: not at all
-	Rule        Rule                        // which job goes next where the order of the jobs does not tell
-	Limit       func() int                  // how many sends Limiter lets be in flight now; nil: as many as there are workers
-	Retries     int                         // extra tries of a job whose verdicts allow them; 0: none
-	Backoff     func(try int) time.Duration // wait after a try, counted from 1, before the next; nil: FullJitter(1s, 1m)
-	Away        func() ratelimit.Health     // Down or Failing while the service is, and Limiter sees to it; nil: it never is
-	MaxFailures int                         // failed jobs after which nothing more starts; 0: no limit
-	Grace       time.Duration               // for sends in flight once ctx has ended; then they are cut. 0: as long as they need
-	Abort       context.Context             // when it ends, sends in flight are cut at once; nil: never
-	Observers   []Observer                  // told of every event, in this order
+	Workers     int                            // most sends in flight; below 1 counts as 1
+	Limiter     ratelimit.Limiter              // asked before each send; nil: none
+	Usual       func(Job) time.Duration        // what a job's send took in earlier runs, for Limiter; 0: not known. nil: none is
+	Throttle    time.Duration                  // how long a worker rests after a send; 0: not at all
+	Rule        Rule                           // which job goes next where the order of the jobs does not tell
+	Limit       func() int                     // how many sends Limiter lets be in flight now; nil: as many as there are workers
+	Retries     int                            // extra tries of a job whose verdicts allow them; 0: none
+	Backoff     func(try int) time.Duration    // wait after a try, counted from 1, before the next; nil: FullJitter(1s, 1m)
+	Away        func() ratelimit.Health        // Down or Failing while the service is, and Limiter sees to it; nil: it never is
+	Settle      func(Result) (time.Time, bool) // when a job whose try was ambiguous may be tried once more, if it may; nil: none may
+	Earlier     func(Job) (Result, bool)       // a job that an earlier run left ambiguous: its Verdict until it is tried, and its Lost; nil: there is none
+	MaxFailures int                            // failed jobs after which nothing more starts; 0: no limit
+	Grace       time.Duration                  // for sends in flight once ctx has ended; then they are cut. 0: as long as they need
+	Abort       context.Context                // when it ends, sends in flight are cut at once; nil: never
+	Observers   []Observer                     // told of every event, in this order
 }
 
 // ErrMaxFailures stops a run in which too many jobs failed.
@@ -79,12 +87,21 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 	r := &run[J]{
 		jobs: jobs, send: send, options: o, stop: stop,
 		admission: make(chan struct{}, 1), queue: newQueue(lineup),
-		uncounted: map[int]int{}, crowds: map[int]int{}, last: map[int]lastTry{}, together: make(together, min(o.Workers, len(jobs))+1),
-		report: &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
+		uncounted: map[int]int{}, crowds: map[int]int{}, last: map[int]lastTry{}, settled: map[int]struct{}{},
+		together: make(together, min(o.Workers, len(jobs))+1),
+		report:   &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
 	}
 	for i, job := range jobs {
-		r.report.Results[i] = Result{Job: job, Verdict: Verdict{Outcome: NotAttempted}}
+		result := Result{Verdict: Verdict{Outcome: NotAttempted}}
+		if o.Earlier != nil {
+			if earlier, ok := o.Earlier(job); ok {
+				result = Result{Verdict: earlier.Verdict, Lost: earlier.Lost}
+			}
+		}
+		result.Job = job
+		r.report.Results[i] = result
 	}
+	r.options.Earlier = nil // large, too
 
 	// Sends in flight outlive the stop: cutting one makes it ambiguous.
 	inFlight, cut := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -123,12 +140,13 @@ type run[J Job] struct {
 
 	mu        sync.Mutex // for all below, and held while the observers are told
 	report    *Report
-	begun     int             // jobs
-	retries   int             // tries that were granted beyond a job's first, as far as they count
-	uncounted map[int]int     // tries of a job that do not count
-	crowds    map[int]int     // how many of these the service undid for others in flight
-	suspects  []suspect       // tries that count unless the service turns out to be down, the latest last
-	last      map[int]lastTry // of jobs that have used up their tries in doubt
+	begun     int              // jobs
+	retries   int              // tries that were granted beyond a job's first, as far as they count
+	uncounted map[int]int      // tries of a job that do not count
+	crowds    map[int]int      // how many of these the service undid for others in flight
+	suspects  []suspect        // tries that count unless the service turns out to be down, the latest last
+	last      map[int]lastTry  // of jobs that have used up their tries in doubt
+	settled   map[int]struct{} // jobs that Settle let be tried once more
 	failures  int
 	flying    int // sends in flight
 	together  together
@@ -176,9 +194,11 @@ func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelim
 			permit(ratelimit.Feedback{})
 			continue
 		}
-		tries := r.report.Results[job].Attempts // nobody else touches the result of a job that is not under way
+		before := &r.report.Results[job] // nobody else touches the result of a job that is not under way
 		// Ambiguous until more is known.
-		r.record(Started, job, Result{Job: r.jobs[job], Attempts: tries + 1, Worker: worker, Start: time.Now()}, +1)
+		r.record(Event{Kind: Started, Result: Result{
+			Job: r.jobs[job], Attempts: before.Attempts + 1, Worker: worker, Start: time.Now(), Lost: before.lost(),
+		}}, job, +1)
 		return job, permit, true
 	}
 	return 0, nil, false
@@ -243,8 +263,8 @@ func (r *run[J]) finish(ctx context.Context) {
 	}
 	for _, i := range left {
 		if result := &r.report.Results[i]; result.Attempts > 0 {
-			r.record(Finished, i, *result, 0) // with what came of its last try
-		} else {
+			r.record(Event{Kind: Finished, Result: *result}, i, 0) // with what came of its last try
+		} else if result.Outcome == NotAttempted {
 			result.Reason = r.report.StoppedBy.Error()
 		}
 	}

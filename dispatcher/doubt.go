@@ -99,7 +99,7 @@ func (r *run[J]) drop(i int) bool {
 	if last != denied {
 		return false
 	}
-	r.record(Finished, i, r.report.Results[i], 0)
+	r.record(Event{Kind: Finished, Result: r.report.Results[i]}, i, 0)
 	r.queue.done(i)
 	return true
 }

@@ -1,5 +1,7 @@
 package dispatcher
 
+import "time"
+
 // An Observer is told of each event before the dispatcher goes on: of Started before the request leaves, of a try's
 // end before that worker makes its next. Calls come one at a time, so an observer must be quick, and must not call
 // back into the run.
@@ -17,10 +19,12 @@ func (f ObserverFunc) Observe(e Event) { f(e) }
 type Kind uint8
 
 // The kinds of event. Each try begins with Started and ends with one of the others; each job that was tried ends with
-// Finished, once. Where a run is stopped while a job waits for another try, its Finished comes after its Retrying.
+// Finished, once. Where a run is stopped while a job waits for another try, its Finished comes after its Retrying or its
+// Settling.
 const (
 	Started  Kind = iota + 1 // a try is about to leave; of the result, its verdict is not known yet
 	Retrying                 // it has ended, the result says how, and the job waits for another
+	Settling                 // it was ambiguous, and the job waits until another one does no harm, see Options.Settle
 	Finished                 // the job has ended, and the result says how
 )
 
@@ -28,5 +32,6 @@ const (
 type Event struct {
 	Kind     Kind
 	Result   Result
-	InFlight int // sends under way once this has happened
+	InFlight int       // sends under way once this has happened
+	Next     time.Time // of Retrying and Settling: when the next try starts at the earliest; otherwise zero
 }

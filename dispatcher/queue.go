@@ -59,11 +59,11 @@ func (q *queue) take(limit int, probe bool) int {
 	return q.lineup.Take(time.Now(), limit)
 }
 
-// again gives a job back, to be taken again once a time has passed.
-func (q *queue) again(job int, after time.Duration) {
+// again gives a job back, to be taken again from a time on.
+func (q *queue) again(job int, at time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.lineup.Again(job, time.Now().Add(after))
+	q.lineup.Again(job, at)
 	select {
 	case q.changed <- struct{}{}:
 	default: // who waits has not looked since the last word

@@ -16,6 +16,7 @@ type Result struct {
 	Worker   int           // who made the last one, from 1; 0 if it never started
 	Start    time.Time     // of the last try; zero if it never started
 	Took     time.Duration // from Start to the end of that try
+	Lost     *Lost         // the first try that was ambiguous, where it is not the last; nil: there is none
 }
 
 // Report is what became of a run: one result for each job, in dispatch order.

@@ -46,7 +46,9 @@ func (d *diary) Observe(e dispatcher.Event) {
 	if d.began.IsZero() {
 		d.began = time.Now()
 	}
-	word := map[dispatcher.Kind]string{dispatcher.Started: "starts", dispatcher.Retrying: "again", dispatcher.Finished: "ends"}[e.Kind]
+	word := map[dispatcher.Kind]string{
+		dispatcher.Started: "starts", dispatcher.Retrying: "again", dispatcher.Settling: "settles", dispatcher.Finished: "ends",
+	}[e.Kind]
 	d.lines = append(d.lines, fmt.Sprintf("%v: %s %s, try %d, %d in flight", time.Since(d.began), short(e.Result.Job.Key()), word, e.Result.Attempts, e.InFlight))
 }
 
@@ -335,8 +337,9 @@ func TestAWorkerRestsAlsoBeforeATryOfTheLastJob(t *testing.T) {
 }
 
 // Any mix of outcomes, tries, panics, pauses, outages, stops and rules: each job ends once, nothing starts after a stop, a
-// job is never in flight twice, what is ambiguous is not tried again, tries and permits balance. What is held back stays
-// so, and a heavy job too many starts only where all lighter ones had their turn.
+// job is never in flight twice, what is ambiguous is tried again once at most, with leave and when its time has come, and
+// is no failure of another kind afterwards, tries and permits balance. What is held back stays so, and a heavy job too many
+// starts only where all lighter ones had their turn.
 func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(0, 30).Draw(rt, "jobs")
@@ -350,6 +353,7 @@ func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 		}
 		stopAt := time.Duration(rapid.IntRange(0, 120).Draw(rt, "stop at s"))*time.Second + 500*time.Millisecond
 		joined := rapid.Bool().Draw(rt, "joined")
+		settle := time.Duration(rapid.IntRange(0, 30).Draw(rt, "settle s")) * time.Second
 		heavy := rapid.SliceOfN(rapid.Bool(), n, n).Draw(rt, "heavy")
 		held := rapid.SliceOfN(rapid.IntRange(-20, 20), n, n).Draw(rt, "held until s")
 		maxHeavy := rapid.IntRange(1, 4).Draw(rt, "max heavy")
@@ -365,6 +369,9 @@ func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 			if joined {
 				limiter.Limiter = ratelimit.Join(ratelimit.NewPause(time.Minute, nil), breaker, ratelimit.NewBucket(2, 3))
 				o.Away = breaker.Health
+			}
+			if settle > 0 {
+				o.Settle = func(r dispatcher.Result) (time.Time, bool) { return r.Start.Add(settle), true }
 			}
 			var calls atomic.Int64
 			send := func(ctx context.Context, j job) dispatcher.Verdict {
@@ -441,24 +448,32 @@ func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 					continue
 				}
 				sent += r.Attempts
-				if !joined && r.Attempts > retries+1 || retries == 0 && r.Attempts > 1 {
-					rt.Fatalf("%v: %d tries with %d retries", r.Job, r.Attempts, retries)
-				}
-				tries, open := 0, false
+				tries, open, lost, next := 0, false, 0, time.Time{}
 				for i, e := range list {
 					last := i == len(list)-1
 					switch {
 					case e.Kind == dispatcher.Started:
 						tries++
-						if open || e.Result.Attempts != tries || last || e.Result.Start.Sub(began) > stopAt {
+						if open || e.Result.Start.Before(next) || e.Result.Attempts != tries || last || e.Result.Start.Sub(began) > stopAt {
 							rt.Fatalf("%v: event %d, %+v", r.Job, i, e)
 						}
 						open = true
-					case (e.Kind == dispatcher.Finished) != last, e.Kind == dispatcher.Retrying && (!open || !e.Result.Retry || e.Result.Outcome == dispatcher.Ambiguous):
+					case (e.Kind == dispatcher.Finished) != last, e.Kind != dispatcher.Finished && !open,
+						e.Kind == dispatcher.Retrying && (!e.Result.Retry || e.Result.Outcome == dispatcher.Ambiguous) && lost == 0,
+						e.Kind == dispatcher.Settling && e.Result.Outcome != dispatcher.Ambiguous:
 						rt.Fatalf("%v: event %d, %+v", r.Job, i, e)
 					default:
-						open = false
+						open, next = false, e.Next
+						if e.Kind == dispatcher.Settling {
+							lost++
+						}
 					}
+				}
+				if lost > 1 || lost == 1 && (settle == 0 || r.Failed() && r.Outcome != dispatcher.Ambiguous) {
+					rt.Fatalf("%v: settled %d times, %+v", r.Job, lost, r)
+				}
+				if !joined && r.Attempts > retries+1+lost || retries == 0 && r.Attempts > 1+lost {
+					rt.Fatalf("%v: %d tries with %d retries", r.Job, r.Attempts, retries)
 				}
 				if tries != r.Attempts || open {
 					rt.Fatalf("%v: %d tries, %d starts", r.Job, r.Attempts, tries)

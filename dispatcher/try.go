@@ -43,16 +43,23 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 	if result.Health == ratelimit.Up {
 		r.acquit(result.Start)
 	}
-	wait, retry := r.another(i, result)
+	wait, again := r.another(i, result)
+	event := Event{Kind: Retrying, Next: time.Now().Add(wait)}
+	if !again && !cut {
+		event.Kind = Settling
+		event.Next, again = r.settle(i, result)
+	}
+	result.unsettled()
+	event.Result = result
 	switch {
-	case retry && !cut && ctx.Err() == nil:
-		r.record(Retrying, i, result, -1)
-		r.queue.again(i, wait)
+	case again && !cut && ctx.Err() == nil:
+		r.record(event, i, -1)
+		r.queue.again(i, event.Next)
 		return
-	case retry, cut && result.Failed():
+	case again, cut && result.Failed():
 		r.end(cmp.Or(context.Cause(ctx), context.Cause(inFlight))) // it might have ended otherwise
 	}
-	r.record(Finished, i, result, -1)
+	r.record(Event{Kind: Finished, Result: result}, i, -1)
 	r.queue.done(i)
 }
 
@@ -102,24 +109,25 @@ func judge[J Job](ctx context.Context, send SendFunc[J], job J) (v Verdict) {
 	return send(ctx, job)
 }
 
-// record keeps what is known of a job and tells the observers. flying is by how much this changes the number of
-// sends in flight.
-func (r *run[J]) record(kind Kind, i int, result Result, flying int) {
+// record keeps the result that an event of job number i has, and tells the observers. flying is by how much the event
+// changes the number of sends in flight.
+func (r *run[J]) record(e Event, i, flying int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.report.Results[i] = result
+	r.report.Results[i] = e.Result
 	r.flying += flying
 	r.report.Peak = max(r.report.Peak, r.flying)
-	if kind == Started {
-		r.together.start(result.Worker)
-		if result.Attempts == 1 {
+	if e.Kind == Started {
+		r.together.start(e.Result.Worker)
+		if e.Result.Attempts == 1 {
 			r.begun++
 		}
 	}
+	e.InFlight = r.flying
 	for _, o := range r.options.Observers {
-		o.Observe(Event{Kind: kind, Result: result, InFlight: r.flying})
+		o.Observe(e)
 	}
-	if kind == Finished && result.Failed() {
+	if e.Kind == Finished && e.Result.Failed() {
 		r.failures++
 		if r.failures == r.options.MaxFailures {
 			r.stop(ErrMaxFailures)
