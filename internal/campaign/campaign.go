@@ -201,8 +201,8 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 			s.History.KeepAbreast() // nothing but the site decided how many there were
 		}
 	}
-	if s.Journal != nil && s.Journal.Err() != nil {
-		meta.GoOn = nil // what is not on record cannot be gone on with
+	if s.Journal != nil && (s.Journal.Err() != nil || expired(started, time.Now())) {
+		meta.GoOn = nil // it would be refused: not all is on record, or a new run is due
 	}
 	result := s.result(plan, results, meta)
 	result.Held = held

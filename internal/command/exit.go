@@ -91,7 +91,7 @@ func codeOf(err error) int {
 
 // isUsage tells whether another command line would end better: an option, the URL, or a run that cannot be had.
 func isUsage(err error) bool {
-	return is[*usageError](err) || is[*config.ValueError](err) || is[*hooks.URLError](err) || is[*resumeError](err) ||
+	return is[*usageError](err) || is[*config.ValueError](err) || is[*hooks.URLError](err) || is[*campaign.ResumeError](err) ||
 		is[*journal.DirError](err) || is[*journal.RunError](err) || is[*journal.VersionError](err) || is[*journal.DamagedError](err)
 }
 
@@ -109,9 +109,6 @@ type hinter interface {
 // hintOf says what to do about an error, if there is something.
 func hintOf(err error) string {
 	if e, ok := errors.AsType[*usageError](err); ok {
-		return e.hint
-	}
-	if e, ok := errors.AsType[*resumeError](err); ok {
 		return e.hint
 	}
 	if _, ok := errors.AsType[*journal.HeldError](err); ok {

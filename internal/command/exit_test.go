@@ -30,7 +30,7 @@ func TestAnErrorHasItsExitCodeHoweverDeepItIsWrapped(t *testing.T) {
 		{"usage", &usageError{"no URL given", ""}, 64},
 		{"a value", &config.ValueError{}, 64},
 		{"a URL", &hooks.URLError{}, 64},
-		{"nothing to resume", &resumeError{problem: "--resume: no earlier run"}, 64},
+		{"nothing to resume", campaign.NoRun(campaign.Resume, "nowhere"), 64},
 		{"no such run", &journal.RunError{Err: errors.New("no such file")}, 64},
 		{"a state directory", &journal.DirError{Err: syscall.EACCES}, 64},
 		{"a newer journal", &journal.VersionError{}, 64},
@@ -78,7 +78,7 @@ func TestOfSeveralEndsTheExitCodeIsTheMostUrgent(t *testing.T) {
 func TestAnErrorKeepsItsHintHoweverDeepItIsWrapped(t *testing.T) {
 	for _, err := range []error{
 		&usageError{"no URL given", "write it"},
-		&resumeError{"--resume: no earlier run", "leave out --resume", nil},
+		campaign.NoRun(campaign.Resume, "nowhere"),
 		&journal.HeldError{},
 		&journal.DamagedError{Path: "x.jsonl", Err: errors.New("torn")},
 		&journal.WriteError{Path: "x.jsonl", Err: syscall.ENOSPC},

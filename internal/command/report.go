@@ -236,9 +236,9 @@ func (p Process) document(l *past, at int, compare bool) (*report.Document, erro
 	if run.Overtaken {
 		meta.Notes = append(meta.Notes, "a later run kept no journal: what was not accepted here may have been sent to since")
 	}
-	if l.goesOn(at) {
-		meta.GoOn = func(string) string { return p.goOn(l, run) }
-		meta.Again = func(...string) string { return p.goOn(l, run) }
+	if mode, ok := l.mode(at); ok {
+		meta.GoOn = func(string) string { return p.goOn(l, run, mode) }
+		meta.Again = func(...string) string { return p.goOn(l, run, mode) }
 	}
 	document := report.New(run.Report(), meta)
 	if !compare {
@@ -262,27 +262,26 @@ func (p Process) document(l *past, at int, compare bool) (*report.Document, erro
 	return document, nil
 }
 
-// goesOn tells whether --resume or --retry-failed would take a run up: the newest of its installation that began, of
-// today, and not under way.
-func (l *past) goesOn(at int) bool {
-	s := &l.runs[at]
+// mode is how a run can be resumed now; not ok: it cannot.
+func (l *past) mode(at int) (mode campaign.Mode, ok bool) {
 	var same []journal.Summary
-	for i := range l.runs {
-		if s.Installation.Matches(l.runs[i].Installation) {
-			same = append(same, l.runs[i])
+	for _, s := range l.runs {
+		// Of a run that cannot be read nobody knows whose it is: it is among every installation's.
+		if s.Installation.IsZero() || l.runs[at].Installation.Matches(s.Installation) {
+			s.Running = l.dir.Running(&s)
+			same = append(same, s)
 		}
 	}
-	newest, ok := journal.Newest(same)
-	return ok && newest.Run == s.Run && time.Since(s.Started) <= oldest && !l.dir.Running(s)
+	return campaign.ModeFor(l.runs[at].Run, same, time.Now())
 }
 
-// goOn is the command that goes on with a run: the one that it left for that, or else one with the options of this
-// command, and with the pace of the run where it would have another.
-func (p Process) goOn(l *past, run *journal.Run) string {
+// goOn is the command that resumes a run: the one that it left for that, or else one with the options of this command,
+// and with the pace of the run where it would have another.
+func (p Process) goOn(l *past, run *journal.Run, mode campaign.Mode) string {
 	switch {
-	case run.Unfinished() && run.Header.Resume != "":
+	case mode == campaign.Resume && run.Header.Resume != "":
 		return run.Header.Resume
-	case !run.Unfinished() && run.RetryFailed != "":
+	case mode == campaign.RetryFailed && run.RetryFailed != "":
 		return run.RetryFailed
 	}
 	words, s := p.words(l.args, true), l.settings
@@ -298,11 +297,7 @@ func (p Process) goOn(l *past, run *journal.Run) string {
 	if run.Burst != s.Burst {
 		words = append(words, "--burst", strconv.Itoa(run.Burst))
 	}
-	option := "--retry-failed"
-	if run.Unfinished() {
-		option = "--resume"
-	}
-	return strings.Join(append(words, option, quote(run.URL)), " ")
+	return strings.Join(append(words, string(mode), quote(run.URL)), " ")
 }
 
 // A keptRun is a run in a list.

@@ -6,7 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
+
+	"github.com/groupserver/senddigest/internal/campaign"
 )
 
 // newRun and oldRun are of one installation; newRun is the newest.
@@ -60,6 +63,35 @@ func TestAReportOfADamagedJournalNamesTheLine(t *testing.T) {
 			code, stdout, stderr := reported(dir, "--format", format)
 			if code != exitUsage || stdout != "" || !strings.Contains(stderr, newRun+".jsonl: line 5: ") {
 				t.Errorf("%s, %s: exit code %d, %q, %q", name, format, code, stdout, stderr)
+			}
+		}
+	}
+}
+
+func TestAReportProposesNoCommandThatWouldBeRefused(t *testing.T) {
+	journal := func(started time.Time) (run, text string) {
+		run = campaign.RunID(started)
+		text = journalOf(run, `{"list":2,"skipped":0}`, `["main","announce"]`, `["main","choir"]`, `{"listed":2}`,
+			`{"start":0,"t":1,"w":1}`, `{"end":0,"t":2,"outcome":"not_ok","status":500,"reason":"500"}`,
+			`{"start":1,"t":1,"w":2}`, `{"end":1,"t":2,"outcome":"accepted","status":200}`, `{"finished":3,"accepted":1,"not_ok":1}`)
+		return run, strings.Replace(text, "T02:00:00Z", started.UTC().Format("T15:04:05Z"), 1)
+	}
+	for _, row := range []struct {
+		name string
+		ago  time.Duration
+		want bool
+	}{
+		{"an hour ago", time.Hour, true},
+		{"two days ago", 48 * time.Hour, false},
+		{"in two days", -48 * time.Hour, false},
+	} {
+		dir := t.TempDir()
+		run, text := journal(time.Now().Add(-row.ago))
+		keep(t, dir, run, text)
+		for _, format := range []string{"text", "html"} {
+			code, stdout, stderr := reported(dir, "--format", format)
+			if got := strings.Contains(stdout, "--retry-failed"); code != exitOK || got != row.want {
+				t.Errorf("%s, %s: exit code %d, a command is proposed: %v, want %v; %s", row.name, format, code, got, row.want, stderr)
 			}
 		}
 	}

@@ -17,15 +17,7 @@ import (
 	"github.com/groupserver/senddigest/internal/report"
 )
 
-const (
-	keptRuns = 30 // of an installation, in the state directory
-
-	// oldest is how long ago a run may have begun that is gone on with. Each digest covers 24 hours: after that a new
-	// run is due, also for those who were accepted then.
-	oldest = 24 * time.Hour
-
-	clockSlack = 5 * time.Minute // by how much a clock may have been put back
-)
+const keptRuns = 30 // of an installation, in the state directory
 
 // A state is what a run has of the state directory: the lock, its journal, and what earlier runs left. Each part
 // may be missing; a run goes on without what cannot be had, and says so once.
@@ -41,15 +33,6 @@ type state struct {
 	history  *history.History // nil: none
 	failed   error            // why a directory that was asked for by name is not used
 }
-
-// A resumeError is a --resume or --retry-failed that has nothing to go on with, or cannot.
-type resumeError struct {
-	problem, hint string
-	err           error
-}
-
-func (e *resumeError) Error() string { return e.problem }
-func (e *resumeError) Unwrap() error { return e.err }
 
 // stateDir is where the state is to be.
 func (p Process) stateDir(s *config.Settings) string {
@@ -234,97 +217,30 @@ func settle(s *config.Settings) time.Duration {
 
 // previous finds the run that --resume or --retry-failed goes on with; nil where neither was given.
 func (st *state) previous(s *config.Settings, now time.Time) (*campaign.Previous, error) {
-	option := ""
+	var mode campaign.Mode
 	switch {
 	case s.Resume:
-		option = "--resume"
+		mode = campaign.Resume
 	case s.RetryFailed:
-		option = "--retry-failed"
+		mode = campaign.RetryFailed
 	default:
 		return nil, nil
 	}
-	runs, newest, err := st.newest(option)
+	switch {
+	case st.missing != "":
+		return nil, campaign.NoRun(mode, st.missing)
+	case st.unusable != nil:
+		return nil, fmt.Errorf("%s: %w", mode, st.unusable)
+	case st.dir == nil:
+		return nil, campaign.NoState(mode)
+	}
+	run, err := campaign.FindRun(st.dir, st.in, mode, now)
 	if err != nil {
 		return nil, err
-	}
-	began := newest.Started.Local().Format("2006-01-02 15:04")
-	earlier := ""
-	if old, ok := buried(runs, now); ok {
-		earlier = fmt.Sprintf("; run %s before it was cut short: what it left, a new run without --only and --exclude sends", old.Run)
-	}
-	refuse := func(what, hint string) error {
-		return &resumeError{fmt.Sprintf("%s: the newest run, %s, which began %s, %s", option, newest.Run, began, what), hint, nil}
-	}
-	switch {
-	case s.Resume && !newest.Unfinished():
-		return nil, refuse("was finished"+earlier, "--retry-failed sends again what it did not get accepted; without either option a new run starts")
-	case s.RetryFailed && newest.Aside:
-		return nil, refuse("has a journal that is not complete", "--resume goes on with it")
-	case s.RetryFailed && newest.Unfinished():
-		return nil, refuse("was not finished", "--resume goes on with it")
-	case s.RetryFailed && newest.Counts.Failed() == 0:
-		return nil, refuse("had no group that failed"+earlier, "leave out "+option)
-	case newest.Started.Sub(now) > clockSlack:
-		return nil, refuse("is in the future by this machine's clock", "put the clock right, or leave out "+option)
-	case now.Sub(newest.Started) > oldest:
-		return nil, refuse("is more than a day old: a new run is due", "leave out "+option)
-	}
-	run, err := st.dir.Load(newest.Run)
-	if err != nil {
-		return nil, &resumeError{option + ": " + err.Error(), hintOf(err), err}
 	}
 	return &campaign.Previous{
 		Run: run, Failed: s.RetryFailed, Settle: settle(s), SkipAmbiguous: s.SkipAmbiguous, Ended: now,
 	}, nil
-}
-
-// buried finds a run that was cut short, and that is not gone on with because a later one, of a part of the groups, is
-// newer. It could have been, for a day.
-func buried(runs []journal.Summary, now time.Time) (journal.Summary, bool) {
-	taken := map[string]bool{} // by one that went on with it
-	for i, s := range runs {
-		if s.Err != nil || !s.Began() {
-			continue
-		}
-		if i > 0 && !taken[s.Run] && s.Unfinished() && now.Sub(s.Started) <= oldest {
-			return s, true
-		}
-		if s.Resumes != "" {
-			taken[s.Resumes] = true
-		} else if !taken[s.Run] && len(s.Only)+len(s.Exclude) == 0 {
-			break // it was for all groups
-		}
-	}
-	return journal.Summary{}, false
-}
-
-// newest finds the newest run of the site, and all others.
-func (st *state) newest(option string) ([]journal.Summary, journal.Summary, error) {
-	none := func(where string) error {
-		return &resumeError{option + ": no earlier run of this site in " + where, "leave out " + option, nil}
-	}
-	switch {
-	case st.missing != "":
-		return nil, journal.Summary{}, none(st.missing)
-	case st.unusable != nil:
-		return nil, journal.Summary{}, &resumeError{option + ": " + st.unusable.Error(), hintOf(st.unusable), st.unusable}
-	case st.dir == nil:
-		return nil, journal.Summary{}, &resumeError{
-			option + ": there is no state directory to look for the earlier run in", "leave out --no-state", nil,
-		}
-	}
-	runs, err := st.dir.Runs(st.in)
-	if err != nil {
-		return nil, journal.Summary{}, &resumeError{option + ": " + err.Error(), hintOf(err), err}
-	}
-	newest, ok := journal.Newest(runs)
-	switch {
-	case !ok:
-		return nil, newest, none(st.dir.Path())
-	case newest.Err != nil:
-		return nil, newest, &resumeError{option + ": " + newest.Err.Error(), hintOf(newest.Err), newest.Err}
-	}
-	return runs, newest, nil
 }
 
 // begin makes the journal of the run.
