@@ -45,6 +45,9 @@ type Settings struct {
 	// Down is told when the site stops answering and when it is back, Paused when it asks for a pause; nil: nobody is.
 	Down   func(ratelimit.BreakerState)
 	Paused func(time.Duration)
+	// Unlisted is told each time that the list could not be had: why, when it is asked for again, and when the run gives
+	// up; zero: never. nil: nobody is.
+	Unlisted func(err error, again, until time.Time)
 	// Waiting is given, before the first send, what tells at any time what keeps a send from starting, in words that
 	// follow "waiting for"; it says nothing where nothing does. nil: nobody wants to know.
 	Waiting     func(source func() string)
@@ -77,12 +80,6 @@ type Settings struct {
 	GoOn func(option string) string
 }
 
-// A ListError is a list of groups that could not be had. Nothing was sent.
-type ListError struct{ Err error }
-
-func (e *ListError) Error() string { return e.Err.Error() }
-func (e *ListError) Unwrap() error { return e.Err }
-
 // Result is what became of a run.
 type Result struct {
 	Document *report.Document
@@ -111,12 +108,13 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	if s.Adaptive != nil {
 		meta.Workers = 0
 	}
-	plan, err := Fetch(ctx, client, s)
+	list, err := askPatiently(ctx, client, &s)
 	if err != nil {
 		result := noList(meta, err)
 		s.ends(result, time.Now())
 		return result
 	}
+	plan := planOf(list, s)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	if s.Refuse != nil {

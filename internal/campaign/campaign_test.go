@@ -534,7 +534,7 @@ func TestWithoutAListThereIsAnErrorAndNoSend(t *testing.T) {
 				tt.fault.Pattern = standin.ListPattern
 				s, c := site(t, standin.Options{Groups: numbered(5), Faults: []standin.Fault{tt.fault}})
 				r := campaign.Run(t.Context(), c, campaign.Settings{
-					URL: siteURL, Workers: 2, Listed: func(*campaign.Plan) { t.Error("told of a list") },
+					URL: siteURL, Workers: 2, GiveUpAfter: time.Minute, Listed: func(*campaign.Plan) { t.Error("told of a list") },
 				})
 				e, ok := errors.AsType[*campaign.ListError](r.Err)
 				if !ok || r.StoppedBy != nil {

@@ -48,19 +48,21 @@ func (p *Plan) Listed() int { return len(p.Groups) + len(p.left) }
 // Waiting counts the groups that are held back for any reason, and says until when the last of them is.
 func (p *Plan) Waiting() (groups int, until time.Time) { return p.waiting, p.until }
 
-// Fetch gets the list of groups and plans the run. Its error is a [*ListError], or the cause of ctx where that
+// Fetch asks for the list of groups once and plans a run. Its error is a [*ListError], or the cause of ctx where that
 // ended first.
 func Fetch(ctx context.Context, client *hooks.Client, s Settings) (*Plan, error) {
-	list, err := client.DigestGroups(ctx)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return nil, cause
-	}
+	list, err := ask(ctx, client)
 	if err != nil {
-		return nil, &ListError{err}
+		return nil, err
 	}
+	return planOf(list, s), nil
+}
+
+// planOf plans a run of what a site listed.
+func planOf(list *hooks.List, s Settings) *Plan {
 	p := plan(list.Groups, s, time.Now())
 	p.Unusable = list.Unusable
-	return p, nil
+	return p
 }
 
 // plan decides what becomes of each group of the list: by what the user left out, by what an earlier run did, by the

@@ -3,6 +3,7 @@ package command
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 
@@ -106,8 +107,21 @@ type hinter interface {
 	Hint() string
 }
 
-// hintOf says what to do about an error, if there is something.
+// hintOf says what to do about an error, if there is something, and how often the list of groups was asked for.
 func hintOf(err error) string {
+	hint := adviceOn(err)
+	if e, ok := errors.AsType[*campaign.ListError](err); ok && e.Asked > 1 {
+		asked := fmt.Sprintf("it was asked for %d times in %s", e.Asked, span(e.For))
+		if hint == "" {
+			return asked
+		}
+		return asked + "; " + hint
+	}
+	return hint
+}
+
+// adviceOn says what to do about an error, if there is something.
+func adviceOn(err error) string {
 	if e, ok := errors.AsType[*usageError](err); ok {
 		return e.hint
 	}

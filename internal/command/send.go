@@ -109,6 +109,7 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		URL: site.String(), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
 		Retries: s.Retries, GiveUpAfter: s.GiveUpAfter, Grace: cmp.Or(s.Grace, s.Timeout),
 		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Down: c.display.Down, Paused: c.display.Paused, Waiting: c.display.Waiting,
+		Unlisted:  c.display.Unlisted,
 		Observers: []dispatcher.Observer{&logger{p.log(c.display, s), c.client}, c.display, &c.sends},
 		Listed: func(plan *campaign.Plan) {
 			warnOfList(c.display, site, plan)
@@ -136,6 +137,8 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		grace := settings.Grace
 		defer context.AfterFunc(c.ctx, func() { c.display.Ending(grace) })()
 		fmt.Fprintln(c.display, "Retrieving the list of groups")
+	} else {
+		c.display.Quiet()
 	}
 	result = campaign.Run(c.ctx, c.client, settings)
 	if _, refused := errors.AsType[*campaign.FitError](result.StoppedBy); result.Document.Error == "" && !refused {

@@ -104,6 +104,13 @@ func (d *Display) Count(total int, forecast *Forecast) {
 	d.quiet = true
 }
 
+// Quiet keeps the display from saying anything of its own; messages that are written to it go through.
+func (d *Display) Quiet() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.quiet = true
+}
+
 func (d *Display) follow(total int, forecast *Forecast) {
 	d.total, d.forecast, d.began = total, forecast, time.Now()
 	d.pace.began = d.began
@@ -226,6 +233,19 @@ func (d *Display) Prepare(what string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.prepares = what
+}
+
+// Unlisted takes the news that the list of groups could not be had, when it is asked for again, and when the run gives up;
+// zero: never.
+func (d *Display) Unlisted(err error, again, until time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.prepares = fmt.Sprintf("waiting for the list of groups, which is asked for again at %s", printable.Instant(again))
+	text := fmt.Sprintf("%s; asked for again in %s", printable.Line(err.Error()), clock(time.Until(again)))
+	if !until.IsZero() {
+		text += ", until " + printable.Instant(until)
+	}
+	d.say(text, yellow)
 }
 
 // Limit takes the news of how many sends may be in flight, and why.
