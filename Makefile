@@ -48,7 +48,7 @@ FUZZTIME ?= 30s
 silent = if out=$$($(1)) && [[ -z $$out ]]; then exit 0; fi; \
 	[[ -z $$out ]] || printf '%s\n' "$$out" "make: $(2)"; exit 1
 
-.PHONY: help test lint needs compiler promtool browser fmt vet staticcheck fix tidy format soak fuzz bench bench-auto schedule-table screenshots build package deb-version package-test clean
+.PHONY: help test lint needs compiler promtool browser fmt vet staticcheck fix tidy format soak fuzz bench bench-auto schedule-table outage-table screenshots build package deb-version package-test clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -157,6 +157,9 @@ screenshots: needs browser ## look at the HTML report: pictures of it in dist/sc
 	@rm -rf dist/screenshots && mkdir -p dist/screenshots
 	@go test -count=1 -run '^TestTheHTMLReportWorks' -artifacts -outputdir "$$PWD/dist/screenshots" ./internal/report
 	@find dist/screenshots -type f
+
+outage-table: needs ## docs/design.md's table of outages among groups that fail by themselves
+	@go test -count=1 -run '^TestAnOutageAmong' -v ./dispatcher | sed -n 's/^ *outage_test.go:[0-9]*: |/|/p'
 
 clean: ## remove what make build, profiles and packaging leave behind
 	@rm -rf senddigest dist

@@ -245,7 +245,7 @@ func Flags() []Flag {
 		},
 		{
 			Name: "give-up-after", Arg: "TIME", Default: "15m", Category: catStop,
-			Usage: "end the run when the site has not answered for `TIME`, or asks for a longer pause",
+			Usage: "end the run when the site has given no list of groups, no answer, or errors alone for `TIME`, or asks for a longer pause; 0: never",
 			set:   duration(func(s *Settings) *time.Duration { return &s.GiveUpAfter }),
 		},
 		{
