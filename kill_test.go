@@ -258,6 +258,9 @@ func (v *victim) judge(guard bool) error {
 		}
 	}
 	wrong := v.judgeMails(v.groups, excused)
+	if wrong != nil {
+		wrong = errors.Join(wrong, fmt.Errorf("the last run's report: %s", text))
+	}
 	if len(report.Groups) != len(v.groups) {
 		wrong = errors.Join(wrong, fmt.Errorf("%d groups in the report, want %d", len(report.Groups), len(v.groups)))
 	}
