@@ -40,7 +40,8 @@
 //	{"text":"accepted already"}                   text 1
 //	{"text":"20261122T020000Z-01c2"}              text 2
 //	["main","news",1,2,-86394.5]                  not sent to: accepted in the run of text 2, so long before "started"
-//	{"open":1,"t":-12.5}                          of group 1 an earlier run left a try open, begun before "started"
+//	{"open":1,"t":-12.5}                          of group 1 an earlier run left a try open, begun before "started"; and,
+//	                                              where it is known, "since" the first such try began, and its "reason"
 //	{"listed":4}                                  the list is whole, sends may start
 //	{"start":0,"t":0.5,"w":1}                     worker 1 is about to send to group 0
 //	{"end":0,"t":1.25,"outcome":"not_ok","status":500,"reason":"…","error":"…","retry":true}    another try follows
@@ -107,7 +108,8 @@ type Skip struct {
 // or says what became of it, the group stays ambiguous: also where this run is killed before.
 type LeftOpen struct {
 	Group
-	At time.Time // when that try started; zero: not known
+	At   time.Time       // when the last such try started; zero: not known
+	Lost dispatcher.Lost // the first such try; without a Start it is the last one
 }
 
 // Ending says how a run ended.
@@ -139,6 +141,8 @@ type Entry struct {
 	// End is when the last try ended that did. Of a group skipped because it was accepted earlier: when that was.
 	End time.Time
 	In  string // the earlier run in which a skipped group was accepted; empty if it was not
+	// Lost is the first ambiguous try, of this run or of an earlier one, that another try followed; nil: there is none.
+	Lost *dispatcher.Lost
 }
 
 // Accepted says whether the site has confirmed the group, in this run or in one that it resumed, and when.

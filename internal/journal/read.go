@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
 )
@@ -260,6 +261,12 @@ func (r *reader) take(line []byte) error {
 		if c.timed {
 			e.last = c.at
 		}
+		if !r.timesOnly {
+			e.reason = r.share(c.reason)
+		}
+		if c.since != never {
+			r.lose(c.n, c.since, e.reason)
+		}
 		return nil
 	case listedRecord:
 		if !r.listing {
@@ -292,7 +299,7 @@ func (r *reader) take(line []byte) error {
 		if c.kind == endRecord && e.start == never {
 			return errNoStart
 		}
-		r.event(e)
+		r.event(c.n, e)
 	}
 	r.run.end(c)
 	return nil
@@ -353,11 +360,14 @@ func total(counts dispatcher.Counts) (n int) {
 	return n
 }
 
-// event takes the start or the end of a try.
-func (r *reader) event(e *entry) {
+// event takes the start or the end of a try of entry i.
+func (r *reader) event(i int, e *entry) {
 	c := &r.record
 	e.attempts = int32(c.attempts)
 	if c.kind == startRecord {
+		if e.outcome == dispatcher.Ambiguous {
+			r.lose(i, e.last, e.reason)
+		}
 		if e.start == never {
 			e.start = c.at
 		}
@@ -370,6 +380,17 @@ func (r *reader) event(e *entry) {
 	if !r.timesOnly { // there may be as many as groups
 		e.reason, e.more = r.share(c.reason), r.share(c.error)
 	}
+}
+
+// lose keeps an ambiguous try of entry i, if it is the first.
+func (r *reader) lose(i int, start time.Duration, reason uint32) {
+	if _, twice := r.run.lost[i]; twice || r.timesOnly {
+		return
+	}
+	if r.run.lost == nil {
+		r.run.lost = map[int]lost{}
+	}
+	r.run.lost[i] = lost{start, reason}
 }
 
 // leave makes an entry one of which a try may have left, and nothing more is known.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -445,6 +446,43 @@ func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
 	}
 }
 
+// A kill may come while a group waits to be settled, or in the try that settles it.
+func TestAnAmbiguousTryIsRememberedWhateverFollowsIt(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 11, 23, 2, 0, s, 0, time.UTC) }
+	list := []string{`{"list":1,"skipped":0}`, `["main","a"]`}
+	open := slices.Concat(list, []string{`{"open":0,"t":-5,"since":-9,"reason":"r0"}`})
+	first := []string{`{"listed":1}`, `{"start":0,"t":1,"w":1}`, `{"end":0,"t":2,"outcome":"ambiguous","status":504,"reason":"r1"}`}
+	again := append(slices.Clone(first), `{"start":0,"t":9,"w":1,"n":2}`)
+	for _, tt := range []struct {
+		name    string
+		list    []string
+		events  []string
+		outcome dispatcher.Outcome
+		last    time.Time
+		lost    *dispatcher.Lost
+	}{
+		{"it waits to be settled", list, first, dispatcher.Ambiguous, at(1), nil},
+		{"the second try is in flight", list, again, dispatcher.Ambiguous, at(9), &dispatcher.Lost{Reason: "r1", Start: at(1)}},
+		{"it was settled", list, slices.Concat(again, []string{`{"end":0,"t":10,"outcome":"accepted","status":200,"n":2}`}), dispatcher.Accepted, at(9), &dispatcher.Lost{Reason: "r1", Start: at(1)}},
+		{"it is ambiguous again", list, slices.Concat(again, []string{`{"end":0,"t":10,"outcome":"ambiguous","n":2,"reason":"r2"}`}), dispatcher.Ambiguous, at(9), &dispatcher.Lost{Reason: "r1", Start: at(1)}},
+		{"of an earlier run, not tried", open, first[:1], dispatcher.Ambiguous, at(-5), &dispatcher.Lost{Reason: "r0", Start: at(-9)}},
+		{"of an earlier run, in flight", open, first[:2], dispatcher.Ambiguous, at(1), &dispatcher.Lost{Reason: "r0", Start: at(-9)}},
+		{"of an earlier run and this one", open, again, dispatcher.Ambiguous, at(9), &dispatcher.Lost{Reason: "r0", Start: at(-9)}},
+	} {
+		run, err := journal.LoadBytes(run1+".jsonl", lines(slices.Concat(tt.list, tt.events)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, _ := run.Entry(journal.Group{Site: "main", Group: "a"})
+		if e.Outcome != tt.outcome || !e.Last.Equal(tt.last) {
+			t.Errorf("%s: got %v at %v, want %v at %v", tt.name, e.Outcome, e.Last, tt.outcome, tt.last)
+		}
+		if diff := cmp.Diff(e.Lost, tt.lost); diff != "" {
+			t.Errorf("%s: lost: got -, want +:\n%s", tt.name, diff)
+		}
+	}
+}
+
 func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 	d := open(t)
 	list := groups(40)
@@ -452,7 +490,7 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 	h.Started = time.Now()
 	w := begin(t, d, h)
 	w.List(list, nil)
-	tries := 0
+	tries, lost := 0, 0
 	report := dispatcher.Run(t.Context(), list, func(_ context.Context, g journal.Group) dispatcher.Verdict {
 		switch g.Group[8:] {
 		case "00":
@@ -463,12 +501,19 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 			return dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: 500, Reason: "r", Err: errors.New("e")}
 		case "02":
 			panic("x")
+		case "03":
+			if lost++; lost == 1 {
+				return dispatcher.Verdict{Reason: "its answer was lost"}
+			}
 		}
 		runtime.Gosched()
 		return dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
 	}, dispatcher.Options{
 		Workers: 3, MaxFailures: 3, Retries: 2, Observers: []dispatcher.Observer{w},
 		Backoff: func(int) time.Duration { return time.Millisecond },
+		Settle: func(r dispatcher.Result) (time.Time, bool) {
+			return r.Start.Add(time.Millisecond), r.Reason == "its answer was lost"
+		},
 	})
 	w.Finish(journal.Ending{At: report.Finished})
 	if err := w.Close(); err != nil {
@@ -483,6 +528,9 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 	for i := range report.Results {
 		r := &report.Results[i]
 		r.Start = h.Started.Round(0).Add(r.Start.Sub(h.Started))
+		if r.Lost != nil {
+			r.Lost.Start = h.Started.Round(0).Add(r.Lost.Start.Sub(h.Started))
+		}
 	}
 	again.Finished, again.Started = report.Finished, report.Started
 	if diff := cmp.Diff(report, again, same); diff != "" {

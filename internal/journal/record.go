@@ -392,6 +392,7 @@ type record struct {
 	text                     []byte        // text
 	at                       time.Duration // open, start, end, finished
 	timed                    bool          // it says at
+	since                    time.Duration // open, or never
 	worker, attempts, status int
 	crowded                  int // limit
 	outcome                  dispatcher.Outcome
@@ -403,7 +404,7 @@ type record struct {
 
 // parseRecord reads a record, and checks each of its figures by itself.
 func parseRecord(line []byte, r *record) error {
-	*r = record{attempts: 1, outcome: notAnOutcome}
+	*r = record{attempts: 1, outcome: notAnOutcome, since: never}
 	s := scanner{b: line}
 	if !s.object(r.field) || r.kind == unknownRecord {
 		return errSyntax
@@ -425,6 +426,8 @@ func (r *record) field(name []byte, v value) bool {
 	case "t":
 		r.timed = true
 		return v.seconds(&r.at)
+	case "since":
+		return v.seconds(&r.since)
 	case "crowded":
 		return v.int(&r.crowded)
 	case "w":
@@ -525,6 +528,20 @@ func appendStart(b []byte, group int, at time.Duration, worker, attempts int) []
 	b = appendSeconds(append(b, `,"t":`...), at)
 	b = strconv.AppendInt(append(b, `,"w":`...), int64(worker), 10)
 	return append(appendAttempts(b, attempts), '}', '\n')
+}
+
+func appendOpen(b []byte, group int, o *LeftOpen, started time.Time) []byte {
+	b = strconv.AppendInt(append(b, `{"open":`...), int64(group), 10)
+	if !o.At.IsZero() {
+		b = appendSeconds(append(b, `,"t":`...), o.At.Sub(started))
+	}
+	if !o.Lost.Start.IsZero() && !o.Lost.Start.Equal(o.At) {
+		b = appendSeconds(append(b, `,"since":`...), o.Lost.Start.Sub(started))
+	}
+	if o.Lost.Reason != "" {
+		b = appendString(append(b, `,"reason":`...), clip(o.Lost.Reason))
+	}
+	return append(b, '}', '\n')
 }
 
 func appendLimit(b []byte, sends, crowded int, at time.Duration) []byte {

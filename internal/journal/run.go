@@ -20,9 +20,10 @@ type Run struct {
 	Limits []Limit // how the most sends in flight changed where that was found in the course of the run, in the order of time
 
 	entries []entry
-	names   string   // of the groups, one after the other
-	texts   []string // sites, reasons, errors and names of runs, one of each; the first is empty
-	order   []uint32 // the entries by their groups, see find
+	lost    map[int]lost // of entries, see Entry.Lost; they are few
+	names   string       // of the groups, one after the other
+	texts   []string     // sites, reasons, errors and names of runs, one of each; the first is empty
+	order   []uint32     // the entries by their groups, see find
 }
 
 // Limit is how many sends might be in flight from a time on.
@@ -41,6 +42,12 @@ type entry struct {
 	outcome                  dispatcher.Outcome
 	open, again              bool
 	unsure                   bool // another try may have followed the last one on record
+}
+
+// lost is a [dispatcher.Lost] as an entry has its times and texts.
+type lost struct {
+	start  time.Duration
+	reason uint32
 }
 
 // never is the time of what is not known to have happened.
@@ -91,6 +98,9 @@ func (r *Run) entry(i int) Entry {
 	}
 	if c.unsure {
 		e.Last = time.Time{}
+	}
+	if l, ok := r.lost[i]; ok {
+		e.Lost = &dispatcher.Lost{Reason: r.texts[l.reason], Start: r.at(l.start)}
 	}
 	return e
 }
@@ -212,6 +222,7 @@ func (r *Run) Report() *dispatcher.Report {
 		}
 		result := dispatcher.Result{Job: e.Group, Verdict: v, Attempts: e.Attempts, Worker: e.Worker}
 		if e.Attempts > 0 {
+			result.Lost = e.Lost
 			result.Start = e.Last
 			if e.Last.IsZero() { // of a try that is not on record
 				result.Start = e.Start

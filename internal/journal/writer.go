@@ -187,11 +187,7 @@ func (w *Writer) writeList(groups []Group, skipped []Skip, opened []LeftOpen) er
 			return fmt.Errorf("%q is not in the list", o.Key())
 		}
 		w.states[i] = open
-		b = strconv.AppendInt(append(b, `{"open":`...), int64(i), 10)
-		if !o.At.IsZero() {
-			b = appendSeconds(append(b, `,"t":`...), o.At.Sub(w.started))
-		}
-		b = append(b, '}', '\n')
+		b = appendOpen(b, int(i), &o, w.started)
 	}
 	b = strconv.AppendInt(append(b, `{"listed":`...), int64(len(groups)+len(skipped)), 10)
 	b = append(b, '}', '\n')
@@ -212,14 +208,16 @@ func (w *Writer) Observe(e dispatcher.Event) {
 		case dispatcher.Started:
 			w.states[i] = open
 			w.buf = appendStart(w.buf[:0], int(i), r.Start.Sub(w.started), r.Worker, r.Attempts)
-		case dispatcher.Retrying, dispatcher.Finished:
+		case dispatcher.Retrying, dispatcher.Settling, dispatcher.Finished:
 			v := r.Verdict
 			if int(v.Outcome) >= len(dispatcher.Counts{}) {
 				v.Outcome = dispatcher.Ambiguous // what has no name is known by nobody
 			}
 			at := r.Start.Add(r.Took).Sub(w.started)
 			w.states[i] = byte(v.Outcome)
-			w.buf = appendEnd(w.buf[:0], int(i), at, v, r.Attempts, e.Kind == dispatcher.Retrying)
+			// After an ambiguous try another is no proof that nothing was delivered, whatever it was granted for.
+			retry := e.Kind == dispatcher.Retrying && v.Outcome != dispatcher.Ambiguous
+			w.buf = appendEnd(w.buf[:0], int(i), at, v, r.Attempts, retry)
 		default:
 			return nil
 		}

@@ -498,7 +498,8 @@ func TestWhatAnEarlierRunLeftOpenStaysOpenUntilItIsTried(t *testing.T) {
 		d := open(t)
 		w := begin(t, d, header(run1))
 		list := groups(2)
-		w.List(list, nil, journal.LeftOpen{Group: list[1], At: began})
+		lost := dispatcher.Lost{Reason: "504", Start: began.Add(-time.Hour)}
+		w.List(list, nil, journal.LeftOpen{Group: list[1], At: began, Lost: lost})
 		for _, e := range test.events {
 			e.Result = started(list[1], time.Second)
 			e.Result.Outcome = test.outcome
@@ -510,6 +511,8 @@ func TestWhatAnEarlierRunLeftOpenStaysOpenUntilItIsTried(t *testing.T) {
 		run := load(t, d, run1)
 		if e, _ := run.Entry(list[1]); e.Outcome != test.outcome || !e.Last.Equal(test.last) {
 			t.Errorf("%s: got %v at %v, want %v at %v", test.name, e.Outcome, e.Last, test.outcome, test.last)
+		} else if diff := cmp.Diff(e.Lost, &lost); diff != "" {
+			t.Errorf("%s: got -, want +:\n%s", test.name, diff)
 		}
 		if e, _ := run.Entry(list[0]); e.Outcome != dispatcher.NotAttempted {
 			t.Errorf("%s: the other group: got %v, want %v", test.name, e.Outcome, dispatcher.NotAttempted)
