@@ -43,6 +43,8 @@ type cost struct {
 	spread float32 // of these sends alone, none added for how few they are; 0 after one
 	sends  uint8   // at most maxSends, when more make no difference; 0: the group is only listed
 	missed uint8   // runs since it was on the list
+
+	longest float32 // seconds that one of these sends took, in the pace of its run; 0: not known
 }
 
 // maxSends is where the first send's weight is below a thousandth of the last one's.

@@ -17,19 +17,20 @@ import (
 	"github.com/groupserver/senddigest/internal/replace"
 )
 
-// The format is text, version 1: it is there to be looked at and sorted, numbers in it are exact all the same, and to
+// The format is text, version 2: it is there to be looked at and sorted, numbers in it are exact all the same, and to
 // read 200,000 lines takes a fraction of a second. Fields are parted by tabs.
 //
-//	senddigest-history  1  2  3.8  1  1.31  1.27    version, how many groups, how many sends the last run had in flight
+//	senddigest-history  2  2  3.8  1  1.31  1.27    version, how many groups, how many sends the last run had in flight
 //	                                                on average, and the last runs' paces, oldest first
-//	main/announce  11.172834  0.38214  12  0   the group's cost in seconds, the spread of its sends, how many (32 at
-//	main/choir  0.2  0  1  3                   most), for how many runs it has not been on the list; ordered by key
+//	main/announce  11.172834  0.38214  12  0  31.5    the group's cost in seconds, the spread of its sends, how many (32 at
+//	main/choir  0.2  0  1  3  0.25                    most), for how many runs it has not been on the list, and its longest
+//	                                                  send in seconds, which version 1 does not have; ordered by key
 //	end  0b5c77aa                              CRC-32 of all lines before
 //
 // The last line tells a whole file from a torn one, and its checksum a good one from a damaged one. A file that is not
 // whole and good counts for nothing: a wrong cost would be believed for weeks.
 const (
-	version = 1
+	version = 2
 	magic   = "senddigest-history"
 	endMark = "end"
 
@@ -116,9 +117,10 @@ func Load(path string) (*History, error) {
 
 // reader reads whole lines and sums them up.
 type reader struct {
-	in   *bufio.Reader
-	sum  uint32
-	line int
+	in      *bufio.Reader
+	sum     uint32
+	line    int
+	figures int // of a group, as the version has them
 }
 
 // next gives the next line without its end. It is good until the one after is read.
@@ -173,8 +175,11 @@ func (h *History) readHeader(r *reader) (groups uint64, err error) {
 	}
 	word, line, _ = bytes.Cut(line, tab)
 	v, ok := integer(word, math.MaxUint32)
-	if !ok || v < version {
+	if !ok || v < 1 {
 		return 0, errSyntax
+	}
+	if r.figures = 5; v == 1 {
+		r.figures = 4
 	}
 	if v > version {
 		return 0, fmt.Errorf("%w: it has version %d of the format, and this senddigest reads up to %d", errNewer, v, version)
@@ -209,9 +214,9 @@ func (h *History) readGroup(r *reader) error {
 		return err
 	}
 	key, line, _ := bytes.Cut(line, tab)
-	var words [4][]byte
+	var words [5][]byte
 	more := true
-	for i := range words {
+	for i := range words[:r.figures] {
 		if !more {
 			return errSyntax
 		}
@@ -221,14 +226,16 @@ func (h *History) readGroup(r *reader) error {
 	spread, okSpread := number(words[1], 0, maxSpread)
 	sends, okSends := integer(words[2], maxSends)
 	missed, okMissed := integer(words[3], forgetAfter-1)
+	longest, okLongest := number(words[4], 0, most)
 	n := len(h.costs)
 	switch {
 	case more || !okMedian || !okSpread || !okSends || !okMissed || sends == 0,
+		r.figures == len(words) && !okLongest,
 		len(key) == 0 || len(key) > maxKey,
 		n > 0 && bytes.Compare(h.name(n-1), key) >= 0: // they are looked for by their order
 		return errSyntax
 	}
-	h.add(key, cost{median, spread, uint8(sends), uint8(missed)})
+	h.add(key, cost{median, spread, uint8(sends), uint8(missed), longest})
 	return nil
 }
 
@@ -296,6 +303,7 @@ func (h *History) write(f io.Writer) error {
 		line = appendNumber(appendNumber(line, c.median), c.spread)
 		line = strconv.AppendUint(append(line, '\t'), uint64(c.sends), 10)
 		line = strconv.AppendUint(append(line, '\t'), uint64(c.missed), 10)
+		line = appendNumber(line, c.longest)
 		if _, err = w.Write(append(line, '\n')); err != nil {
 			break
 		}

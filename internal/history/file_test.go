@@ -72,9 +72,9 @@ func TestTheFormatIsTheDocumentedOne(t *testing.T) {
 	h := settled(2, 2)
 	night(h, map[string]time.Duration{name(0): time.Second})
 	want := summed(
-		"senddigest-history\t1\t2\t0\t1",
-		"main/group-000000\t1\t0\t3\t0",
-		"main/group-000001\t2\t0\t2\t1",
+		"senddigest-history\t2\t2\t0\t1",
+		"main/group-000000\t1\t0\t3\t0\t1",
+		"main/group-000001\t2\t0\t2\t1\t2",
 	)
 	if got := text(t, h); !bytes.Equal(got, want) {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
@@ -111,6 +111,29 @@ func TestAHistoryGoesOnFromItsFile(t *testing.T) {
 		if got, want := got.Estimate(name(i)), kept.Estimate(name(i)); got != want {
 			t.Errorf("group %d: got %+v, want %+v", i, got, want)
 		}
+	}
+}
+
+func TestTheLongestSendOfAGroupIsKeptAndIsNotKnownFromAnOlderFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history")
+	if err := os.WriteFile(path, summed("senddigest-history\t1\t1\t0\t1", name(0)+"\t2\t0.4\t3\t0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, err := history.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.Longest(name(0)); got != 0 || h.Known() != 1 {
+		t.Errorf("of an older file: %v of %d groups, want 0 of 1", got, h.Known())
+	}
+	for _, took := range []time.Duration{3 * time.Second, 90 * time.Second, time.Second} {
+		night(h, map[string]time.Duration{name(0): took})
+	}
+	if err := h.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	if h, err = history.Load(path); err != nil || h.Longest(name(0)) != 90*time.Second || h.Longest("main/none") != 0 {
+		t.Errorf("got %v, and of a group that is not known %v, %v, want 1m30s and 0", h.Longest(name(0)), h.Longest("main/none"), err)
 	}
 }
 
@@ -170,12 +193,12 @@ func TestAnEmptyFileIsNoHistory(t *testing.T) {
 
 func TestANewerFileIsLeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history")
-	newer := summed("senddigest-history\t2\tsomething else")
+	newer := summed("senddigest-history\t3\tsomething else")
 	if err := os.WriteFile(path, newer, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	h, err := history.Load(path)
-	if e := readError(t, err); !strings.Contains(e.Error(), "version 2") || !strings.Contains(e.Hint(), "newer senddigest") {
+	if e := readError(t, err); !strings.Contains(e.Error(), "version 3") || !strings.Contains(e.Hint(), "newer senddigest") {
 		t.Errorf("got %q, hint %q, want the version named", e, e.Hint())
 	}
 	night(h, usual(2))
@@ -270,6 +293,8 @@ func TestWhatCannotBeIsNotRead(t *testing.T) {
 		{"too long a line", []string{head, a, strings.Repeat("x", 1<<17) + "\t1\t1\t1\t1"}},
 		{"the same key twice", []string{head, a, a}},
 		{"the wrong order", []string{head, b, a}},
+		{"no longest send", []string{"senddigest-history\t2\t1\t0\t1", a}},
+		{"a longest send of NaN", []string{"senddigest-history\t2\t1\t0\t1", a + "\tNaN"}},
 		{"a field too few", []string{head, "main/a\t1.5\t0.4\t3", b}},
 		{"a field too many", []string{head, a + "\t0", b}},
 		{"an empty line", []string{head, a, ""}},
@@ -371,7 +396,8 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(""))
 	f.Add([]byte("senddigest-history\t1\t0\t1\n"))
 	f.Add([]byte("senddigest-history\t1\t2\t0\t1\t0.5\nmain/a\t1.5\t0.4\t3\t0\nmain/b\t2e-3\t0\t32\t59\n"))
-	f.Add([]byte("senddigest-history\t2\t2\n"))
+	f.Add([]byte("senddigest-history\t2\t1\t0\t1\nmain/a\t1.5\t0.4\t3\t0\t2\n"))
+	f.Add([]byte("senddigest-history\t3\t2\n"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, in := range [][]byte{body, fmt.Appendf(slices.Clone(body), "end\t%08x\n", crc32.ChecksumIEEE(body))} {
 			h, err := history.Read(in)

@@ -26,6 +26,8 @@
 //     at most; where the next ones agree the spread grows, and the cost follows.
 //   - One or two sends tell little of a group's spread. It is mixed with that of all groups, which counts like four sends,
 //     and what the cost itself may be wrong by is added.
+//   - The longest send of a group is kept as it was, in seconds: nothing about it is expected, it only bounds what a send
+//     whose answer was lost may still take.
 //   - A group that is not on the site's list for 60 runs is forgotten.
 package history
 
@@ -187,12 +189,22 @@ func (h *History) add(name []byte, c cost) {
 	h.costs = append(h.costs, c)
 }
 
-// Observe notes what an accepted send took, of a group that List was told of.
+// Longest returns what the longest accepted send to the group with that key took. 0 means unknown.
+func (h *History) Longest(key string) time.Duration {
+	i, ok := h.find(key)
+	if !ok {
+		return 0
+	}
+	return duration(float64(h.costs[i].longest))
+}
+
+// Observe notes what an accepted send took, of a group that List was told of. A send that repeats one whose answer was
+// lost says nothing: the server may have skipped the group.
 func (h *History) Observe(e dispatcher.Event) {
-	if e.Kind != dispatcher.Finished || e.Result.Outcome != dispatcher.Accepted || len(h.took) == 0 {
+	r := &e.Result
+	if e.Kind != dispatcher.Finished || r.Outcome != dispatcher.Accepted || r.Lost != nil || len(h.took) == 0 {
 		return
 	}
-	r := &e.Result
 	if i, ok := h.find(r.Job.Key()); ok {
 		h.took[i] = bound(r.Took.Seconds())
 	}
@@ -236,7 +248,9 @@ func (h *History) Learn() {
 	}
 	for i, took := range h.took {
 		if took > 0 {
-			h.costs[i].learn(math.Log(float64(took))-logPace, h.site.within)
+			c := &h.costs[i]
+			c.learn(math.Log(float64(took))-logPace, h.site.within)
+			c.longest = max(c.longest, took)
 		}
 	}
 	clear(h.took)

@@ -78,6 +78,20 @@ func near(t *testing.T, h *history.History, key string, want time.Duration, with
 	}
 }
 
+// The server may have skipped it, since the first send had mailed the digest after all.
+func TestARepeatOfASendWhoseAnswerWasLostTeachesNothing(t *testing.T) {
+	h := settled(20, 3)
+	h.List(maps.Keys(usual(20)))
+	e := ended(name(5), time.Millisecond, dispatcher.Accepted)
+	e.Result.Lost = &dispatcher.Lost{Reason: "504 Gateway Timeout"}
+	h.Observe(e)
+	h.Learn()
+	near(t, h, name(5), 6*time.Second, 1e-5)
+	if got := h.Longest(name(5)); got != 6*time.Second {
+		t.Errorf("the longest send took %v, want 6s", got)
+	}
+}
+
 func TestAGroupIsExpectedToTakeWhatItTook(t *testing.T) {
 	for _, nights := range []int{1, 2, 50} {
 		h := settled(20, nights)
