@@ -153,7 +153,7 @@ func (c *Client) post(ctx context.Context, e *endpoint, form string) (*http.Resp
 			return nil, nil, err
 		}
 		if !redirects(resp) {
-			t.target, t.hops = target, hop
+			t.hops = hop
 			return resp, t, nil
 		}
 		_ = resp.Body.Close() // what it says is not missed
@@ -166,7 +166,7 @@ func (c *Client) post(ctx context.Context, e *endpoint, form string) (*http.Resp
 // roundTrip makes one POST. It builds the request without net/http's own constructor and the header without a
 // copy: both would be the same for every send.
 func (c *Client) roundTrip(ctx context.Context, hook string, target *url.URL, form string) (*http.Response, *trip, error) {
-	t := &trip{hook: hook, client: c}
+	t := &trip{hook: hook, client: c, target: target}
 	ctx = t.trace(ctx)
 	t.ctx = ctx
 	req := (&http.Request{
@@ -192,6 +192,9 @@ func (c *Client) notOK(hook string, resp *http.Response, t *trip, ids ...string)
 	body, _ := io.ReadAll(io.LimitReader(t.reader(resp), maxErrorPage))
 	message, own := c.readErrorPage(resp, body)
 	cause, prepared := causeOf(message, ids...)
+	if proxy := c.proxy(t.target); proxy != "" && resp.StatusCode == http.StatusProxyAuthRequired {
+		cause = strings.TrimSuffix("proxy "+proxy+": "+cause, ": ")
+	}
 	return &NotOKError{
 		Hook: hook, Status: resp.StatusCode, Phrase: c.quote(phrase(resp)),
 		Detail: c.quote(cause), Message: message, Prepared: prepared,

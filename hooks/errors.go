@@ -50,7 +50,7 @@ func (e *NotOKError) Reason() string {
 // Error is the reason, and the page's own words where the cause leaves something out of them.
 func (e *NotOKError) Error() string {
 	text := e.Hook + ": " + e.Reason()
-	if e.Message != e.Detail {
+	if e.Message != "" && e.Message != e.Detail {
 		text += " (the page says: " + e.Message + ")"
 	}
 	return text
@@ -142,7 +142,14 @@ type TransportError struct {
 	Hook  string
 	Wrote bool  // the whole request left us: the server may have acted on it
 	Err   error // the cause
-	text  string
+
+	// Local: this machine lacked what a connection needs: files, ports or memory. The site was not asked.
+	Local bool
+	// Proxy is the one from the environment that the request did not get past, as a URL without user and password;
+	// empty: none.
+	Proxy string
+
+	text string
 }
 
 // Reason is the cause without addresses and ports, which differ from send to send.

@@ -93,14 +93,27 @@ func (b *formBody) Close() error { return nil }
 
 // failed makes an error of what a transport or a body said.
 func (t *trip) failed(err error, wrote bool) error {
+	ended := false // by whoever called us, and by nothing that failed
 	if t.ctx.Err() != nil {
 		err = context.Cause(t.ctx) // net/http says it in several ways
+		_, timeout := errors.AsType[*TimeoutError](err)
+		ended = !timeout
 	}
-	text := t.client.quote(boil(err))
+	e := &TransportError{Hook: t.hook, Wrote: wrote, Err: err}
+	if lacks := shortage(err); lacks != "" && !wrote {
+		e.Local, e.text = true, lacks
+		return e
+	}
+	e.text = t.client.quote(boil(err))
 	if said := err.Error(); t.client.Scrub(said) != said {
-		err = errors.New(text) // net/http quotes an answer that is not HTTP, and the answer may quote the token
+		e.Err = errors.New(e.text) // net/http quotes an answer that is not HTTP, and the answer may quote the token
 	}
-	return &TransportError{Hook: t.hook, Wrote: wrote, Err: err, text: text}
+	if !wrote && !ended && t.conn.Load() == nil && blamesProxy(err) {
+		if e.Proxy = t.client.proxy(t.target); e.Proxy != "" {
+			e.text = "proxy " + e.Proxy + ": " + e.text
+		}
+	}
+	return e
 }
 
 // reader reads an answer's body. Its errors are those of this package.

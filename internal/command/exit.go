@@ -107,6 +107,10 @@ type hinter interface {
 	Hint() string
 }
 
+// proxyHint is the hint where a proxy is in the way.
+const proxyHint = "the environment names that proxy (HTTP_PROXY or HTTPS_PROXY, with user and password in its URL if it asks " +
+	"for them); NO_PROXY=HOST reaches the site without it"
+
 // hintOf says what to do about an error, if there is something, and how often the list of groups was asked for.
 func hintOf(err error) string {
 	hint := adviceOn(err)
@@ -145,6 +149,15 @@ func adviceOn(err error) string {
 	}
 	if e, ok := errors.AsType[*hooks.NotOKError](err); ok && e.Status == 404 {
 		return "is the host one of the installation's sites? GroupServer before April 2015 has other hooks"
+	}
+	if e, ok := errors.AsType[*hooks.TransportError](err); ok && e.Local {
+		return "raise that limit, or lower --workers"
+	}
+	if e, ok := errors.AsType[*hooks.TransportError](err); ok && e.Proxy != "" {
+		return proxyHint
+	}
+	if e, ok := errors.AsType[*hooks.NotOKError](err); ok && e.Status == 407 {
+		return proxyHint
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "--cacert FILE trusts the authority of the site's certificate"
