@@ -69,12 +69,16 @@ type Options struct {
 	Quiet func(Group) bool
 
 	// Guard is the age below which the row of an earlier digest stops another; 0 means DefaultGuard, negative means
-	// no duplicate check.
+	// no duplicate check. It is an age by the clock of Zone.
 	Guard time.Duration
 
 	// MaxPrepared is PostgreSQL's max_prepared_transactions: so many sends that mail may be between the two phases of their
 	// commits at once; one more is rolled back, with the page of the fault NoPrepared. 0 means any number.
 	MaxPrepared int
+
+	// Zone is the time zone of the server's clock, which the duplicate check reads without its zone
+	// (docs/groupserver.md section 12). nil means the zone of this process, as for a real server.
+	Zone *time.Location
 
 	// Faults are tried in order for each request; the first that matches and still has tries left is used.
 	Faults []Fault
@@ -93,6 +97,7 @@ type Site struct {
 	lock    chan struct{} // holds a value while a request thread has the lock; who waits is served in order
 	quiet   func(Group) bool
 	guard   time.Duration
+	zone    *time.Location
 	noLog   bool
 	pages   *pages
 	epoch   time.Time     // all times are kept as nanoseconds since then
@@ -134,6 +139,7 @@ func New(o Options) *Site {
 		most:  o.Threads,
 		quiet: o.Quiet,
 		guard: o.Guard,
+		zone:  o.Zone,
 		noLog: o.NoLog,
 		pages: recorded(),
 		// A second early, so that no time in the log is 0, which means never.
@@ -151,6 +157,9 @@ func New(o Options) *Site {
 	}
 	if s.guard == 0 {
 		s.guard = DefaultGuard
+	}
+	if s.zone == nil {
+		s.zone = time.Local
 	}
 	s.idle = sync.NewCond(&s.mu)
 	s.SetFaults(o.Faults...)

@@ -86,7 +86,7 @@ func (s *Site) sendHook(q *request, token string) *reply {
 func (s *Site) digest(q *request) *reply {
 	breaks := s.databaseBreaks()
 	cost := s.costOf(q.id)
-	// Nine tenths: how the time is shared out on a real site is not established (section 12), only the order.
+	// Nine tenths: how the time is shared out on a real site is not established (section 14), only the order.
 	before := cost / 10 * 9
 	s.spend(q, before)
 	due := !(s.quiet != nil && s.quiet(q.id)) && !s.sentLately(q.group)
@@ -104,7 +104,8 @@ func (s *Site) digest(q *request) *reply {
 	return s.pages.sendOK
 }
 
-// sentLately is the duplicate check.
+// sentLately is the duplicate check. It subtracts two readings of a clock on the wall, so it is an hour off when that
+// clock was changed in between (docs/groupserver.md section 12).
 func (s *Site) sentLately(group int32) bool {
 	if s.guard < 0 {
 		return false
@@ -112,7 +113,13 @@ func (s *Site) sentLately(group int32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	row := s.groups[group].row
-	return row != 0 && s.now()-row < int64(s.guard)
+	return row != 0 && s.onTheWall(s.now())-s.onTheWall(row) < int64(s.guard)
+}
+
+// onTheWall is what the server's clock shows at an instant of [Site.now], in nanoseconds from the epoch in UTC.
+func (s *Site) onTheWall(instant int64) int64 {
+	_, offset := s.epoch.Add(time.Duration(instant)).In(s.zone).Zone() // in seconds
+	return instant + int64(offset)*int64(time.Second)
 }
 
 // commit writes the row and lets the mail go. Only a send that queued mail writes a row. It reports false, and rolls

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	_ "time/tzdata" // wherever the tests run
 
 	"github.com/groupserver/senddigest/internal/standin"
 )
@@ -212,6 +213,42 @@ func TestOverlapMailsTwice(t *testing.T) {
 				}
 				if got := s.Overlaps(); got != tt.overlaps {
 					t.Errorf("overlaps: got %d, want %d", got, tt.overlaps)
+				}
+			})
+		})
+	}
+}
+
+// The age of a row is what two looks at a clock on the wall say it is: docs/groupserver.md section 12.
+func TestTheDuplicateCheckGoesByTheClockOnTheWall(t *testing.T) {
+	for _, tt := range []struct {
+		zone, first string
+		guarded     time.Duration // so long the check stops another digest
+	}{
+		{"Europe/Berlin", "2026-10-23 12:00", 21*time.Hour + 36*time.Minute},
+		{"Europe/Berlin", "2026-10-24 12:00", 22*time.Hour + 36*time.Minute},
+		{"Europe/Berlin", "2026-03-28 12:00", 20*time.Hour + 36*time.Minute},
+		{"Australia/Lord_Howe", "2026-04-04 12:00", 22*time.Hour + 6*time.Minute},
+		{"UTC", "2026-10-24 12:00", 21*time.Hour + 36*time.Minute},
+	} {
+		t.Run(tt.zone+" "+tt.first, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				zone, err := time.LoadLocation(tt.zone)
+				if err != nil {
+					t.Fatal(err)
+				}
+				first, err := time.ParseInLocation("2006-01-02 15:04", tt.first, zone)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Until(first))
+				s, c := pipeSite(t, standin.Options{Groups: []standin.Group{alpha}, Zone: zone})
+				for i, later := range []time.Duration{0, tt.guarded - time.Second, tt.guarded} {
+					time.Sleep(time.Until(first.Add(later)))
+					send(c, alpha)
+					if got, want := s.Mails()[alpha], []int{1, 1, 2}[i]; got != want {
+						t.Errorf("mails %v after the first: got %d, want %d", later, got, want)
+					}
 				}
 			})
 		})
