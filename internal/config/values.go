@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -165,14 +166,17 @@ func parseAssumption(text string) (Assumption, error) {
 	return Assumption{from, d}, nil
 }
 
-// Began is when that began for the last time, as far as it is over by now: at 02:00 the run of 02:00+6h that counts is
-// yesterday's.
+// Began is when that began for the last time, as far as it is over by now, in now's time zone: at 02:00 the run of
+// 02:00+6h that counts is yesterday's. Where the clock showed the time of day twice, the later one counts, and where it
+// was put forward over it, the time that the hour became: the server's guard is up longer then.
 func (a Assumption) Began(now time.Time) time.Time {
 	over := now.Add(-a.Length)
 	year, month, day := over.Date()
-	began := time.Date(year, month, day, a.From.Hour, a.From.Minute, 0, 0, over.Location())
-	if began.After(over) {
-		began = time.Date(year, month, day-1, a.From.Hour, a.From.Minute, 0, 0, over.Location())
+	for ; ; day-- {
+		for _, at := range slices.Backward(a.From.on(year, month, day, now.Location())) {
+			if !at.After(over) {
+				return at
+			}
+		}
 	}
-	return began
 }
