@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"notoken": noToken, "exits": exits,
 			"monitor": startMonitor, "pinged": pinged,
 			"signal": signalProgram, "atwork": atWork,
+			"zone": makeZone,
 		},
 		Setup: func(e *testscript.Env) error {
 			// A proxy of this machine has no say, and neither has a user's own setting.

@@ -59,6 +59,8 @@ type Settings struct {
 	Journal  *journal.Writer // nil: none
 	Previous *Previous       // the run to go on with; nil: none
 	Guard    *Guard          // nil: nobody is held back
+	// ServerZone is the time zone of the server's clock, by which its guard goes; nil means this machine's.
+	ServerZone *time.Location
 	// Open is when the last try of unknown fate started, of a group that the server may still be at work on, see
 	// [journal.Recent.Open]; it is sent to Settle after that at the earliest, in any run. nil: there is none.
 	Open   func(journal.Group) (time.Time, bool)

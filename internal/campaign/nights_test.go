@@ -29,7 +29,7 @@ type installation struct {
 	client *hooks.Client
 	pipe   *standin.PipeListener
 	dir    *journal.Dir
-	first  time.Time // the midnight before the first night
+	first  time.Time // the midnight before the first night, in the server's time zone
 	cost   time.Duration
 	runs   int
 	seen   int // requests that are accounted for
@@ -37,9 +37,15 @@ type installation struct {
 
 // newInstallation makes one with so many groups. It is called inside the bubble.
 func newInstallation(t *testing.T, groups int) *installation {
-	in := &installation{T: t, pipe: standin.Pipe(), first: time.Now().Truncate(24 * time.Hour), cost: time.Minute}
+	return newInstallationAt(t, groups, time.Now().UTC().Truncate(24*time.Hour))
+}
+
+// newInstallationAt makes one whose calendar and server are in the time zone of its first midnight. It sleeps until then.
+func newInstallationAt(t *testing.T, groups int, first time.Time) *installation {
+	time.Sleep(time.Until(first))
+	in := &installation{T: t, pipe: standin.Pipe(), first: first, cost: time.Minute}
 	in.site = standin.New(standin.Options{
-		Groups: numbered(groups), Threads: 16, Cost: func(standin.Group) time.Duration { return in.cost },
+		Groups: numbered(groups), Threads: 16, Cost: func(standin.Group) time.Duration { return in.cost }, Zone: first.Location(),
 	})
 	server := in.site.Serve(in.pipe)
 	transport := hooks.NewTransport(hooks.TransportOptions{})
@@ -60,11 +66,11 @@ func newInstallation(t *testing.T, groups int) *installation {
 // until lets the clock go on to a time of a night, counted from 1.
 func (in *installation) until(night int, clock string) {
 	in.Helper()
-	at, err := time.Parse("15:04", clock)
+	midnight := in.first.AddDate(0, 0, night)
+	at, err := time.ParseInLocation("2006-01-02 15:04", midnight.Format(time.DateOnly)+" "+clock, midnight.Location())
 	if err != nil {
 		in.Fatal(err)
 	}
-	at = in.first.AddDate(0, 0, night).Add(time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute)
 	if wait := time.Until(at); wait < 0 {
 		in.Fatalf("it is %v already", time.Now())
 	} else {
@@ -125,7 +131,7 @@ func (in *installation) runUntil(ctx context.Context, workers int, guard *campai
 		in.Fatal(err)
 	}
 	r := campaign.Run(ctx, in.client, campaign.Settings{
-		URL: siteURL, Run: name, Workers: workers, Guard: guard, Journal: w, Previous: previous,
+		URL: siteURL, Run: name, Workers: workers, Guard: guard, Journal: w, Previous: previous, ServerZone: in.first.Location(),
 	})
 	if err := w.Close(); err != nil {
 		in.Fatal(err)

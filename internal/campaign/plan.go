@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -69,12 +70,13 @@ func planOf(list *hooks.List, s Settings) *Plan {
 // server's guard, and by what is known of their costs.
 func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 	p := &Plan{doubts: map[string]dispatcher.Result{}}
+	clock := wallClock{cmp.Or(s.ServerZone, time.Local)}
 	var assumed map[hooks.Group]time.Time
 	if s.Guard != nil {
 		assumed = s.Guard.assumed(groups)
 	}
 	if s.Previous != nil {
-		p.remember(s.Previous, groups, now)
+		p.remember(s.Previous, groups, clock, now)
 	}
 	if s.History != nil {
 		s.History.List(keys(groups))
@@ -85,7 +87,7 @@ func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 	for _, g := range groups {
 		c := choice{}
 		if s.Previous != nil {
-			c = s.Previous.choose(g, now)
+			c = s.Previous.choose(g, clock, now)
 		}
 		// What an earlier run got accepted is no question of taste: the journal must know it in any case.
 		if c.class != leave && s.LeftOut != nil {
@@ -102,7 +104,7 @@ func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 		// Not for a group that may have been mailed in the run before: it is the guard that makes the repeat harmless.
 		if s.Guard != nil && c.class != unknown {
 			var free time.Time
-			free, skipped = s.Guard.hold(g, assumed, now)
+			free, skipped = s.Guard.hold(g, assumed, clock, now)
 			if free.After(now) {
 				p.Held++
 				job.NotBefore = latest(job.NotBefore, free)
@@ -201,7 +203,7 @@ func (p *Plan) Group(job int) hooks.Group {
 
 // remember keeps on record what an earlier run got accepted, or left open, of groups that are not in the list now: they
 // may come back.
-func (p *Plan) remember(previous *Previous, groups []hooks.Group, now time.Time) {
+func (p *Plan) remember(previous *Previous, groups []hooks.Group, clock wallClock, now time.Time) {
 	listed := make(map[hooks.Group]bool, len(groups))
 	for _, g := range groups {
 		listed[g] = true
@@ -211,7 +213,7 @@ func (p *Plan) remember(previous *Previous, groups []hooks.Group, now time.Time)
 		if listed[g] {
 			continue
 		}
-		switch c := previous.choose(g, now); {
+		switch c := previous.choose(g, clock, now); {
 		case c.skip.In != "":
 			p.skips = append(p.skips, c.skip)
 		case !c.began.IsZero():

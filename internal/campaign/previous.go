@@ -45,7 +45,7 @@ type choice struct {
 }
 
 // choose decides what becomes of a group.
-func (p *Previous) choose(g hooks.Group, now time.Time) choice {
+func (p *Previous) choose(g hooks.Group, clock wallClock, now time.Time) choice {
 	e, known := p.Run.Entry(journal.Group(g))
 	switch at, accepted := e.Accepted(); {
 	case accepted:
@@ -79,7 +79,7 @@ func (p *Previous) choose(g hooks.Group, now time.Time) choice {
 	switch {
 	case p.SkipAmbiguous:
 		return choice{class: leave, began: began, result: doubtful("left alone")}
-	case latest(again, now).After(began.Add(guardTime - guardMargin)):
+	case latest(again, now).After(clock.guardStands(began, again).Add(-guardMargin)):
 		// What makes the repeat harmless is over, or will be: the next night's run sends to the group anyway.
 		return choice{class: leave, began: began, result: doubtful("left alone, since the server's guard is over")}
 	}

@@ -36,7 +36,7 @@ func demoFlags() []cli.Flag {
 func forDemo(f config.Flag) bool {
 	switch f.Name {
 	case "config", "instance", "cacert", "insecure", "header",
-		"state-dir", "no-state", "lock-wait", "resume", "retry-failed", "settle", "skip-ambiguous", "assume-previous":
+		"state-dir", "no-state", "lock-wait", "resume", "retry-failed", "settle", "skip-ambiguous", "server-zone", "assume-previous":
 		return false
 	}
 	return true

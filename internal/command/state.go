@@ -152,7 +152,7 @@ func (st *state) remember(c *session, s *config.Settings, settings *campaign.Set
 		assumed = journal.Assumed{Start: s.Assume.Began(settings.Started), Length: s.Assume.Length}
 	}
 	settings.LeftOut = leftOut(only, exclude)
-	settings.Settle = settle(s)
+	settings.Settle, settings.ServerZone = settle(s), s.ServerZone
 	settings.Guard = &campaign.Guard{Wait: s.GuardWait, AssumedStart: assumed.Start, AssumedLength: assumed.Length}
 	if c.ends != nil {
 		settings.Guard.Until = c.ends.At
@@ -160,7 +160,7 @@ func (st *state) remember(c *session, s *config.Settings, settings *campaign.Set
 	if st.dir == nil {
 		return nil
 	}
-	back := max(24*time.Hour, settings.Settle) // the guard is a little less than a day
+	back := max(campaign.GuardMemory, settings.Settle)
 	recent, failed := st.dir.Recent(st.in, settings.Started.Add(-back))
 	for _, err := range failed {
 		fmt.Fprintf(c.display, "%s: warning: what earlier runs did is not all known: %v\n", program, err)

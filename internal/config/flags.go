@@ -52,7 +52,8 @@ type Settings struct {
 	Settle        time.Duration
 	SkipAmbiguous bool
 	GuardWait     time.Duration
-	Assume        *Assumption // nil: nothing
+	ServerZone    *time.Location // nil: this machine's
+	Assume        *Assumption    // nil: nothing
 
 	Reports     []string
 	MetricsFile string   // empty: none
@@ -319,6 +320,16 @@ func Flags() []Flag {
 			Name: "guard-wait", Arg: "TIME", Default: "3h", Category: catState,
 			Usage: "hold a group back for up to `TIME` that the server would skip for a digest within 21.6 hours; 0: not at all",
 			set:   seconds(func(s *Settings) *time.Duration { return &s.GuardWait }),
+		},
+		{
+			Name: "server-zone", Arg: "ZONE", Category: catState,
+			Usage: "the 21.6 hours of --guard-wait are by a clock in the time zone `ZONE`, such as Europe/Berlin, where GroupServer's is not this machine's",
+			set: func(s *Settings, v string) (err error) {
+				if s.ServerZone, err = time.LoadLocation(v); err != nil || v == "" || v == "Local" {
+					return problem("is not a time zone that this machine knows, such as Europe/Berlin; Debian's package tzdata brings them")
+				}
+				return nil
+			},
 		},
 		{
 			Name: "assume-previous", Arg: "HH:MM+TIME", Category: catState,

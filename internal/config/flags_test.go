@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // wherever the tests run
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/internal/config"
@@ -231,6 +232,17 @@ var samples = []sample{
 		good: [2][2]string{{"30m", "30m0s"}, {"90s", "1m30s"}}, bad: all(noTime, "0", "0s", "-1m", "15", "never", ""),
 	},
 	{
+		name: "server-zone", none: "the machine's",
+		show: func(s *config.Settings) any {
+			if s.ServerZone == nil {
+				return "the machine's"
+			}
+			return s.ServerZone
+		},
+		good: [2][2]string{{"Europe/Berlin", "Europe/Berlin"}, {"UTC", "UTC"}},
+		bad:  all("is not a time zone that this machine knows, such as Europe/Berlin; Debian's package tzdata brings them", "Europe/Berln", "Local", "CET-1CEST", "../etc/localtime", ""),
+	},
+	{
 		name: "assume-previous", none: "none",
 		show: func(s *config.Settings) any {
 			if s.Assume == nil {
@@ -382,6 +394,7 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 		{Name: "settle", Arg: "TIME", Default: "10m"},
 		{Name: "skip-ambiguous"},
 		{Name: "guard-wait", Arg: "TIME", Default: "3h"},
+		{Name: "server-zone", Arg: "ZONE"},
 		{Name: "assume-previous", Arg: "HH:MM+TIME"},
 		{Name: "lock-wait", Arg: "TIME", Default: "0"},
 		{Name: "report", Arg: "FILE", Repeat: true},
