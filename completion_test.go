@@ -75,7 +75,7 @@ func TestBashCompletesCommandsOptionsValuesAndFiles(t *testing.T) {
 		"--max-f":                         {"--max-failures"},
 		"--config x --dead":               {"--deadline"},
 		"http://groups.example.com/ --bu": {"--burst"},
-		"--serve":                         nil,
+		"--serve":                         {"--server-zone"},
 		"demo --serve":                    {"--serve-only"},
 		"demo --state":                    nil,
 		"check --rep":                     nil,
