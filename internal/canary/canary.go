@@ -19,15 +19,20 @@ import (
 )
 
 const (
-	// DefaultEvery is the time from the start of one request to that of the next, of a light page.
-	DefaultEvery = time.Second
+	// From the start of one request to that of the next it is quickSpacing times as long as the page takes, but not less
+	// than leastEvery and not more than usualEvery: the sooner a limit that is too high is noticed, the fewer visitors
+	// notice it, and a cheap page may well be asked for more often. A page that is not cheap has spacing times as long as
+	// it takes, however long that is: the canary shall be no burden.
+	usualEvery   = time.Second
+	leastEvery   = usualEvery / 4
+	quickSpacing = 25
+	spacing      = 20
 
-	// So many times as long as the page takes lie between two requests at least: the canary shall be no burden.
-	spacing = 20
-
-	baselinePages   = 8                // of which the baseline is the median: a visitor in the way does not count
-	baselineEvery   = 2                // they come so many times faster
-	baselineTimeout = 10 * time.Second // a page that takes longer is not light
+	baselinePages   = 8                      // of which the baseline is the median: a visitor in the way does not count
+	baselineEvery   = usualEvery / 2         // from one to the next at most; nothing is sent yet, so there is room for them
+	baselineSpacing = 5                      // cheap pages follow each other after so many times as long as they take,
+	baselineLeast   = 100 * time.Millisecond // and not sooner: a hiccup of the site must not outlast half of them
+	baselineTimeout = 10 * time.Second       // a page that takes longer is not light
 
 	// A page that is not there after minTimeout, or after timeoutFactor times the baseline if that is longer, is slow:
 	// waiting on tells no more, and no other canary can leave meanwhile.
@@ -43,7 +48,6 @@ type Options struct {
 	Transport http.RoundTripper // opens a connection for each request: no page depends on the one before
 	UserAgent string            // empty: "senddigest"; " (canary)" is added, for the site's log
 	Header    http.Header       // of the user's own, besides the canary's; nil: none
-	Every     time.Duration     // from the start of one request to that of the next; 0: DefaultEvery
 }
 
 // A Canary asks for one page. Baseline and Start are not to be called at once.
@@ -67,7 +71,7 @@ func New(page *url.URL, o Options) *Canary {
 			Method: http.MethodGet, URL: page, Host: page.Host,
 			Header: header,
 		},
-		every:   cmp.Or(o.Every, DefaultEvery),
+		every:   usualEvery,
 		timeout: minTimeout,
 	}
 }
@@ -92,8 +96,6 @@ func (e *PageError) Hint() string {
 // [*PageError], or the cause of ctx where that ended first.
 func (c *Canary) Baseline(ctx context.Context) (time.Duration, error) {
 	times := make([]time.Duration, 0, baselinePages)
-	tick := time.NewTicker(c.every / baselineEvery)
-	defer tick.Stop()
 	for {
 		took, err := c.ask(ctx, baselineTimeout)
 		if ctx.Err() != nil {
@@ -106,7 +108,7 @@ func (c *Canary) Baseline(ctx context.Context) (time.Duration, error) {
 			break
 		}
 		select {
-		case <-tick.C:
+		case <-time.After(min(baselineEvery, max(baselineLeast, baselineSpacing*took)) - took):
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		}
@@ -114,7 +116,7 @@ func (c *Canary) Baseline(ctx context.Context) (time.Duration, error) {
 	slices.Sort(times)
 	usual := times[(len(times)-1)/2]
 	c.timeout = max(minTimeout, timeoutFactor*usual)
-	c.every = max(c.every, spacing*usual)
+	c.every = max(min(usualEvery, quickSpacing*usual), leastEvery, spacing*usual)
 	return usual, nil
 }
 

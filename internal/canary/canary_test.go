@@ -56,9 +56,9 @@ func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func ask(s *site, every time.Duration) *canary.Canary {
+func ask(s *site) *canary.Canary {
 	page := &url.URL{Scheme: "https", Host: "groups.example.com", Path: "/"}
-	return canary.New(page, canary.Options{Transport: s, UserAgent: "senddigest/1.2", Every: every})
+	return canary.New(page, canary.Options{Transport: s, UserAgent: "senddigest/1.2"})
 }
 
 func status(code int, location string) func(*http.Request) *http.Response {
@@ -71,7 +71,7 @@ func TestTheBaselineIsTheMedianOfEightPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ms := time.Millisecond
 		s := &site{times: []time.Duration{900 * ms, 40 * ms, 41 * ms, 39 * ms, 43 * ms, 200 * ms, 42 * ms, 38 * ms}}
-		got, err := ask(s, 0).Baseline(t.Context())
+		got, err := ask(s).Baseline(t.Context())
 		if err != nil || got != 41*ms || len(s.asked) != 8 {
 			t.Errorf("got %v, %v from %d pages, want 41ms from 8", got, err, len(s.asked))
 		}
@@ -82,7 +82,7 @@ func TestPagesAreAskedForAtASteadyRateAndOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &site{times: []time.Duration{10 * time.Millisecond, 1400 * time.Millisecond, 10 * time.Millisecond}}
 		var took []time.Duration
-		stop := ask(s, time.Second).Start(t.Context(), func(d time.Duration, ok bool) {
+		stop := ask(s).Start(t.Context(), func(d time.Duration, ok bool) {
 			if took = append(took, d); !ok {
 				t.Error("an answer that does not count")
 			}
@@ -107,7 +107,7 @@ func TestPagesAreAskedForAtASteadyRateAndOneAtATime(t *testing.T) {
 func TestAHeavyPageIsAskedForMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &site{times: []time.Duration{100 * time.Millisecond}}
-		c := ask(s, 0)
+		c := ask(s)
 		if _, err := c.Baseline(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -121,6 +121,28 @@ func TestAHeavyPageIsAskedForMoreRarely(t *testing.T) {
 	})
 }
 
+// A page that takes 5 ms: the baseline delays the run by less than a second, and then four pages a second show a limit
+// that is too high before many visitors notice.
+func TestACheapPageIsAskedForFourTimesASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &site{times: []time.Duration{5 * time.Millisecond}}
+		c, begin := ask(s), time.Now()
+		if _, err := c.Baseline(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 750*time.Millisecond || len(s.asked) != 8 {
+			t.Errorf("%d pages in %v, want 8 in 750ms at most", len(s.asked), took)
+		}
+		s.asked = nil
+		defer c.Start(t.Context(), func(time.Duration, bool) {})()
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		if len(s.asked) != 40 {
+			t.Errorf("%d pages in 10s, want 40", len(s.asked))
+		}
+	})
+}
+
 func TestAPageThatDoesNotComeIsGivenUpAndDoesNotCountAsAnswered(t *testing.T) {
 	for name, s := range map[string]*site{
 		"never": {times: []time.Duration{-1}},
@@ -130,7 +152,7 @@ func TestAPageThatDoesNotComeIsGivenUpAndDoesNotCountAsAnswered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				told := 0
-				defer ask(s, time.Second).Start(t.Context(), func(took time.Duration, ok bool) {
+				defer ask(s).Start(t.Context(), func(took time.Duration, ok bool) {
 					if told++; ok || took != 1500*time.Millisecond {
 						t.Errorf("got %v, %t, want 1.5s, false", took, ok)
 					}
@@ -149,7 +171,7 @@ func TestACanaryEndsWithItsContextAndIsSilentThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &site{times: []time.Duration{-1}}
 		ctx, cancel := context.WithCancel(t.Context())
-		stop := ask(s, time.Second).Start(ctx, func(time.Duration, bool) { t.Error("told of a page that was cut") })
+		stop := ask(s).Start(ctx, func(time.Duration, bool) { t.Error("told of a page that was cut") })
 		time.Sleep(1100 * time.Millisecond)
 		cancel()
 		synctest.Wait()
@@ -161,7 +183,7 @@ func TestACanaryEndsWithItsContextAndIsSilentThen(t *testing.T) {
 		cause := errors.New("over")
 		done, end := context.WithCancelCause(t.Context())
 		end(cause)
-		if _, err := ask(s, 0).Baseline(done); !errors.Is(err, cause) {
+		if _, err := ask(s).Baseline(done); !errors.Is(err, cause) {
 			t.Errorf("got %v, want %v", err, cause)
 		}
 	})
@@ -172,7 +194,7 @@ func TestACanarySaysWhoItIsAndNothingElse(t *testing.T) {
 		s := &site{answer: func(*http.Request) *http.Response {
 			return &http.Response{StatusCode: 200, Header: http.Header{"Set-Cookie": {"a=b"}}, Body: http.NoBody}
 		}}
-		if _, err := ask(s, 0).Baseline(t.Context()); err != nil {
+		if _, err := ask(s).Baseline(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range s.asked {
@@ -204,7 +226,7 @@ func TestACanaryStaysOnItsHost(t *testing.T) {
 					}
 					return status(200, "")(r)
 				}
-				_, err := ask(s, 0).Baseline(t.Context())
+				_, err := ask(s).Baseline(t.Context())
 				if tt.asks > 0 && (err != nil || len(s.asked) != 8*tt.asks) {
 					t.Errorf("got %v after %d requests", err, len(s.asked))
 				}
@@ -217,7 +239,7 @@ func TestACanaryStaysOnItsHost(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := &site{answer: status(302, "/again")}
-		if _, err := ask(s, 0).Baseline(t.Context()); err == nil || len(s.asked) != 6 {
+		if _, err := ask(s).Baseline(t.Context()); err == nil || len(s.asked) != 6 {
 			t.Errorf("got %v after %d requests of a circle, want an error after 6", err, len(s.asked))
 		}
 	})
@@ -233,7 +255,7 @@ func TestAPageIsReadToAMebibyteAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := &endless{}
 		s := &site{answer: func(*http.Request) *http.Response { return &http.Response{StatusCode: 200, Body: body} }}
-		if _, err := ask(s, 0).Baseline(t.Context()); err != nil {
+		if _, err := ask(s).Baseline(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if body.read != 8<<20 {
@@ -245,7 +267,7 @@ func TestAPageIsReadToAMebibyteAtMost(t *testing.T) {
 func TestAPageThatFailsIsNoBaseline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, s := range []*site{{times: []time.Duration{-1}}, {answer: status(503, "")}} {
-			_, err := ask(s, 0).Baseline(t.Context())
+			_, err := ask(s).Baseline(t.Context())
 			if _, ok := errors.AsType[*canary.PageError](err); !ok {
 				t.Errorf("got %v, want a PageError", err)
 			}
