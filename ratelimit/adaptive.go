@@ -17,6 +17,7 @@ type Adaptive struct {
 
 	mu      sync.Mutex // taken after telling
 	control *Controller
+	found   Found
 	busy    int           // sends in flight
 	resting []time.Time   // until when places stay taken after a send
 	changed chan struct{} // closed, and made anew, when a wait may have ended
@@ -32,11 +33,29 @@ func NewAdaptive(ceiling int, notify func(limit int, why string)) *Adaptive {
 	return &Adaptive{notify: notify, control: NewController(ceiling), changed: make(chan struct{})}
 }
 
-// Baseline tells what the light page takes while nothing is sent, see [Controller.Baseline].
-func (a *Adaptive) Baseline(page time.Duration) {
+// Expect brings what an earlier run found. [Adaptive.Baseline] begins with it.
+func (a *Adaptive) Expect(f Found) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.control.Baseline(page)
+	a.found = f
+}
+
+// Found is what the run found, see [Controller.Found]; before Baseline, what it expects to find.
+func (a *Adaptive) Found() Found {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if f := a.control.Found(); f.Sends > 0 {
+		return f
+	}
+	return a.found
+}
+
+// Baseline tells what the light page takes while nothing is sent, see [Controller.Baseline] and [Controller.Begin].
+func (a *Adaptive) Baseline(page time.Duration) {
+	a.learn(func(now time.Time) {
+		a.control.Baseline(page)
+		a.control.Begin(now, a.found)
+	})
 }
 
 // Canary tells what the light page took that has just come, or has not, see [Controller.Canary].

@@ -84,7 +84,8 @@ const (
 //
 // # States
 //
-// learning: limit 1, until the senses know what one send does. holding: the limit stands; when it is in use, nothing
+// learning: limit 1, until the senses know what one send does. checking: a limit that an earlier run found, for tryPages
+// pages; where they are slow, the service has changed, see below. holding: the limit stands; when it is in use, nothing
 // is slow and the wait since the last failed trial is over, the next one is tried. trying: the limit is one higher, for
 // tryPages pages, or window answers. If that went well it is held, for a while provisionally; if not, the limit goes
 // back by one, and the wait for the next trial at it grows from firstRetry to lastRetry. So the limit settles: it is
@@ -119,6 +120,7 @@ type Controller struct {
 	dropping    bool            // nothing has gone well since the last drop
 	lost        int             // the limit before the drop that is not made good yet; 0: none
 	lostAt      time.Time
+	spare       int // see [Found]
 }
 
 // A failure is what became of a limit that was too high.
@@ -133,6 +135,7 @@ const (
 	learning state = iota
 	trying
 	holding
+	checking
 )
 
 // NewController makes a controller whose limit is 1, and never above ceiling; a ceiling below 1 counts as 1.
@@ -191,6 +194,8 @@ func (c *Controller) Canary(now time.Time, took time.Duration, ok bool, busy int
 	switch {
 	case c.state == trying:
 		c.judgeTrial(now, slower)
+	case c.state == checking:
+		c.check(now, slower)
 	case c.limit == 1 && p.slow >= dropSlow:
 		if p.stuck(now) {
 			p.rescale()
@@ -310,7 +315,7 @@ func (c *Controller) hold(now time.Time) {
 	if c.limit >= c.lost {
 		c.lost = 0
 	}
-	c.state, c.next, c.provisional, c.dropping = holding, now, now.Add(provisional), false
+	c.state, c.next, c.provisional, c.dropping, c.spare = holding, now, now.Add(provisional), false, 0
 	c.why = fmt.Sprintf("all is quick beside %s", sends(c.limit))
 	c.rise(now)
 }
@@ -319,6 +324,10 @@ func (c *Controller) hold(now time.Time) {
 func (c *Controller) fall(now time.Time, why string) {
 	c.expire(now)
 	retry := c.failed[c.limit].retry * retryGrowth
+	c.spare = spareUnsureRuns
+	if c.pages.clear {
+		c.spare = spareRuns
+	}
 	switch {
 	case c.lost > 0:
 		retry = lostRetry
@@ -334,7 +343,7 @@ func (c *Controller) fall(now time.Time, why string) {
 // drop halves a limit that had been right for long.
 func (c *Controller) drop(now time.Time) {
 	c.expire(now)
-	c.lost, c.lostAt, c.dropping = max(c.lost, c.limit), now, true
+	c.lost, c.lostAt, c.dropping, c.spare = max(c.lost, c.limit), now, true, 0
 	c.next = now.Add(afterDrop)
 	clear(c.failed)
 	c.set(now, c.limit/2, holding, fmt.Sprintf("pages have become slow beside %s", sends(c.limit)))

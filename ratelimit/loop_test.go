@@ -27,9 +27,8 @@ import (
 // The closed loop: a site, its visitors, and a run that sends to it, either with as many workers as an operator would
 // set who knows the site, or with an adaptive limit that is told nothing.
 const (
-	front     = 40 * time.Millisecond // server time of the page that visitors and the canary ask for
-	visits    = 3.0                   // of visitors, a second
-	lockBound = 0.6                   // share of server time under the lock: then 2 workers send 0.9 times what 4 do
+	visits    = 3.0 // of visitors, a second
+	lockBound = 0.6 // share of server time under the lock: then 2 workers send 0.9 times what 4 do
 	ceiling   = 16
 	night     = 10 * time.Minute
 	seeds     = 20
@@ -42,16 +41,17 @@ type scene struct {
 	uneven  bool          // groups; log-normal, where even ones differ by a fifth at most
 	cost    time.Duration // of a send, on average; 0: 1 s
 	longest bool          // sends go first
-	free    bool          // the front page costs nothing
+	front   time.Duration // server time of the page that visitors and the canary ask for; 0: 40 ms, negative: none
 	from    time.Duration // what was before is not counted
 	length  time.Duration
 	turns   []turn // in mid-run
 	seed    uint64
 
-	workers int     // the operator's; 0: the adaptive limit
-	blind   bool    // without a canary
-	history float64 // what sends took in earlier runs, as a multiple of what they cost now; 0: nobody knows
-	noise   float64 // of the history: a send's cost is another every night; 0: by a fifth
+	workers int             // the operator's; 0: the adaptive limit
+	found   ratelimit.Found // by the night before
+	blind   bool            // without a canary
+	history float64         // what sends took in earlier runs, as a multiple of what they cost now; 0: nobody knows
+	noise   float64         // of the history: a send's cost is another every night; 0: by a fifth
 
 	way func(testing.TB, *standin.Site) way // nil: direct
 }
@@ -68,6 +68,7 @@ type outcome struct {
 	work    float64         // that they made the site do, in request threads
 	waits   []time.Duration // of visitors for their page
 	changes []change
+	found   ratelimit.Found
 }
 
 // A change is one that the limit made.
@@ -130,10 +131,7 @@ func (s scene) run(t testing.TB) (o outcome) {
 		groups[i] = standin.Group{Site: "main", Group: strconv.Itoa(i)}
 		jobs[i] = job(i)
 	}
-	cost := front
-	if s.free {
-		cost = 0
-	}
+	cost := cmp.Or(s.front, 40*time.Millisecond)
 	site := standin.New(standin.Options{
 		Groups: groups, Threads: s.threads, Lock: s.lock, FrontCost: cost, Guard: -1, NoLog: true,
 		Cost: func(g standin.Group) time.Duration {
@@ -181,8 +179,9 @@ func (s scene) run(t testing.TB) (o outcome) {
 
 	options := dispatcher.Options{Workers: s.workers}
 	stop := func() {}
+	var auto *ratelimit.Adaptive
 	if s.workers == 0 {
-		auto := ratelimit.NewAdaptive(ceiling, func(limit int, why string) {
+		auto = ratelimit.NewAdaptive(ceiling, func(limit int, why string) {
 			o.changes = append(o.changes, change{time.Since(began), limit, why})
 		})
 		options.Workers, options.Limiter, options.Usual = ceiling, auto, s.usual(costs)
@@ -192,6 +191,7 @@ func (s scene) run(t testing.TB) (o outcome) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			auto.Expect(s.found)
 			auto.Baseline(page)
 			stop = c.Start(ctx, auto.Canary)
 		}
@@ -204,6 +204,9 @@ func (s scene) run(t testing.TB) (o outcome) {
 		return dispatcher.Verdict{Outcome: dispatcher.Accepted}
 	}, options)
 	stop()
+	if auto != nil {
+		o.found = auto.Found()
+	}
 	others.Wait()
 	for _, r := range report.Results {
 		ended := r.Start.Add(r.Took).Sub(began)
@@ -390,12 +393,14 @@ func (k kind) scene(seed uint64) scene {
 	return scene{threads: k.threads, lock: k.lock, uneven: k.uneven, length: night, seed: seed}
 }
 
-// Nights on which one is told what sends took in earlier runs, made under load, and the first one.
+// The first night, and a later one, which is told what sends took in earlier runs, made under load, and begins where the
+// first one ended.
 var nights = []struct {
 	name    string
 	history float64
 	seeds   uint64
-}{{"first night", 0, seeds}, {"later night", 1.4, seeds / 2}}
+	later   bool
+}{{"first night", 0, seeds, false}, {"later night", 1.4, seeds / 2, true}}
 
 // What is asked of auto, each night (go test -v prints what came of it): nine tenths of the operator's throughput at least, and a 95th-percentile wait of
 // the visitors of five quarters of the operator's at most. One night in twenty may miss one of them by chance, since
@@ -409,7 +414,7 @@ func TestAutoDoesAsWellAsAnOperatorWhoKnowsTheSite(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.String(), func(t *testing.T) {
 			t.Parallel()
-			var operator []outcome
+			var operator, first []outcome
 			for seed := range uint64(seeds) {
 				s := k.scene(seed)
 				s.workers = k.operator()
@@ -421,7 +426,13 @@ func TestAutoDoesAsWellAsAnOperatorWhoKnowsTheSite(t *testing.T) {
 				for seed := range n.seeds {
 					s := k.scene(seed)
 					s.history = n.history
+					if n.later {
+						s.found = first[seed].found
+					}
 					o, r := s.play(t), operator[seed]
+					if !n.later {
+						first = append(first, o)
+					}
 					sends, wait := o.sends/r.sends, float64(o.p95())/float64(r.p95())
 					least, most = min(least, sends), max(most, wait)
 					if sends < leastSends || wait > mostWait {
@@ -514,7 +525,7 @@ func TestAutoDoesAsWellWhereSendsTakeLong(t *testing.T) {
 func TestAutoFindsTheSameWithAFrontPageThatCostsNothing(t *testing.T) {
 	k := kind{threads: 4, uneven: true}
 	s := k.scene(1)
-	s.way, s.length, s.free = piped, night/2, true
+	s.way, s.length, s.front = piped, night/2, -1
 	if o := s.play(t); o.limit(s.length) < k.operator() || o.limit(s.length) > k.operator()+1 {
 		t.Errorf("got %d, want %d:%s", o.limit(s.length), k.operator(), o.story())
 	}
