@@ -132,6 +132,9 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	}
 	if s.History != nil {
 		s.Observers = append(s.Observers, s.History)
+		if s.Adaptive != nil {
+			s.Adaptive.Expect(ratelimit.Found(s.History.Found()))
+		}
 	}
 	s.Previous, s.Guard, s.Open = nil, nil, nil // they may be large, and have said what they know
 	if plan.Forecast != nil {
@@ -197,6 +200,9 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	}
 	if s.History != nil {
 		s.History.Learn()
+		if s.Adaptive != nil {
+			s.History.KeepFound(history.Found(s.Adaptive.Found()))
+		}
 		if s.Adaptive != nil && s.Rate == 0 && s.Throttle == 0 && plan.waiting == 0 && results.StoppedBy == nil {
 			s.History.KeepAbreast() // nothing but the site decided how many there were
 		}

@@ -16,8 +16,8 @@ import (
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
-// It does not pay to find out what the site bears for so few groups, or for so short a run: it is over before that is
-// known.
+// It does not pay to find out what the site bears for so few groups, or, where no earlier run has, for so short a run: it
+// is over before that is known.
 const (
 	fewGroups = 5
 	shortRun  = 30 * time.Second
@@ -38,7 +38,8 @@ func (p Process) watchVisitors(c *session, site *url.URL, s *config.Settings, li
 		header = s.Header // it is the site's, and may be a secret
 	}
 	return func(ctx context.Context, plan *campaign.Plan) (over func()) {
-		if len(plan.Groups) < fewGroups || plan.Forecast != nil && plan.Forecast.Expected < shortRun {
+		short := plan.Forecast != nil && plan.Forecast.Expected < shortRun && limit.Found().Sends < 2
+		if len(plan.Groups) < fewGroups || short {
 			return func() {}
 		}
 		roots, _ := authorities(s.CACert) // they were read for the client

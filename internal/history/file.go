@@ -20,15 +20,16 @@ import (
 // The format is text, version 2: it is there to be looked at and sorted, numbers in it are exact all the same, and to
 // read 200,000 lines takes a fraction of a second. Fields are parted by tabs.
 //
-//	senddigest-history  2  2  3.8  1  1.31  1.27    version, how many groups, how many sends the last run had in flight
-//	                                                on average, and the last runs' paces, oldest first
+//	senddigest-history  2  2  3.8  4  7  0.2  1  1.31  1.27    version, how many groups, how many sends the last run had
+//	                                                in flight on average, what was found that the site bears (see [Found]),
+//	                                                and the last runs' paces, oldest first
 //	main/announce  11.172834  0.38214  12  0  31.5    the group's cost in seconds, the spread of its sends, how many (32 at
 //	main/choir  0.2  0  1  3  0.25                    most), for how many runs it has not been on the list, and its longest
-//	                                                  send in seconds, which version 1 does not have; ordered by key
+//	                                                  send in seconds; ordered by key
 //	end  0b5c77aa                              CRC-32 of all lines before
 //
 // The last line tells a whole file from a torn one, and its checksum a good one from a damaged one. A file that is not
-// whole and good counts for nothing: a wrong cost would be believed for weeks.
+// whole and good counts for nothing: a wrong cost would be believed for weeks. Version 1 had nothing of what was found.
 const (
 	version = 2
 	magic   = "senddigest-history"
@@ -192,6 +193,11 @@ func (h *History) readHeader(r *reader) (groups uint64, err error) {
 	if h.abreast, ok = number(word, 0, mostAbreast); !ok {
 		return 0, errSyntax
 	}
+	if v > 1 {
+		if line, ok = h.readFound(line); !ok {
+			return 0, errSyntax
+		}
+	}
 	// A count that is wrong must not cost memory. So many groups have room without growing in any real site.
 	room := min(groups, 1<<20)
 	h.ends, h.costs = make([]uint32, 0, room), make([]cost, 0, room)
@@ -205,6 +211,19 @@ func (h *History) readHeader(r *reader) (groups uint64, err error) {
 		h.paces = append(h.paces, pace)
 	}
 	return groups, nil
+}
+
+// readFound takes three words of the first line, and returns what follows them.
+func (h *History) readFound(line []byte) (rest []byte, ok bool) {
+	var words [3][]byte
+	for i := range words {
+		words[i], line, _ = bytes.Cut(line, tab)
+	}
+	sends, okSends := integer(words[0], mostFound)
+	spare, okSpare := integer(words[1], mostSpare)
+	share, okShare := number(words[2], 0, mostShare)
+	h.found = Found{int(sends), int(spare), float64(share)}
+	return line, okSends && okSpare && okShare
 }
 
 // readGroup takes the line of one group.
@@ -290,6 +309,8 @@ func (h *History) write(f io.Writer) error {
 		}
 	}
 	line := appendNumber(fmt.Appendf(nil, "%s\t%d\t%d", magic, version, known), h.abreast)
+	line = fmt.Appendf(line, "\t%d\t%d", h.found.Sends, h.found.Spare)
+	line = appendNumber(line, float32(h.found.Share))
 	for _, pace := range h.paces {
 		line = appendNumber(line, pace)
 	}

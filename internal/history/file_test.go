@@ -71,8 +71,9 @@ func readError(t *testing.T, err error) *history.ReadError {
 func TestTheFormatIsTheDocumentedOne(t *testing.T) {
 	h := settled(2, 2)
 	night(h, map[string]time.Duration{name(0): time.Second})
+	h.KeepFound(history.Found{Sends: 4, Spare: 7, Share: 0.25})
 	want := summed(
-		"senddigest-history\t2\t2\t0\t1",
+		"senddigest-history\t2\t2\t0\t4\t7\t0.25\t1",
 		"main/group-000000\t1\t0\t3\t0\t1",
 		"main/group-000001\t2\t0\t2\t1\t2",
 	)
@@ -134,6 +135,31 @@ func TestTheLongestSendOfAGroupIsKeptAndIsNotKnownFromAnOlderFile(t *testing.T) 
 	}
 	if h, err = history.Load(path); err != nil || h.Longest(name(0)) != 90*time.Second || h.Longest("main/none") != 0 {
 		t.Errorf("got %v, and of a group that is not known %v, %v, want 1m30s and 0", h.Longest(name(0)), h.Longest("main/none"), err)
+	}
+}
+
+// The history of an installation goes on where the program is replaced by a newer one.
+func TestAFileOfTheFirstVersionIsReadAndGoesOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history")
+	old := summed("senddigest-history\t1\t1\t2.6\t1\t1.5", "main/a\t4\t0.4\t3\t0")
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, err := history.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.Found(); got != (history.Found{}) || h.Known() != 1 || h.Abreast() < 2.59 {
+		t.Errorf("got %+v, %d groups, %v in flight, want nothing found, 1 and 2.6", got, h.Known(), h.Abreast())
+	}
+	want := history.Found{Sends: 3, Spare: 7, Share: 0.5}
+	h.KeepFound(want)
+	h.KeepFound(history.Found{}) // a run that found nothing
+	if err := h.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	if h, err = history.Load(path); err != nil || h.Found() != want || h.Known() != 1 {
+		t.Errorf("the next run: got %+v, %d groups, %v, want %+v and 1", h.Found(), h.Known(), err, want)
 	}
 }
 
@@ -285,6 +311,10 @@ func TestWhatCannotBeIsNotRead(t *testing.T) {
 		{"a pace of 0", []string{"senddigest-history\t1\t2\t0\t0", a, b}},
 		{"a pace of NaN", []string{"senddigest-history\t1\t2\t0\tNaN", a, b}},
 		{"too many paces", []string{"senddigest-history\t1\t2\t0\t1\t1\t1\t1\t1\t1", a, b}},
+		{"a number of sends below 0", []string{"senddigest-history\t2\t0\t0\t-1\t0\t0\t1"}},
+		{"a vast number of sends", []string{"senddigest-history\t2\t0\t0\t4000000000\t0\t0\t1"}},
+		{"a share of NaN", []string{"senddigest-history\t2\t0\t0\t3\t0\tNaN\t1"}},
+		{"what was found without a pace", []string{"senddigest-history\t2\t0\t0\t3\t7\t0"}},
 		{"a group too many", []string{head, a, b, "main/c\t2\t0\t1\t0"}},
 		{"a group too few", []string{head, a}},
 		{"a vast count", []string{"senddigest-history\t1\t4000000000\t1", a, b}},
@@ -293,8 +323,8 @@ func TestWhatCannotBeIsNotRead(t *testing.T) {
 		{"too long a line", []string{head, a, strings.Repeat("x", 1<<17) + "\t1\t1\t1\t1"}},
 		{"the same key twice", []string{head, a, a}},
 		{"the wrong order", []string{head, b, a}},
-		{"no longest send", []string{"senddigest-history\t2\t1\t0\t1", a}},
-		{"a longest send of NaN", []string{"senddigest-history\t2\t1\t0\t1", a + "\tNaN"}},
+		{"no longest send", []string{"senddigest-history\t2\t1\t0\t3\t7\t0\t1", a}},
+		{"a longest send of NaN", []string{"senddigest-history\t2\t1\t0\t3\t7\t0\t1", a + "\tNaN"}},
 		{"a field too few", []string{head, "main/a\t1.5\t0.4\t3", b}},
 		{"a field too many", []string{head, a + "\t0", b}},
 		{"an empty line", []string{head, a, ""}},
@@ -333,6 +363,10 @@ func anyHistory(t *rapid.T) (*history.History, []string) {
 		}
 		h.Learn()
 	}
+	h.KeepFound(history.Found{
+		Sends: rapid.IntRange(-1, 2e6).Draw(t, "sends found"), Spare: rapid.IntRange(-1, 2e3).Draw(t, "spare"),
+		Share: rapid.Float64Range(-1, 2e3).Draw(t, "share"),
+	})
 	return h, keys
 }
 
@@ -351,6 +385,9 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		}
 		if got, want := [2]float64{got.Pace(), got.PaceSpread()}, [2]float64{h.Pace(), h.PaceSpread()}; got != want {
 			t.Errorf("got pace and its spread %v, want %v", got, want)
+		}
+		if got.Found() != h.Found() {
+			t.Errorf("got %+v found, want %+v", got.Found(), h.Found())
 		}
 		if again := text(t, got); !bytes.Equal(again, written) {
 			t.Errorf("got:\n%s\nwant:\n%s", again, written)
@@ -396,7 +433,9 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(""))
 	f.Add([]byte("senddigest-history\t1\t0\t1\n"))
 	f.Add([]byte("senddigest-history\t1\t2\t0\t1\t0.5\nmain/a\t1.5\t0.4\t3\t0\nmain/b\t2e-3\t0\t32\t59\n"))
-	f.Add([]byte("senddigest-history\t2\t1\t0\t1\nmain/a\t1.5\t0.4\t3\t0\t2\n"))
+	f.Add([]byte("senddigest-history\t2\t1\t0\t3\t7\t0.25\t1\nmain/a\t1.5\t0.4\t3\t0\t2\n"))
+	f.Add([]byte("senddigest-history\t2\t2\n"))
+	f.Add([]byte("senddigest-history\t2\t0\t2.6\t3\t7\t0.25\t1\n"))
 	f.Add([]byte("senddigest-history\t3\t2\n"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, in := range [][]byte{body, fmt.Appendf(slices.Clone(body), "end\t%08x\n", crc32.ChecksumIEEE(body))} {

@@ -62,6 +62,7 @@ type History struct {
 	site  site
 
 	abreast     float32   // see Abreast
+	found       Found     // by an adaptive limit
 	sum         float64   // seconds of all sends of this run
 	sends       int       // how many they are
 	first, last time.Time // when the first of them started, and the last one ended
