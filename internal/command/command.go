@@ -41,6 +41,18 @@ type Process struct {
 
 // Main runs the command and returns its exit code.
 func Main(p Process) int {
+	stdout := &output{w: p.Stdout}
+	p.Stdout = stdout
+	code := p.main()
+	if code == exitOK && stdout.err != nil {
+		fmt.Fprint(p.Stderr, message(report.StdoutError(stdout.err)))
+		return exitNoWrite
+	}
+	return code
+}
+
+// main runs the command, and returns the exit code that it has if standard output could be written.
+func (p Process) main() int {
 	app := p.app()
 	args, err := arrange(p.Args, app)
 	if err == nil {
@@ -138,8 +150,8 @@ func (p Process) orHelp(action cli.ActionFunc) cli.ActionFunc {
 		case c.Bool("help"):
 			return cli.ShowCommandHelp(c, c.Command.Name)
 		case c.Bool("version"):
-			_, err := fmt.Fprintln(p.Stdout, program, p.version())
-			return report.StdoutError(err)
+			fmt.Fprintln(p.Stdout, program, p.version())
+			return nil
 		}
 		return action(c)
 	}

@@ -35,7 +35,7 @@ EXIT CODES
    64  a bad option or URL, or nothing to --resume or --retry-failed; nothing was sent
    69  the site stopped answering, or asked for too long a pause, and the run gave up
    70  a fault of the program itself, or of the machine, that is none of the others
-   73  a report, the metrics or the journal could not be written; the digests went out all the same
+   73  a report, the metrics, the journal or standard output could not be written; the digests went out all the same
    75  another run holds the lock, --require-fit, or the deadline, --max-duration or --max-failures left groups; run again
    76  the list of groups could not be had, or made no sense
    77  the site refused the token

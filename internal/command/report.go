@@ -88,17 +88,17 @@ func (p Process) report(c *cli.Context) error {
 		return err
 	}
 	if list {
-		return past.list(p.Stdout, p.Stderr, c.String("format") == "json")
+		return past.list(p.document(), p.Stderr, c.String("format") == "json")
 	}
 	at, err := past.find(c.Args().First())
 	if err != nil {
 		return err
 	}
-	document, err := p.document(past, at, c.Bool("compare"))
+	document, err := p.pastDocument(past, at, c.Bool("compare"))
 	if err != nil {
 		return err
 	}
-	return report.StdoutError(write(document, p.Stdout))
+	return report.StdoutError(write(document, p.document()))
 }
 
 // past finds what is kept of earlier runs: of all installations, or of one whose configuration is named. Without that
@@ -189,8 +189,8 @@ func (l *past) load(at int) (*journal.Run, error) {
 	return run, nil
 }
 
-// document makes the report of a run again.
-func (p Process) document(l *past, at int, compare bool) (*report.Document, error) {
+// pastDocument makes the report of a run again.
+func (p Process) pastDocument(l *past, at int, compare bool) (*report.Document, error) {
 	run, err := l.load(at)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,26 +84,26 @@ func (p Process) run(site *url.URL, s *config.Settings, next commands) (int, cam
 	defer p.tellStatus(c.display)()
 	c.service = p.tellManager(c, cmp.Or(s.Grace, s.Timeout))
 	defer p.suspend(c)()
-	result, writing, err := p.locked(c, site, s, next)
+	result, unwritten, err := p.locked(c, site, s, next)
 	c.service.end(result, err)
 	c.silence()
 	if err != nil {
 		return 0, result, err
 	}
-	writing = p.tell(c, result, s, writing)
+	writing := p.tell(result, s, unwritten)
 	code := runCode(result, writing)
 	p.pingEnd(c, s, result, code, writing)
 	return code, result, nil
 }
 
-// locked makes a run between taking the installation's lock and giving it back. writing is why its journal is
-// not whole; err ended it before the first request.
-func (p Process) locked(c *session, site *url.URL, s *config.Settings, next commands) (result campaign.Result, writing, err error) {
+// locked makes a run between taking the installation's lock and giving it back. Its files are written before: of two runs
+// close together the later one's stay. err ended it before the first request.
+func (p Process) locked(c *session, site *url.URL, s *config.Settings, next commands) (result campaign.Result, un unwritten, err error) {
 	st, err := p.lockState(c, site, s)
 	if err != nil {
-		return result, nil, err
+		return result, un, err
 	}
-	defer func() { writing = st.close() }()
+	defer st.close()
 	c.endBy(maxDuration(s, st.started))
 	settings := campaign.Settings{
 		Run: st.run, Started: st.started,
@@ -128,7 +129,7 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		settings.Ready = p.watchVisitors(c, site, s, settings.Adaptive)
 	}
 	if err := st.remember(c, s, &settings); err != nil {
-		return result, nil, err
+		return result, un, err
 	}
 	st.begin(c, s, &settings, next)
 	found.journal = st.journal
@@ -144,7 +145,9 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 	if _, refused := errors.AsType[*campaign.FitError](result.StoppedBy); result.Document.Error == "" && !refused {
 		st.learnt(c, s)
 	}
-	return result, nil, nil
+	un.err = st.end()
+	c.writeFiles(s, result, &un)
+	return result, un, nil
 }
 
 // follow has the display follow a run of which it is known now whom it will send to, and shows it where that is asked
@@ -185,9 +188,34 @@ func (c *session) refuse(s *config.Settings) func(*campaign.Plan) error {
 	}
 }
 
-// tell writes the reports and the metrics, and prints the summary where one is due: last, since standard error may be
-// blocked. writing is what could not be written before; it gives the last such error, and has printed its own.
-func (p Process) tell(c *session, result campaign.Result, s *config.Settings, writing error) error {
+// unwritten is what a run could not write.
+type unwritten struct {
+	err   error    // the last such; nil: it has written all
+	files []string // what is to be said of reports and metrics
+}
+
+func (u *unwritten) note(err error) {
+	if err != nil {
+		u.err, u.files = err, append(u.files, message(err))
+	}
+}
+
+// writeFiles writes the reports that are files, and then the metrics, which have the run's exit code as far as it is known
+// then: whether standard output can be written shows when nothing waits for it any more.
+func (c *session) writeFiles(s *config.Settings, result campaign.Result, un *unwritten) {
+	for _, path := range s.Reports {
+		if path != stdoutReport {
+			un.note(result.Document.WriteFile(path))
+		}
+	}
+	un.note(c.measure(s, result, runCode(result, un.err)))
+}
+
+const stdoutReport = "-" // as a --report
+
+// tell prints the summary where one is due, and the report that is asked for on standard output: last, since either may be
+// blocked. It returns the last error of what could not be written, all of which it has printed.
+func (p Process) tell(result campaign.Result, s *config.Settings, un unwritten) error {
 	d := result.Document
 	var summary strings.Builder
 	switch c := d.Counts; {
@@ -197,25 +225,11 @@ func (p Process) tell(c *session, result campaign.Result, s *config.Settings, wr
 		summary.WriteString(message(fmt.Errorf("no digest sent: %w", result.StoppedBy)))
 	case s.Verbose || c.Accepted+c.Skipped < c.Groups:
 		_ = d.WriteText(&summary) // a builder takes everything
-	case result.Held != "" && !s.Auto: // otherwise it is a limit that was found
-		fmt.Fprintf(&summary, "%s: warning: %s: %s\n", program, d.URL, result.Held)
 	}
-	for _, path := range s.Reports {
-		var err error
-		if path == "-" {
-			err = report.StdoutError(d.WriteJSON(p.Stdout))
-		} else {
-			err = d.WriteFile(path)
-		}
-		if err != nil {
-			summary.WriteString(message(err))
-			writing = err
-		}
+	if slices.Contains(s.Reports, stdoutReport) {
+		un.note(report.StdoutError(d.WriteJSON(p.document())))
 	}
-	if err := c.measure(s, result, runCode(result, writing)); err != nil {
-		summary.WriteString(message(err))
-		writing = err
-	}
+	summary.WriteString(strings.Join(un.files, ""))
 	if c := d.Counts; (s.Only != nil || s.Exclude != nil) && !s.Resume && !s.RetryFailed && c.Groups > 0 && c.Groups == c.Skipped {
 		fmt.Fprintf(&summary, "%s: warning: --only and --exclude leave out all %d groups\n", program, c.Groups)
 	}
@@ -223,7 +237,7 @@ func (p Process) tell(c *session, result campaign.Result, s *config.Settings, wr
 		fmt.Fprintf(&summary, "%s: warning: %s: groups that had a digest less than 21.6 hours ago, and that the server may have skipped: %d\n", program, d.URL, d.Counts.Guarded)
 	}
 	_, _ = io.WriteString(p.Stderr, summary.String()) // nowhere is left to say that this failed
-	return writing
+	return un.err
 }
 
 // dryRun prints what a run would send to, in its order, and sends nothing.
@@ -260,7 +274,9 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 			b.WriteString("# " + line + "\n")
 		}
 	}
-	if _, err := io.WriteString(p.Stdout, b.String()); err != nil {
+	if s.RequireFit {
+		_, _ = io.WriteString(p.Stdout, b.String()) // the exit code is an answer of its own
+	} else if _, err := io.WriteString(p.document(), b.String()); err != nil {
 		return report.StdoutError(err)
 	}
 	if s.Verbose {

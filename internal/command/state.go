@@ -282,20 +282,24 @@ func texts(patterns []config.Pattern) []string {
 	return list
 }
 
-// close ends the journal and gives the lock back. Its error is of a journal that could not be written; it has been
-// told when it happened.
-func (st *state) close() (writing error) {
-	writing = st.failed
-	if st.journal != nil {
-		if err := st.journal.Close(); err != nil {
-			writing = &report.WriteError{Path: "the journal", Err: err}
-		}
+// end ends the journal. Its error is of a journal, or of the state, that could not be written; it has been told when it
+// happened.
+func (st *state) end() error {
+	if st.journal == nil {
+		return st.failed
 	}
+	if err := st.journal.Close(); err != nil {
+		return &report.WriteError{Path: "the journal", Err: err}
+	}
+	return st.failed
+}
+
+// close gives the lock back.
+func (st *state) close() {
 	if st.dir != nil {
 		_, _ = st.dir.Keep(st.in, keptRuns, st.run) // an old file too many harms nobody
 	}
 	if st.lock != nil {
 		_ = st.lock.Unlock() // the process's end does it as well
 	}
-	return writing
 }
