@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -40,7 +41,12 @@ type Process struct {
 }
 
 // Main runs the command and returns its exit code.
+//
+// It leads package log, which belongs to the whole process, to the run's own log for as long as there is one, and
+// nowhere else: libraries write there whatever they like, net/http what a server said.
 func Main(p Process) int {
+	log.SetOutput(io.Discard)
+	log.SetFlags(0) // the run's log has its own time
 	stdout := &output{w: p.Stdout}
 	p.Stdout = stdout
 	code := p.main()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
@@ -20,6 +21,28 @@ func (p Process) log(w io.Writer, s *config.Settings) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// A strayLog takes what libraries write to package log, a line at a time, into the log of a run. net/http writes there
+// what a server sent unasked, with a lock of the connection in its hand. So a write must not wait, and the token may be
+// in it.
+type strayLog struct {
+	log   *slog.Logger // on a writer that never waits
+	scrub func(string) string
+}
+
+// maxStray is how much of a line is kept, in bytes. net/http quotes what came in one read, 4 KiB, which may end in the
+// midst of the token.
+const maxStray = 200
+
+// Write logs for debugging: nobody can do anything about what is said here, and it is seldom about a send.
+func (w *strayLog) Write(line []byte) (int, error) {
+	text := w.scrub(strings.TrimSpace(string(line)))
+	if len(text) > maxStray {
+		text = strings.ToValidUTF8(text[:maxStray], "") + "…"
+	}
+	w.log.Debug("library", slog.String("said", text))
+	return len(line), nil
 }
 
 // A logger writes what happens to each group into the log.

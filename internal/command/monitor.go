@@ -40,7 +40,7 @@ func (p Process) pingEnd(c *session, s *config.Settings, result campaign.Result,
 		ctx = context.WithoutCancel(ctx) // one more ends the process
 	}
 	if err := c.ping.End(ctx, code, text.String()); err != nil {
-		p.log(p.Stderr, s).Warn("the monitor was not told how the run ended", "error", err.Error())
+		p.log(c.queue, s).Warn("the monitor was not told how the run ended", "error", err.Error())
 	}
 }
 

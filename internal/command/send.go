@@ -90,7 +90,7 @@ func (p Process) run(site *url.URL, s *config.Settings, next commands) (int, cam
 	if err != nil {
 		return 0, result, err
 	}
-	writing := p.tell(result, s, unwritten)
+	writing := p.tell(c, result, s, unwritten)
 	code := runCode(result, writing)
 	p.pingEnd(c, s, result, code, writing)
 	return code, result, nil
@@ -215,7 +215,7 @@ const stdoutReport = "-" // as a --report
 
 // tell prints the summary where one is due, and the report that is asked for on standard output: last, since either may be
 // blocked. It returns the last error of what could not be written, all of which it has printed.
-func (p Process) tell(result campaign.Result, s *config.Settings, un unwritten) error {
+func (p Process) tell(c *session, result campaign.Result, s *config.Settings, un unwritten) error {
 	d := result.Document
 	var summary strings.Builder
 	switch c := d.Counts; {
@@ -236,7 +236,7 @@ func (p Process) tell(result campaign.Result, s *config.Settings, un unwritten) 
 	if d.Counts.Guarded > 0 {
 		fmt.Fprintf(&summary, "%s: warning: %s: groups that had a digest less than 21.6 hours ago, and that the server may have skipped: %d\n", program, d.URL, d.Counts.Guarded)
 	}
-	_, _ = io.WriteString(p.Stderr, summary.String()) // nowhere is left to say that this failed
+	c.conclude(summary.String())
 	return un.err
 }
 

@@ -2,6 +2,8 @@ package command
 
 import (
 	"context"
+	"io"
+	"log"
 	"net/url"
 	"time"
 
@@ -24,7 +26,8 @@ type session struct {
 	timer      *time.Timer             // for that; nil: none
 	display    *progress.Display
 	queue      *progress.Queue
-	service    *service // of a run
+	patience   context.Context // when it ends, standard error is not waited for any longer
+	service    *service        // of a run
 	unwatch    func()
 
 	traffic *hooks.Traffic
@@ -43,6 +46,8 @@ func (p Process) session(site *url.URL, s *config.Settings) (*session, error) {
 	c := &session{client: client, traffic: traffic, queue: queue, display: progress.New(queue, p.terminal())}
 	p.warn(c.display, site, s)
 	c.ctx, c.abort, c.stop, c.unwatch = p.stops(c.display)
+	c.patience = later(c.abort, flushTime)
+	log.SetOutput(&strayLog{p.log(c.display, s), client.Scrub})
 	c.endBy(deadline(s, time.Now()))
 	return c, nil
 }
@@ -58,18 +63,33 @@ func (c *session) endBy(e *campaign.DeadlineError) {
 	c.ends, c.timer = e, time.AfterFunc(time.Until(e.At), func() { c.stop(e) })
 }
 
-// silence ends what the session says while it goes: all of it is on standard error then, and nothing follows. Signals
-// are still heard.
+// silence ends what the session shows while it goes. It returns when all of that is on standard error, which may be one
+// that nobody reads: then the second signal ends the wait.
 func (c *session) silence() {
 	c.display.Close()
-	c.queue.Close()
+	c.queue.Flush(c.patience)
 }
 
-// close ends the session.
+// conclude says the last of a run, as patiently.
+func (c *session) conclude(text string) {
+	_, _ = io.WriteString(c.queue, text) // a queue takes everything
+	c.queue.Flush(c.patience)
+}
+
+// close ends the session. Signals are heard until all that it said is on standard error.
 func (c *session) close() {
-	c.silence()
+	log.SetOutput(io.Discard)
+	c.display.Close()
+	c.queue.Close(c.patience)
 	if c.timer != nil {
 		c.timer.Stop()
 	}
 	c.unwatch()
+}
+
+// later ends so long after ctx.
+func later(ctx context.Context, after time.Duration) context.Context {
+	late, end := context.WithCancel(context.Background())
+	context.AfterFunc(ctx, func() { time.AfterFunc(after, end) })
+	return late
 }

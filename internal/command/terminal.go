@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"os"
 	"time"
 
@@ -34,8 +35,8 @@ func (p Process) terminal() *progress.Terminal {
 	}
 }
 
-// flushTime is how long a terminal may take to show what was said before the program is suspended. One that was
-// stopped shows nothing.
+// flushTime is how long standard error may take to show what was said before the program is suspended, or when it was
+// told to cut what is in flight. A terminal that was stopped shows nothing.
 const flushTime = time.Second
 
 // suspend clears the terminal before the program is suspended, and goes on with the display afterwards. What it returns
@@ -56,7 +57,9 @@ func (p Process) suspend(c *session) (end func()) {
 				return
 			case <-signals:
 				c.display.Suspend()
-				c.queue.Flush(flushTime)
+				soon, cancel := context.WithTimeout(context.Background(), flushTime)
+				c.queue.Flush(soon)
+				cancel()
 				stop()
 				p.Suspend()
 				stop = p.HearSuspend(signals)

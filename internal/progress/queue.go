@@ -2,10 +2,10 @@ package progress
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"sync"
-	"time"
 )
 
 // queueSize bounds what waits to be written, in bytes.
@@ -58,30 +58,31 @@ func (q *Queue) Idle() bool {
 	return !q.busy && q.waiting.Len() == 0
 }
 
-// Flush waits until everything that was taken is written, and for so long at most.
-func (q *Queue) Flush(most time.Duration) {
-	late := false
-	timer := time.AfterFunc(most, func() {
-		q.mu.Lock()
-		late = true
-		q.mu.Unlock()
+// Flush waits until everything that was taken is written, or ctx ends.
+func (q *Queue) Flush(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() {
+		q.mu.Lock() // Flush has not looked yet, or waits
+		defer q.mu.Unlock()
 		q.changed.Broadcast()
-	})
-	defer timer.Stop()
+	})()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !late && (q.busy || q.waiting.Len() > 0) {
+	for ctx.Err() == nil && (q.busy || q.waiting.Len() > 0) {
 		q.changed.Wait()
 	}
 }
 
-// Close waits until everything that was taken is written.
-func (q *Queue) Close() {
+// Close waits until everything that was taken is written, or ctx ends. Then the queue's goroutine stays behind, in a
+// write to a stream that takes nothing.
+func (q *Queue) Close(ctx context.Context) {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
 	q.changed.Broadcast()
-	<-q.done
+	select {
+	case <-q.done:
+	case <-ctx.Done():
+	}
 }
 
 func (q *Queue) drain() {

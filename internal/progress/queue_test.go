@@ -34,7 +34,7 @@ func TestAQueueBeforeABlockedStreamKeepsNobodyWaiting(t *testing.T) {
 		close(out.free)
 		synctest.Wait()
 		_, _ = q.Write([]byte("the end\n"))
-		q.Close()
+		q.Close(t.Context())
 		got := out.String()
 		if kept := strings.Count(got, line); kept != 1025 {
 			t.Errorf("%d lines were kept, want the first and as many as the queue holds", kept)
@@ -54,7 +54,7 @@ func TestAQueueWritesAllInOrderBeforeItIsClosed(t *testing.T) {
 			_, _ = q.Write([]byte(word + "\n"))
 			want.WriteString(word + "\n")
 		}
-		q.Close()
+		q.Close(t.Context())
 		if out.String() != want.String() {
 			t.Errorf("got %q, want %q", out.String(), want.String())
 		}

@@ -1,6 +1,7 @@
 package progress_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -281,7 +282,7 @@ func TestATerminalThatIsBehindIsNotGivenMoreLines(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		d.Close()
-		q.Close()
+		q.Close(t.Context())
 		s.look(t, "a message")
 	})
 }
@@ -303,19 +304,43 @@ func TestAFlushWaitsForTheStreamAndNotForEver(t *testing.T) {
 		q := progress.NewQueue(out)
 		_, _ = io.WriteString(q, "text")
 		began := time.Now()
-		q.Flush(time.Second)
+		soon, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		q.Flush(soon)
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("a stream that is stopped was waited for for %v, want 1s", took)
 		}
+		q.Flush(soon)
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("it was waited for when it need not be any longer, until %v", took)
+		}
 		go func() { time.Sleep(time.Minute); close(out.free) }()
-		q.Flush(time.Hour)
+		q.Flush(t.Context())
 		if took := time.Since(began); took != time.Second+time.Minute {
 			t.Errorf("it was waited for for %v, want as long as it was stopped", took)
 		}
-		q.Flush(time.Hour)
+		q.Flush(t.Context())
 		if took := time.Since(began); took != time.Second+time.Minute {
 			t.Errorf("an idle one was waited for, until %v", took)
 		}
-		q.Close()
+		q.Close(t.Context())
+	})
+}
+
+// Who must end cannot wait for a terminal that shows nothing.
+func TestAQueueIsClosedBeforeAStoppedStreamInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &slow{free: make(chan struct{}), Writer: io.Discard}
+		q := progress.NewQueue(out)
+		_, _ = io.WriteString(q, "text")
+		soon, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		q.Close(soon)
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("it took %v, want 1s", took)
+		}
+		close(out.free)
+		q.Close(t.Context())
 	})
 }
