@@ -1,8 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,118 +19,23 @@ import (
 
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
-	"github.com/groupserver/senddigest/internal/history"
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/standin"
-	"github.com/groupserver/senddigest/ratelimit"
 )
-
-// The site runs in a process of its own, so that CPU and memory are the client's alone. It answers at once and
-// has a thread for each worker: what is measured is what a send costs us, not the site.
-const (
-	siteProcess = "SENDDIGEST_BENCH_SITE" // holds the number of groups in the process that is the site
-	siteThreads = 64
-)
-
-// serveBench is the whole life of the site's process: it ends with its standard input.
-func serveBench(groups string) int {
-	var n int
-	if _, err := fmt.Sscan(groups, &n); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 2
-	}
-	site := standin.New(standin.Options{
-		Groups: standin.Generate(n, 1), Threads: siteThreads, Guard: -1, NoLog: true,
-	})
-	server, err := site.Start()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	fmt.Println(server.URL)
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	server.Close()
-	site.Close()
-	return 0
-}
-
-// benchSite starts the site's process and returns its URL.
-func benchSite(b testing.TB, groups int) string {
-	b.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", siteProcess, groups))
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = stdin.Close()
-		if err := cmd.Wait(); err != nil {
-			b.Error(err)
-		}
-	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		b.Fatal(err)
-	}
-	return strings.TrimSpace(line) + "/"
-}
 
 // wholeRun is a run as the command makes it with --no-state, report included.
-func wholeRun(b testing.TB, site string, workers int, limit ratelimit.Rate) int {
+func wholeRun(b *testing.B, site *benchSite, workers int) int {
 	b.Helper()
-	return campaignRun(b, campaign.Settings{URL: site, Workers: workers, Rate: limit, Burst: 1})
+	return campaignRun(b, site, hooks.NewTransport(hooks.TransportOptions{}), workers)
 }
 
-// remembered is a run as the command makes it with all that it keeps: a journal, and the history of earlier runs, which
-// order and forecast come from. Only the runs before are not looked at, or the guard would hold everybody back.
-func remembered(b testing.TB, site string, workers int, state string) {
+func campaignRun(b *testing.B, site *benchSite, transport http.RoundTripper, workers int) int {
 	b.Helper()
-	dir, err := journal.Open(state)
+	u, err := hooks.ParseURL(site.url)
 	if err != nil {
 		b.Fatal(err)
 	}
-	path := filepath.Join(state, "history.tsv")
-	costs, err := history.Load(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	now := time.Now()
-	writer, err := dir.Begin(journal.Header{
-		Campaign: "digest", Run: campaign.RunID(now), URL: site, Started: now, Workers: workers,
-		Installation: journal.Installation{Token: "0123456789abcdef"},
-	}, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	campaignRun(b, campaign.Settings{URL: site, Workers: workers, Burst: 1, Started: now, Journal: writer, History: costs})
-	if err := writer.Close(); err != nil {
-		b.Fatal(err)
-	}
-	if err := costs.Save(path); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func campaignRun(b testing.TB, settings campaign.Settings) int {
-	b.Helper()
-	site := settings.URL
-	u, err := hooks.ParseURL(site)
-	if err != nil {
-		b.Fatal(err)
-	}
-	client := hooks.New(u, hooks.NewToken(standin.DefaultToken), hooks.Options{
-		Transport: hooks.NewTransport(hooks.TransportOptions{}),
-	})
-	result := campaign.Run(context.Background(), client, settings)
+	client := hooks.New(u, hooks.NewToken(standin.DefaultToken), hooks.Options{Transport: transport})
+	result := campaign.Run(b.Context(), client, campaign.Settings{URL: site.url, Workers: workers, Burst: 1})
 	if err := result.Document.WriteJSON(io.Discard); err != nil {
 		b.Fatal(err)
 	}
@@ -144,36 +49,32 @@ func campaignRun(b testing.TB, settings campaign.Settings) int {
 // Whole runs by workers: groups per second, and what a group costs in allocations and bytes.
 func BenchmarkRun(b *testing.B) {
 	const groups = 5000
-	site := benchSite(b, groups)
+	site := startSiteProcess(b, groups, false)
 	for _, workers := range []int{1, 4, 16, 64} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
 			b.ReportAllocs()
 			sent := 0
 			for b.Loop() {
-				sent += wholeRun(b, site, workers, 0)
+				sent += wholeRun(b, site, workers)
 			}
 			b.ReportMetric(float64(sent)/b.Elapsed().Seconds(), "groups/s")
 		})
 	}
 }
 
-// The cost of a send above that of a bare net/http client that makes the same POSTs, in one run: the ratio of
-// processor time is the figure that counts.
+// What a send costs above the same POST of a bare net/http client. Each side is a whole process, as cron starts it, and
+// they take turns within one run: the ratios of processor time are the figures that count.
 func BenchmarkSendCPU(b *testing.B) {
 	const groups, workers = 20_000, 16
-	site := benchSite(b, groups)
+	site := startSiteProcess(b, groups, false)
+	nights := newNights(b, site, workers)
 	state := b.TempDir()
-	remembered(b, site, workers, state) // the night before
-	var plain, kept, bare time.Duration
-	measure := func(sum *time.Duration, run func()) {
-		begin := processorTime(b)
-		run()
-		*sum += processorTime(b) - begin
-	}
+	nights.run(b, state) // the night before
+	var bare, plain, kept time.Duration
 	for b.Loop() {
-		measure(&plain, func() { wholeRun(b, site, workers, 0) })
-		measure(&bare, func() { bareClient(b, site, groups, workers) })
-		measure(&kept, func() { remembered(b, site, workers, state) })
+		bare += processorTime(runBare(b, site, groups, workers))
+		plain += processorTime(nights.run(b, b.TempDir(), "--no-state"))
+		kept += processorTime(nights.run(b, state, "--guard-wait", "0"))
 	}
 	sends := float64(b.N * groups)
 	b.ReportMetric(float64(bare.Microseconds())/sends, "µs-cpu/bare-send")
@@ -182,72 +83,133 @@ func BenchmarkSendCPU(b *testing.B) {
 	b.ReportMetric(float64(kept)/float64(bare), "×bare-with-state")
 }
 
-// processorTime is what this process has used until now.
-func processorTime(b testing.TB) time.Duration {
+// processorTime is what a process used that has ended.
+func processorTime(p *os.ProcessState) time.Duration { return p.UserTime() + p.SystemTime() }
+
+// bareProcess is set in the process that is the bare client.
+const bareProcess = "SENDDIGEST_BENCH_BARE"
+
+// runBare makes the sends of a run with a bare client in a process of its own.
+func runBare(b *testing.B, site *benchSite, groups, workers int) *os.ProcessState {
 	b.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
+	cmd := exec.Command(os.Args[0], site.url, strconv.Itoa(groups), strconv.Itoa(workers))
+	cmd.Env = append(os.Environ(), bareProcess+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
 	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	return cmd.ProcessState
 }
 
-// bareClient is what one would write in ten minutes: a pool of goroutines that post a form and read the answer.
-func bareClient(b testing.TB, site string, groups, workers int) {
-	b.Helper()
-	transport := &http.Transport{MaxIdleConnsPerHost: workers}
-	client := &http.Client{Transport: transport}
-	list := standin.Generate(groups, 1)
+// bareClient is what one would write in ten minutes: a pool of goroutines that post a form, each over a connection of
+// its own, and read the answer. It is the whole life of its process, and returns the exit code.
+func bareClient(site, groups, workers string) int {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	n, _ := strconv.Atoi(groups)
+	pool, _ := strconv.Atoi(workers)
+	list := standin.Generate(n, 1)
 	var next, failed atomic.Int64
-	var pool sync.WaitGroup
-	for range workers {
-		pool.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(list) {
-					return
+	send := func(g standin.Group) error {
+		form := "form.siteId=" + url.QueryEscape(g.Site) + "&form.groupId=" + url.QueryEscape(g.Group) +
+			"&form.token=" + url.QueryEscape(standin.DefaultToken) + "&form.actions.send=Send"
+		req, err := http.NewRequest(http.MethodPost, site+"gs-group-messages-topic-digest-send.html", strings.NewReader(form))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			return err
+		}
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("answered %s", resp.Status)
+		}
+		return nil
+	}
+	var wait sync.WaitGroup
+	for range pool {
+		wait.Go(func() {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				if err := send(list[i-1]); err != nil && failed.Add(1) == 1 {
+					fmt.Fprintln(os.Stderr, err)
 				}
-				resp, err := client.PostForm(site+"gs-group-messages-topic-digest-send.html", url.Values{
-					"form.siteId": {list[i].Site}, "form.groupId": {list[i].Group},
-					"form.token": {standin.DefaultToken}, "form.actions.send": {"Send"},
-				})
-				if err != nil {
-					failed.Add(1)
-					continue
-				}
-				if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-					failed.Add(1)
-				}
-				_ = resp.Body.Close()
 			}
 		})
 	}
-	pool.Wait()
-	if n := failed.Load(); n > 0 {
-		b.Fatalf("%d bare sends failed", n)
+	wait.Wait()
+	return int(min(failed.Load(), 1))
+}
+
+// What a send costs over TLS on both sides, with the handshake that resumes a session and with a whole one.
+func BenchmarkTLS(b *testing.B) {
+	const groups, workers = 5000, 16
+	site := startSiteProcess(b, groups, true)
+	for _, resume := range []bool{true, false} {
+		b.Run(fmt.Sprintf("resume=%t", resume), func(b *testing.B) {
+			transport := hooks.NewTransport(hooks.TransportOptions{Roots: site.roots})
+			if !resume {
+				transport.TLSClientConfig.ClientSessionCache = nil
+			}
+			ours, err := ownTime()
+			theirs, sent := site.used(b), 0
+			for b.Loop() {
+				sent += campaignRun(b, site, transport, workers)
+			}
+			until, errUntil := ownTime()
+			if err := errors.Join(err, errUntil); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64((until-ours).Microseconds())/float64(sent), "µs-cpu/send")
+			b.ReportMetric(float64((site.used(b)-theirs).Microseconds())/float64(sent), "µs-cpu-site/send")
+		})
 	}
+}
+
+// Nights are runs of the whole program at one site.
+type nights struct {
+	site    *benchSite
+	config  string
+	workers int
+}
+
+func newNights(b *testing.B, site *benchSite, workers int) *nights {
+	b.Helper()
+	config := filepath.Join(b.TempDir(), "gsconfig.ini")
+	if err := writeConfig(config, standin.DefaultToken); err != nil {
+		b.Fatal(err)
+	}
+	return &nights{site, config, workers}
+}
+
+// run makes a run with a report that all groups are accepted in.
+func (n *nights) run(b *testing.B, state string, args ...string) *os.ProcessState {
+	b.Helper()
+	return n.runTo(b, 0, state, args...)
+}
+
+// runTo makes a run that ends with an exit code.
+func (n *nights) runTo(b *testing.B, code int, state string, args ...string) *os.ProcessState {
+	b.Helper()
+	cmd := exec.Command(os.Args[0], append([]string{
+		"-c", n.config, "-w", strconv.Itoa(n.workers), "--report", filepath.Join(state, "report.json"), n.site.url,
+	}, args...)...)
+	cmd.Env = append(os.Environ(), programProcess+"=1", "XDG_STATE_HOME="+state)
+	if out, err := cmd.CombinedOutput(); exitCode(err) != code {
+		b.Fatalf("%v: %s", err, out)
+	}
+	return cmd.ProcessState
 }
 
 // The memory of a run of 200,000 groups with the JSON report and the journal, as the whole program: the most that the
 // process held at any time. A second night has the first one's journal to read, a resumed run has it to go on with.
 func BenchmarkMemory(b *testing.B) {
 	const groups, workers = 200_000, 16
-	site := benchSite(b, groups)
-	config := filepath.Join(b.TempDir(), "gsconfig.ini")
-	text := "[config-default]\nwebservice = default\n[webservice-default]\ntoken = " + standin.DefaultToken + "\n"
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	night := func(b *testing.B, state string, code int, args ...string) (peak int64) {
-		b.Helper()
-		cmd := exec.Command(os.Args[0], append([]string{
-			"-c", config, "-w", fmt.Sprint(workers), "--report", filepath.Join(state, "report.json"), site,
-		}, args...)...)
-		cmd.Env = append(os.Environ(), programProcess+"=1", "XDG_STATE_HOME="+state)
-		if out, err := cmd.CombinedOutput(); exitCode(err) != code {
-			b.Fatalf("%v: %s", err, out)
-		}
-		usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	nights := newNights(b, startSiteProcess(b, groups, false), workers)
+	peak := func(p *os.ProcessState) int64 {
+		usage, ok := p.SysUsage().(*syscall.Rusage)
 		if !ok {
 			b.Fatal("no resource usage on this system")
 		}
@@ -269,9 +231,9 @@ func BenchmarkMemory(b *testing.B) {
 			for b.Loop() {
 				state := b.TempDir()
 				if bb.first != nil {
-					night(b, state, bb.code, bb.first...)
+					nights.runTo(b, bb.code, state, bb.first...)
 				}
-				most = max(most, night(b, state, 0, bb.args...))
+				most = max(most, peak(nights.run(b, state, bb.args...)))
 			}
 			b.ReportMetric(float64(most)/1024, "MiB-peak")
 			b.ReportMetric(0, "ns/op")

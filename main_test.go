@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	if groups := os.Getenv(siteProcess); groups != "" {
 		os.Exit(serveBench(groups))
 	}
+	if os.Getenv(bareProcess) != "" {
+		os.Exit(bareClient(os.Args[1], os.Args[2], os.Args[3]))
+	}
 	if os.Getenv(programProcess) != "" {
 		main()
 	}
