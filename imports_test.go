@@ -44,7 +44,7 @@ var table = []row{
 	{pkg: "dispatcher", ours: []string{"ratelimit"}, outside: []string{"golang.org/x/sync/errgroup"}, never: world},
 	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/printable"}, outside: []string{"golang.org/x/text/width"}},
 	{pkg: "internal/report", ours: []string{"dispatcher", "internal/printable", "internal/replace"}},
-	{pkg: "internal/metrics", ours: []string{"dispatcher", "internal/report", "internal/replace"}},
+	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
 	{pkg: "internal/ping"},
 	{pkg: "internal/schedule", ours: []string{"dispatcher", "ratelimit"}, never: world},
 	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/printable"}}, // hooks for the Token, ratelimit for the rates

@@ -10,14 +10,12 @@ package hooks
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,40 +58,6 @@ type Client struct {
 type endpoint struct {
 	hook, path string
 	url        atomic.Pointer[url.URL] // moves when the site redirects
-}
-
-// A URLError says why a text is not the URL of a site.
-type URLError struct{ Problem, Hint string }
-
-func (e *URLError) Error() string { return e.Problem }
-
-// ParseURL reads the URL of a site: http[s]://host[:port][/prefix]. The error is a [*URLError].
-func ParseURL(text string) (*url.URL, error) {
-	const hint = "write http://HOST/ or https://HOST/, with a port or a path if the site has one"
-	u, err := url.Parse(text)
-	if err != nil {
-		// Not the text itself: it may hold a password.
-		return nil, &URLError{"the URL cannot be read", hint}
-	}
-	shown := u.Redacted()
-	port, err := strconv.Atoi(cmp.Or(u.Port(), "80"))
-	switch {
-	case u.User != nil:
-		return nil, &URLError{"the URL holds a user name or a password", "leave them out: the hooks ask for the token alone"}
-	case text == "":
-		return nil, &URLError{"the URL is empty", hint}
-	case u.Hostname() == "":
-		return nil, &URLError{"no host in the URL " + shown, hint}
-	case err != nil || port < 1 || port > 65535:
-		return nil, &URLError{"the port in the URL " + shown + " is not from 1 to 65535", hint}
-	case u.Scheme == "":
-		return nil, &URLError{"the URL " + shown + " does not begin with http:// or https://", hint}
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, &URLError{"the URL " + shown + " is not http or https", hint}
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, &URLError{"the URL holds a query or a fragment", hint}
-	}
-	return u, nil
 }
 
 // New makes a client for the site at a URL as [ParseURL] gives it.

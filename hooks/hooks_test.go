@@ -164,6 +164,36 @@ func TestParseURLRefusesWhatIsNoSite(t *testing.T) {
 	}
 }
 
+func TestASiteHasOneNameHoweverItsURLIsWritten(t *testing.T) {
+	for name, texts := range map[string][]string{
+		"https://groups.example.com/": {
+			"https://groups.example.com", "https://groups.example.com/", "HTTPS://Groups.EXAMPLE.com:443//", "https://groups.example.com.:0443/.",
+		},
+		"http://h/":         {"http://h", "http://h:", "http://h:80/", "http://h/a/.."},
+		"http://h:443/a/b/": {"http://h:443/a/b", "http://h:443/a/b/", "http://h:443//a/./b//", "http://h:443/%61/b/"},
+		"http://h/a%2Fb/":   {"http://h/a%2Fb", "http://h/a%2fb/"},
+		"http://h/%C3%A4/":  {"http://h/ä", "http://h/%c3%a4/"},
+		"http://[::1]:8080/VirtualHostBase/http/groups.example.com:80/groupserver/VirtualHostRoot/": {
+			"http://[::1]:8080/VirtualHostBase/http/groups.example.com:80/groupserver/VirtualHostRoot",
+			"http://[::1]:8080/VirtualHostBase/http/groups.example.com%3A80/groupserver/VirtualHostRoot/",
+		},
+	} {
+		for _, text := range append(texts, name) {
+			if got := hooks.SiteName(parseURL(t, text)); got != name {
+				t.Errorf("%s: got %s, want %s", text, got, name)
+			}
+		}
+	}
+	other := map[string]bool{}
+	for _, text := range []string{"http://h/", "https://h/", "http://h:8080/", "http://h:443/", "https://h:80/", "http://h/a/", "http://h/A/", "http://h/a/b/", "http://h/a%2Fb/"} {
+		name := hooks.SiteName(parseURL(t, text))
+		if other[name] {
+			t.Errorf("%s has the name of another site, %s", text, name)
+		}
+		other[name] = true
+	}
+}
+
 // word is what the errors of a call amount to, in the words of the contract and of the answer catalogue.
 func word(confirmed bool, err error) string {
 	if e, ok := errors.AsType[*hooks.RejectedError](err); ok {

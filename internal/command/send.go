@@ -107,7 +107,7 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 	c.endBy(maxDuration(s, st.started))
 	settings := campaign.Settings{
 		Run: st.run, Started: st.started,
-		URL: site.String(), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
+		URL: hooks.SiteName(site), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
 		Retries: s.Retries, GiveUpAfter: s.GiveUpAfter, Grace: cmp.Or(s.Grace, s.Timeout),
 		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Down: c.display.Down, Paused: c.display.Paused, Waiting: c.display.Waiting,
 		Unlisted:  c.display.Unlisted,
@@ -338,14 +338,14 @@ func (p Process) warn(w io.Writer, site *url.URL, s *config.Settings) {
 		fmt.Fprintf(w, "%s: warning: --insecure: the site's certificate is not verified, so anybody on the way can read the token\n", program)
 	}
 	if s.Verbose && site.Scheme == "http" && !loopback(site.Hostname()) {
-		fmt.Fprintf(w, "%s: warning: %s is not encrypted: the token travels in the clear\n", program, site)
+		fmt.Fprintf(w, "%s: warning: %s is not encrypted: the token travels in the clear\n", program, hooks.SiteName(site))
 	}
 }
 
 // warnOfList says which entries of the site's list are left out because they are no groups.
 func warnOfList(w io.Writer, site *url.URL, plan *campaign.Plan) {
 	if plan.Unusable.N > 0 {
-		fmt.Fprintf(w, "%s: warning: %s: %s\n", program, site, printable.Line(plan.Unusable.String()))
+		fmt.Fprintf(w, "%s: warning: %s: %s\n", program, hooks.SiteName(site), printable.Line(plan.Unusable.String()))
 	}
 }
 

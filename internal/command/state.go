@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/history"
@@ -56,7 +57,7 @@ func (p Process) lockState(c *session, site *url.URL, s *config.Settings) (*stat
 	if err == nil {
 		holder := func(since time.Time) journal.Holder {
 			st.begins(since)
-			return journal.Holder{PID: os.Getpid(), Run: st.run, Since: since, URL: site.String()}
+			return journal.Holder{PID: os.Getpid(), Run: st.run, Since: since, URL: hooks.SiteName(site)}
 		}
 		st.lock, err = dir.Lock(c.ctx, st.in, holder, 0)
 		if held, ok := errors.AsType[*journal.HeldError](err); ok && s.LockWait > 0 {

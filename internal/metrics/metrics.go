@@ -11,17 +11,18 @@ package metrics
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/replace"
 	"github.com/groupserver/senddigest/internal/report"
 )
@@ -42,8 +43,8 @@ const (
 )
 
 // WriteFile writes the file whole or not at all, see [replace.File]. When the last success was is taken from the file
-// that stood there, if it is of the same site: a run that fails does not forget it. The error is a
-// [*report.WriteError].
+// that stood there, if it is of the same site, however that was written: a run that fails does not forget it. The error
+// is a [*report.WriteError].
 func (r Run) WriteFile(path string) error {
 	success, err := r.lastSuccess(path)
 	if err == nil {
@@ -71,14 +72,14 @@ func (r Run) lastSuccess(path string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	series := []byte(prefix + lastSuccess + r.labels("") + " ")
-	for line := range bytes.Lines(text) {
-		value, ok := bytes.CutPrefix(line, series)
-		if !ok {
+	for line := range strings.Lines(string(text)) {
+		rest, ok := strings.CutPrefix(line, prefix+lastSuccess+labelBegin)
+		end := strings.LastIndex(rest, labelEnd)
+		if !ok || end < 0 || address(unescaper.Replace(rest[:end])) != address(r.Document.URL) {
 			continue
 		}
 		// What no run can have written is no success: before 1970, or in the future, which would silence an alert.
-		at, err := strconv.ParseFloat(string(bytes.TrimSpace(value)), 64)
+		at, err := strconv.ParseFloat(strings.TrimSpace(rest[end+len(labelEnd):]), 64)
 		if err == nil && at > 0 && at <= unix(r.Document.Finished) {
 			return at, nil
 		}
@@ -147,15 +148,33 @@ func (r Run) line(out io.Writer, name, label string, value float64) {
 	fmt.Fprintf(out, "%s%s%s %s\n", prefix, name, r.labels(label), number(value))
 }
 
-// escaper writes a label's value as the format wants it.
-var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+// escaper writes a label's value as the format wants it, and unescaper reads it.
+var (
+	escaper   = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+	unescaper = strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n")
+)
+
+// labelBegin and labelEnd stand about the URL of the site where that is the one label.
+const labelBegin, labelEnd = `{site="`, `"}`
+
+// address is a site's URL as far as it tells sites apart: http and https lead to the same one, and an older file may have
+// another spelling.
+func address(site string) string {
+	u, err := url.Parse(site)
+	if err != nil {
+		return site
+	}
+	_, rest, _ := strings.Cut(hooks.SiteName(u), "://")
+	return rest
+}
 
 // labels are the site, by its URL, and one more if there is one.
 func (r Run) labels(more string) string {
-	if more != "" {
-		more = "," + more
+	site := labelBegin + escaper.Replace(r.Document.URL)
+	if more == "" {
+		return site + labelEnd
 	}
-	return `{site="` + escaper.Replace(r.Document.URL) + `"` + more + "}"
+	return site + `",` + more + "}"
 }
 
 // number is a value without an exponent, which people read more easily.

@@ -168,6 +168,8 @@ func TestOnlyASuccessOfThisSiteThatCanHaveBeenIsKept(t *testing.T) {
 		{"ours among others", "# a\nx 3\n" + ours + "1795000000\ny 4\n", "1795000000"},
 		{"ours without a line end", ours + "1795000000", "1795000000"},
 		{"with an exponent", ours + "1.795e+09\n", "1795000000"},
+		{"as another command line wrote it", name + `{site="http://Groups.Example.com:80"} 1795000000` + "\n", "1795000000"},
+		{"another port's", name + `{site="https://groups.example.com:8443/"} 1795000000` + "\n", "0"},
 		{"another site's", name + `{site="https://other.example.com/"} 1795000000` + "\n", "0"},
 		{"with a timestamp", ours + "1795000000 5\n", "0"},
 		{"in the future", ours + "1895000000\n", "0"},
