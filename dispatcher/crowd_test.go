@@ -53,20 +53,26 @@ func TestASendThatWasUndoneForOthersInFlightUsesUpNoTry(t *testing.T) {
 }
 
 func TestASendThatIsUndoneAloneFailsByItself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		limiter := &gauge{}
-		r := dispatcher.Run(t.Context(), jobs(1), turns(time.Second, map[job][]dispatcher.Verdict{"main/group000": {undone}}), dispatcher.Options{
-			Workers: 4, Limiter: limiter, Retries: 2, Backoff: after(0),
-		})
-		if got := r.Results[0]; got.Outcome != dispatcher.NotOK || got.Attempts != 3 {
-			t.Errorf("got %v after %d tries, want not_ok after 3", got.Outcome, got.Attempts)
-		}
-		for _, f := range limiter.heard {
-			if f.Health != ratelimit.Failing || f.InFlight != 1 {
-				t.Errorf("the limiter heard %v with %d in flight, want that it fails, with 1", f.Health, f.InFlight)
+	for health, want := range map[ratelimit.Health]ratelimit.Health{
+		ratelimit.Crowded: ratelimit.Failing,
+		ratelimit.NoRoom:  ratelimit.Unknown, // the service was not asked
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			limiter, verdict := &gauge{}, undone
+			verdict.Health = health
+			r := dispatcher.Run(t.Context(), jobs(1), turns(time.Second, map[job][]dispatcher.Verdict{"main/group000": {verdict}}), dispatcher.Options{
+				Workers: 4, Limiter: limiter, Retries: 2, Backoff: after(0),
+			})
+			if got := r.Results[0]; got.Outcome != dispatcher.NotOK || got.Attempts != 3 {
+				t.Errorf("got %v after %d tries, want not_ok after 3", got.Outcome, got.Attempts)
 			}
-		}
-	})
+			for _, f := range limiter.heard {
+				if f.Health != want || f.InFlight != 1 {
+					t.Errorf("the limiter heard %v with %d in flight, want %v, with 1", f.Health, f.InFlight, want)
+				}
+			}
+		})
+	}
 }
 
 // Also where nobody lowers the number of sends in flight.

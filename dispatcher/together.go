@@ -35,11 +35,19 @@ func (r *run[J]) alongside(worker int) int {
 	return r.together.end(worker)
 }
 
-// crowded decides about a try that the service undid for others in flight with it: it delivered nothing, the limiter sees
+// alone is what a crowding answer tells of the service where nobody else was in flight.
+func alone(crowding ratelimit.Health) ratelimit.Health {
+	if crowding == ratelimit.Crowded {
+		return ratelimit.Failing
+	}
+	return ratelimit.Unknown
+}
+
+// crowded decides about a try that had no room beside others in flight, at the service or here: it delivered nothing, the limiter sees
 // to it that fewer are in flight, and so it does not count. A job that this happens to more often than there are workers
 // uses up its tries. The caller holds r.mu.
 func (r *run[J]) crowded(i int, health ratelimit.Health) bool {
-	if health != ratelimit.Crowded || r.crowds[i] == r.options.Workers {
+	if !health.Crowding() || r.crowds[i] == r.options.Workers {
 		return false
 	}
 	r.crowds[i]++

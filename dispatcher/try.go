@@ -27,8 +27,9 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 	if r.options.Usual != nil {
 		feedback.Usual = r.options.Usual(r.jobs[i])
 	}
-	if result.Health == ratelimit.Crowded && feedback.InFlight == 1 {
-		result.Health, feedback.Health = ratelimit.Failing, ratelimit.Failing // nobody was in its way
+	if result.Health.Crowding() && feedback.InFlight == 1 {
+		result.Health = alone(result.Health)
+		feedback.Health = result.Health
 	}
 	cut := inFlight.Err() != nil
 	if cut {

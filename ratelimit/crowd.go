@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// A limit that was lowered rises by one when there has been no [Crowded] answer for firstCrowdRest. Each rise doubles the
+// A limit that was lowered rises by one when there has been no [Health.Crowding] answer for firstCrowdRest. Each rise doubles the
 // wait for the next, up to lastCrowdRest: mostly the service is set up so, and an attempt costs it a send's whole work.
 const (
 	firstCrowdRest = 10 * time.Minute
 	lastCrowdRest  = 2 * time.Hour
 )
 
-// A Crowd keeps the number of sends in flight below the one at which the service had to undo a send for it, see
-// [Crowded]. Until that happens it holds nothing.
+// A Crowd keeps the number of sends in flight below the one at which the service had to undo a send for it, or there was
+// no room here for one more, see [Crowded] and [NoRoom]. Until that happens it holds nothing.
 type Crowd struct {
 	most   int
 	notify func(CrowdState)
@@ -22,15 +22,17 @@ type Crowd struct {
 	mu      sync.Mutex
 	limit   int
 	busy    int           // sends in flight
-	rest    time.Duration // from the last Crowded answer to the next rise; 0: there was no such answer
+	rest    time.Duration // from the last crowding answer to the next rise; 0: there was no such answer
+	here    bool          // that answer was NoRoom
 	rise    time.Time     // the time of the next rise; zero: the limit is most
 	changed chan struct{} // closed, and made anew, when a wait may have ended
 }
 
 // CrowdState is what a crowd tells when its limit changes.
 type CrowdState struct {
-	Limit    int // how many sends may be in flight now
-	InFlight int // how many were when one was undone, so that the limit fell; 0: it rises, to see whether more are borne now
+	Limit    int  // how many sends may be in flight now
+	InFlight int  // how many were when one was undone, so that the limit fell; 0: it rises, to see whether more are borne now
+	Here     bool // the limit is for what there was no room for here, and not for the service
 }
 
 // NewCrowd makes a limiter that grants most permits at once; below 1 counts as 1. notify is told of each change, one at a
@@ -76,7 +78,8 @@ func (c *Crowd) hear(f Feedback) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy--
-	if f.Health == Crowded && f.InFlight > 1 {
+	if f.Health.Crowding() && f.InFlight > 1 {
+		c.here = f.Health == NoRoom
 		c.rest = max(c.rest, firstCrowdRest)
 		c.set(min(c.limit, f.InFlight-1), f.InFlight, time.Now())
 	}
@@ -92,6 +95,6 @@ func (c *Crowd) set(limit, inFlight int, now time.Time) {
 		c.rise = now.Add(c.rest)
 	}
 	if changed {
-		c.notify(CrowdState{Limit: limit, InFlight: inFlight})
+		c.notify(CrowdState{Limit: limit, InFlight: inFlight, Here: c.here})
 	}
 }

@@ -50,7 +50,7 @@ func TestACrowdLetsOneFewerStartThanWereInFlightWhenOneWasUndone(t *testing.T) {
 		if got := free(t, c); got != 1 {
 			t.Errorf("%d start at once, want 1", got)
 		}
-		if want := []ratelimit.CrowdState{{3, 4}, {1, 2}}; !slices.Equal(told, want) {
+		if want := []ratelimit.CrowdState{{Limit: 3, InFlight: 4}, {Limit: 1, InFlight: 2}}; !slices.Equal(told, want) {
 			t.Errorf("told %v, want %v", told, want)
 		}
 	})
@@ -84,6 +84,21 @@ func TestACrowdThatDoesNotComeBackIsForgotten(t *testing.T) {
 		}
 		if got := free(t, c); got != 3 {
 			t.Errorf("%d start at once after half an hour, want 3", got)
+		}
+	})
+}
+
+func TestACrowdSaysWhereThereWasNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []ratelimit.CrowdState
+		c := ratelimit.NewCrowd(4, func(s ratelimit.CrowdState) { told = append(told, s) })
+		take(t, c)(ratelimit.Feedback{Sent: true, Health: ratelimit.NoRoom, InFlight: 4})
+		time.Sleep(10 * time.Minute)
+		free(t, c)
+		take(t, c)(crowded(3))
+		want := []ratelimit.CrowdState{{Limit: 3, InFlight: 4, Here: true}, {Limit: 4, Here: true}, {Limit: 2, InFlight: 3}}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %v, want %v", told, want)
 		}
 	})
 }

@@ -45,7 +45,11 @@ const (
 	Down           // nothing answered, or only something in front of it
 	Failing        // the service itself answered that it failed: of this send alone, or of all
 	Crowded        // the service works, and had to undo this send for the others that were in flight with it
+	NoRoom         // the service was not asked: there was no room here for this send beside the others in flight
 )
+
+// Crowding reports whether fewer sends in flight would have let this one be.
+func (h Health) Crowding() bool { return h == Crowded || h == NoRoom }
 
 // A Gate is a limiter that can be joined with others: one that answers at once. All limiters of this package are.
 type Gate interface {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -87,7 +88,8 @@ type Result struct {
 	Document *report.Document
 	// StoppedBy is why not everything was tried or finished, Err why there was nothing to try; nil if not so.
 	StoppedBy, Err error
-	// Held is a line that says why fewer sends were in flight than there were workers, see [CrowdNote]; empty if not so.
+	// Held is a line that says why fewer sends were in flight than there were workers: the service could not bear them, see
+	// [CrowdNote], or this machine; empty if not so.
 	Held string
 }
 
@@ -172,7 +174,14 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		Away: breaker.Health, Rule: rule,
 		Grace: s.Grace, Abort: s.Abort, Observers: s.Observers,
 	}
-	crowd := ratelimit.NewCrowd(s.Workers, s.crowded)
+	var short shortage
+	crowd := ratelimit.NewCrowd(s.Workers, func(c ratelimit.CrowdState) {
+		if c.Here {
+			short.crowded(&s, c)
+			return
+		}
+		s.crowded(c)
+	})
 	options.Limit = crowd.Limit
 	gates := []ratelimit.Gate{ratelimit.NewPause(s.GiveUpAfter, s.Paused), breaker, crowd}
 	if s.Adaptive != nil {
@@ -188,22 +197,24 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	}
 	results := dispatcher.Run(ctx, plan.Groups, func(ctx context.Context, g hooks.Group) dispatcher.Verdict {
 		defer scrubPanic(client)
-		return judge(client.SendDigest(ctx, g))
+		return short.hear(judge(client.SendDigest(ctx, g)))
 	}, options)
 	over()
 	if s.Limits != nil {
 		meta.Limits = s.Limits()
 	}
-	held := CrowdNote(meta.Limits)
-	if held != "" {
-		meta.Notes = append(meta.Notes, held)
+	for _, note := range []string{CrowdNote(meta.Limits), short.note()} {
+		if note != "" {
+			meta.Notes = append(meta.Notes, note)
+		}
 	}
 	if s.History != nil {
 		s.History.Learn()
-		if s.Adaptive != nil {
+		found := s.Adaptive != nil && short.note() == "" // what this machine lacks tells nothing of the site
+		if found {
 			s.History.KeepFound(history.Found(s.Adaptive.Found()))
 		}
-		if s.Adaptive != nil && s.Rate == 0 && s.Throttle == 0 && plan.waiting == 0 && results.StoppedBy == nil {
+		if found && s.Rate == 0 && s.Throttle == 0 && plan.waiting == 0 && results.StoppedBy == nil {
 			s.History.KeepAbreast() // nothing but the site decided how many there were
 		}
 	}
@@ -211,7 +222,7 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		meta.GoOn = nil // it would be refused: not all is on record, or a new run is due
 	}
 	result := s.result(plan, results, meta)
-	result.Held = held
+	result.Held = strings.Join(meta.Notes, "; ")
 	return result
 }
 

@@ -16,15 +16,20 @@ func (s *Settings) crowded(c ratelimit.CrowdState) {
 	if c.InFlight > 0 {
 		why = fmt.Sprintf("of %d in flight PostgreSQL undid one, for its max_prepared_transactions", c.InFlight)
 	}
+	s.hold(c, report.Limit{Sends: c.Limit, Crowded: c.InFlight}, why)
+}
+
+// hold passes on a limit of the sends in flight, and why it is.
+func (s *Settings) hold(c ratelimit.CrowdState, limit report.Limit, why string) {
 	if s.Adaptive != nil {
 		before := s.Adaptive.Limit()
 		s.Adaptive.AtMost(c.Limit, why)
-		if c.Limit = s.Adaptive.Limit(); c.InFlight == 0 && c.Limit == before {
+		if limit.Sends = s.Adaptive.Limit(); c.InFlight == 0 && limit.Sends == before {
 			return // it rises when there is reason to
 		}
 	}
 	if s.Crowded != nil {
-		s.Crowded(report.Limit{Sends: c.Limit, Crowded: c.InFlight}, why)
+		s.Crowded(limit, why)
 	}
 }
 

@@ -23,7 +23,8 @@ import (
 // The site is up when Zope itself answered, and down when nobody did, or a proxy that could not reach it or would
 // not let us; any other page tells nothing of it. A 500 is the group's own failure, or that of a site whose database is
 // away: which of them, the answers to other groups show. One for lack of a prepared transaction is the fault of the other
-// sends in flight, if there were any.
+// sends in flight, if there were any; so is one that never left because this machine had no file, port or memory left for
+// it, which tells nothing of the site.
 
 // judge says what an answer of the send hook makes of its group, by docs/groupserver.md section 3. What it does
 // not know is ambiguous: it takes proof to say that nothing was mailed.
@@ -52,6 +53,9 @@ func judge(reply hooks.Reply, err error) dispatcher.Verdict {
 		v := dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Reason: e.Reason(), Err: err, Health: ratelimit.Down}
 		if !e.Wrote {
 			v.Outcome, v.Retry = dispatcher.Unreachable, true
+		}
+		if e.Local {
+			v.Health = ratelimit.NoRoom
 		}
 		return v
 	}

@@ -76,6 +76,8 @@ func TestVerdictIsTheOneOfTheCatalogue(t *testing.T) {
 		{"no answer after the request was written", hooks.Reply{}, &hooks.TransportError{Wrote: true, Err: reset}, ambiguous, 0, never, down, nil},
 		{"time-out after the request was written", hooks.Reply{}, &hooks.TransportError{Wrote: true, Err: &hooks.TimeoutError{}}, ambiguous, 0, never, down, nil},
 		{"the answer was cut short", hooks.Reply{}, &hooks.TransportError{Wrote: true, Err: io.ErrUnexpectedEOF}, ambiguous, 0, never, down, nil},
+		{"no room on this machine", hooks.Reply{}, &hooks.TransportError{Local: true, Err: reset}, unreachable, 0, again, ratelimit.NoRoom, nil},
+		{"a proxy that lets nobody through", hooks.Reply{}, &hooks.TransportError{Proxy: "http://proxy:3128", Err: reset}, unreachable, 0, again, down, nil},
 		{"broken before the request was written", hooks.Reply{}, &hooks.TransportError{Err: reset}, unreachable, 0, again, down, nil},
 
 		// What nobody has thought of may have been mailed.
