@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -38,16 +39,21 @@ func shortage(err error) string {
 	return ""
 }
 
-// A refusal is a proxy's answer to CONNECT that opens no way to the site.
-type refusal struct{ status string }
+// A ProxyError is a proxy's answer to CONNECT that opens no way to the site. It is the cause of a [TransportError].
+type ProxyError struct {
+	Status int
+	phrase string
+}
 
-func (e *refusal) Error() string { return "it answered " + e.status + " to CONNECT" }
+func (e *ProxyError) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("it answered %d %s", e.Status, e.phrase)) + " to CONNECT"
+}
 
 // connected is the transport's check of a proxy's answer to CONNECT. Without it, the error would be the words of the
 // status, and nothing would tell that a proxy said them.
 func connected(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode != 200 {
-		return &refusal{strings.TrimSpace(resp.Status[:min(3, len(resp.Status))] + " " + phrase(resp))}
+		return &ProxyError{resp.StatusCode, phrase(resp)}
 	}
 	return nil
 }

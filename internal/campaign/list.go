@@ -80,7 +80,8 @@ func ask(ctx context.Context, client *hooks.Client) (*hooks.List, error) {
 }
 
 // passes reports whether a list that could not be had may be had later, and the pause that the site asks for. What asks
-// for somebody's hand does not pass: a wrong URL, a host without a name, a certificate, a page that is not the hook's.
+// for somebody's hand does not pass: a wrong URL, a host without a name, a certificate, a page that is not the hook's, a
+// proxy that refuses us.
 func passes(err error) (again bool, pause time.Duration) {
 	if e, ok := errors.AsType[*hooks.NotOKError](err); ok {
 		switch {
@@ -92,6 +93,9 @@ func passes(err error) (again bool, pause time.Duration) {
 		return false, 0
 	}
 	if _, ok := errors.AsType[*hooks.TransportError](err); !ok {
+		return false, 0
+	}
+	if e, ok := errors.AsType[*hooks.ProxyError](err); ok && e.Status/100 == 4 && e.Status != 429 {
 		return false, 0
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {

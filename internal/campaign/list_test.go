@@ -138,6 +138,7 @@ func TestWhatDoesNotPassIsNotAskedForAgain(t *testing.T) {
 	}
 	for _, err := range []error{
 		&net.DNSError{Name: "nosuchhost.invalid", IsNotFound: true},
+		&hooks.ProxyError{Status: 407},
 		&tls.CertificateVerificationError{Err: errors.New("expired")},
 		tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"},
 	} {
