@@ -29,7 +29,8 @@ import (
 //	end  0b5c77aa                              CRC-32 of all lines before
 //
 // The last line tells a whole file from a torn one, and its checksum a good one from a damaged one. A file that is not
-// whole and good counts for nothing: a wrong cost would be believed for weeks. Version 1 had nothing of what was found.
+// whole and good counts for nothing: a wrong cost would be believed for weeks. Version 1 had neither what was found nor the longest
+// sends.
 const (
 	version = 2
 	magic   = "senddigest-history"
