@@ -19,9 +19,12 @@ func main() {
 		// The machine's memory is the site's: a sixth less of it for 200,000 groups, for a few more collections.
 		debug.SetGCPercent(40)
 	}
-	// Room for two: the first stops the run, the second cuts what is in flight.
-	signals := make(chan os.Signal, 2)
+	// Room for two, the first of which stops the run and the second cuts what is in flight, and for two hang-ups.
+	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored: the run is to outlive its terminal
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	status := make(chan os.Signal, 1)
 	signal.Notify(status, syscall.SIGUSR1)
 	// A reader that has left must not end a run: the write fails instead.

@@ -247,7 +247,7 @@ func signalProgram(ts *testscript.TestScript, neg bool, args []string) {
 		wait("a send", signalled(siteOf(ts).started))
 	}
 	for i, name := range signals {
-		sig := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1}[name]
+		sig := map[string]os.Signal{"HUP": syscall.SIGHUP, "INT": os.Interrupt, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1}[name]
 		ts.Check(cmd.Process.Signal(sig))
 		if i < len(signals)-1 {
 			wait("a word about the signal", signalled(said.lines))

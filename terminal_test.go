@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -314,6 +316,55 @@ func TestHoweverTheProgramDiesTheTerminalCanBeUsed(t *testing.T) {
 			t.Errorf("lines of the display are left; the screen is\n%s", s.Text())
 		}
 	})
+}
+
+// Whoever closes a terminal, with a shell in it or without: what was in flight ends, and the report is there.
+func TestClosingTheTerminalEndsTheRunInOrder(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string][]string{"alone": nil, "in a shell": {"bash", "--norc", "-i", "-c", `"$@"; true`, "bash"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := terminalSite(t)
+			site := standin.New(standin.Options{
+				Groups: standin.Generate(6, 1),
+				Cost:   func(g standin.Group) time.Duration { v.started <- g; return 300 * time.Millisecond },
+			})
+			server, err := site.Start()
+			if err != nil {
+				t.Fatal(err)
+			}
+			pings := make(chan string, 2)
+			monitor := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { pings <- r.URL.Path }))
+			t.Cleanup(func() { monitor.Close(); server.Close(); site.Close() })
+			v.url = server.URL
+			path := filepath.Join(t.TempDir(), "run.json")
+			s := sit(t, v, desk{columns: 80, rows: 24, before: before}, "--report", path, "--ping-url", monitor.URL)
+			<-v.started
+			<-v.started
+			if err := s.terminal.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{"/start", "/129"} { // the last one comes when everything is written
+				select {
+				case got := <-pings:
+					if got != want {
+						t.Errorf("the monitor heard %s, want %s", got, want)
+					}
+				case <-time.After(patience):
+					t.Fatalf("the monitor did not hear %s", want)
+				}
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{`"stopped_by": "signal"`, `"accepted": 2,`, `"ambiguous": 0,`} {
+				if !strings.Contains(string(text), want) {
+					t.Errorf("the report lacks %s: %s", want, text)
+				}
+			}
+		})
+	}
 }
 
 // noFaultBut is sound for a program that printed some control characters as it died.

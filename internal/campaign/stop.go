@@ -29,6 +29,8 @@ func (e *SignalError) Error() string {
 
 func signalName(s os.Signal) string {
 	switch s {
+	case syscall.SIGHUP:
+		return "SIGHUP"
 	case os.Interrupt:
 		return "SIGINT"
 	case syscall.SIGTERM:

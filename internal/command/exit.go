@@ -28,8 +28,7 @@ const (
 	exitNoList   = 76  // the list of groups could not be had, or made no sense
 	exitNoAccess = 77  // the site refused the token
 	exitConfig   = 78  // the configuration file, set, section or token is missing or wrong
-	exitSigint   = 130 // SIGINT, with groups left
-	exitSigterm  = 143 // SIGTERM, with groups left
+	exitSignal   = 128 // and the signal's number: SIGHUP 129, SIGINT 130, SIGTERM 143; with groups left
 )
 
 // runCode is the exit code of a run. Where several apply: the signal's, 77, 69, 75, 1, 73. Without a list
@@ -58,10 +57,8 @@ func runCode(r campaign.Result, writing error) int {
 }
 
 func signalCode(s os.Signal) int {
-	if s == syscall.SIGTERM {
-		return exitSigterm
-	}
-	return exitSigint
+	n, _ := s.(syscall.Signal) // all of the system's are
+	return exitSignal + int(n)
 }
 
 func isDeadline(err error) bool {

@@ -41,6 +41,7 @@ func TestAnErrorHasItsExitCodeHoweverDeepItIsWrapped(t *testing.T) {
 		{"no list", &campaign.ListError{Err: errors.New("502")}, 76},
 		{"no access", &campaign.ListError{Err: &hooks.RejectedError{Token: true}}, 77},
 		{"the configuration", &config.Error{}, 78},
+		{"SIGHUP", &campaign.SignalError{Signal: syscall.SIGHUP}, 129},
 		{"SIGINT", &campaign.SignalError{Signal: syscall.SIGINT}, 130},
 		{"SIGTERM", &campaign.SignalError{Signal: syscall.SIGTERM}, 143},
 	} {

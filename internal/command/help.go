@@ -40,6 +40,7 @@ EXIT CODES
    76  the list of groups could not be had, or made no sense
    77  the site refused the token
    78  the configuration file, set, section or token is missing or wrong
+  129  SIGHUP, with groups left
   130  SIGINT, with groups left
   143  SIGTERM, with groups left
 `

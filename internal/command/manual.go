@@ -73,7 +73,8 @@ trusting its status, and ends with one report and an exit code. It is silent whe
 URL is http[s]://host[:port][/prefix]. Options may stand before and after it. One run does all sites of an installation,
 whichever of its host names the URL has, and only one run at a time can.
 
-The first SIGINT or SIGTERM starts nothing more and lets what is in flight end, for --grace at most; the second cuts it.
+The first SIGINT, SIGTERM or SIGHUP starts nothing more and lets what is in flight end, for --grace at most; a second SIGINT
+or SIGTERM cuts it. A SIGHUP that is ignored at the start, as nohup(1) has it, stays ignored.
 SIGUSR1 prints one line that says how far the run is.`}}
 }
 

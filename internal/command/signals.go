@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/groupserver/senddigest/internal/campaign"
@@ -27,39 +29,66 @@ func maxDuration(s *config.Settings, started time.Time) *campaign.DeadlineError 
 	return &campaign.DeadlineError{At: started.Add(s.MaxDuration), Option: fmt.Sprintf("--max-duration %v", s.MaxDuration)}
 }
 
+// together is how far apart signals may come that are one event. systemd ends a log-in session with SIGTERM and SIGHUP at
+// once, of which the process may see either first.
+const together = 20 * time.Millisecond
+
 // stops makes the two contexts of a run. When ctx ends nothing more starts: at the first signal, or by stop. When abort
-// ends, at the second signal, what is in flight is cut. Both carry the cause. end releases what watches for all this. w
-// must not block: a second signal is heard only after the word about the first.
+// ends, at the second signal, what is in flight is cut. Both carry the cause. SIGHUP is never the second: it says that a
+// terminal is gone, which a shell and the system both tell its programs. end releases what watches for all this. w must
+// not block: a second signal is heard only after the word about the first.
 func (p Process) stops(w io.Writer) (ctx, abort context.Context, stop context.CancelCauseFunc, end func()) {
 	abort, cut := context.WithCancelCause(context.Background())
 	ctx, stop = context.WithCancelCause(abort)
 
 	done, gone := make(chan struct{}), make(chan struct{})
+	first := func(sig os.Signal) {
+		why := &campaign.SignalError{Signal: sig}
+		stop(why)
+		if sig == syscall.SIGHUP {
+			p.passBy(together, done)
+		}
+		fmt.Fprintf(w, "%s: %v: nothing more starts; once more to cut what is in flight\n", program, why)
+	}
 	go func() {
 		defer close(gone)
-		for signals := 0; ; signals++ {
+		for stopped := false; ; {
 			select {
 			case <-done:
 				return
 			case sig := <-p.Signals:
-				why := &campaign.SignalError{Signal: sig}
-				if signals == 0 {
-					stop(why)
-					fmt.Fprintf(w, "%s: %v: nothing more starts; once more to cut what is in flight\n", program, why)
-					continue
+				switch {
+				case !stopped:
+					stopped = true
+					first(sig)
+				case sig != syscall.SIGHUP:
+					cut(&campaign.SignalError{Signal: sig})
+					if p.ResetSignals != nil {
+						p.ResetSignals()
+					}
+					return
 				}
-				cut(why)
-				if p.ResetSignals != nil {
-					p.ResetSignals()
-				}
-				return
 			}
 		}
 	}()
-
 	return ctx, abort, stop, func() {
 		close(done)
 		<-gone
 		cut(nil)
+	}
+}
+
+// passBy takes no notice of signals for a time, or until done.
+func (p Process) passBy(d time.Duration, done <-chan struct{}) {
+	over := time.NewTimer(d)
+	defer over.Stop()
+	for {
+		select {
+		case <-p.Signals:
+		case <-over.C:
+			return
+		case <-done:
+			return
+		}
 	}
 }
