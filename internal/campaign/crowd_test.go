@@ -53,6 +53,9 @@ func TestTooFewPreparedTransactionsFailNoGroupWithAnyNumberOfWorkers(t *testing.
 						if name == "commits apart" {
 							return // that there were two at once is chance
 						}
+						if len(m.list) == 0 {
+							t.Fatal("nothing is held")
+						}
 						last := m.list[len(m.list)-1]
 						if last.Sends < most || workers <= 4 && last.Sends > most || last.Crowded != last.Sends+1 {
 							t.Errorf("the last limit is %d after %d in flight", last.Sends, last.Crowded)
