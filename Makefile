@@ -135,9 +135,6 @@ package: build ## the Debian package for this machine's kind of processor, in ./
 	@umask 022; export SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH); \
 		go run ./contrib/generate dist/generated '$(VERSION)'; \
 		gzip -9n dist/generated/senddigest.8; gzip -9nc CHANGELOG.md >dist/generated/changelog.gz; \
-		for how in resume retry-failed; do sed -e 's/^Description=.*/Description=Go on with the digests of the GroupServer site %i (--'$$how')/' \
-			-e 's/ \$$URL$$/ --'$$how'&/' -e 's,/%i\.\(json\|txt\),/%i-'$$how'.\1,g' \
-			contrib/systemd/senddigest@.service >dist/generated/senddigest-$$how@.service; done; \
 		DEB_VERSION='$(DEB_VERSION)' GOARCH=$$(go env GOARCH) $(NFPM) package --config contrib/nfpm.yaml --packager deb --target dist
 
 deb-version:

@@ -63,6 +63,7 @@ var table = []row{
 		outside: []string{"github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
 	},
 	{pkg: ".", ours: []string{"internal/command"}},
+	{pkg: "contrib"}, // tests alone
 	{pkg: "contrib/generate", ours: []string{"internal/command"}},
 }
 

@@ -1,0 +1,47 @@
+package contrib_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTheServicesThatGoOnWithARunAreTheNightlyOneButForHow(t *testing.T) {
+	t.Parallel()
+	nightly := settings(t, "systemd/senddigest@.service")
+	for _, how := range []string{"resume", "retry-failed"} {
+		want := make([]string, len(nightly))
+		for i, line := range nightly {
+			switch {
+			case strings.HasPrefix(line, "Description="):
+				line = "Description=Go on with the digests of the GroupServer site %i (--" + how + ")"
+			case strings.HasPrefix(line, "ExecStart="):
+				line = strings.Replace(line, " $URL", " --"+how+" $URL", 1)
+			case strings.HasPrefix(line, "Environment=SENDDIGEST_REPORT="): // the night's own report stays
+				line = strings.ReplaceAll(line, "%i", "%i-"+how)
+			}
+			want[i] = line
+		}
+		if diff := cmp.Diff(settings(t, "systemd/senddigest-"+how+"@.service"), want); diff != "" {
+			t.Errorf("--%s: got -, want +:\n%s", how, diff)
+		}
+	}
+}
+
+// settings are the lines of a unit that say something.
+func settings(t *testing.T, path string) []string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
