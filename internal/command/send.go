@@ -225,6 +225,8 @@ func (p Process) tell(c *session, result campaign.Result, s *config.Settings, un
 		summary.WriteString(message(fmt.Errorf("no digest sent: %w", result.StoppedBy)))
 	case s.Verbose || c.Accepted+c.Skipped < c.Groups:
 		_ = d.WriteText(&summary) // a builder takes everything
+	case result.Held != "" && !s.Auto: // otherwise it is a limit that was found
+		fmt.Fprintf(&summary, "%s: warning: %s: %s\n", program, d.URL, result.Held)
 	}
 	if slices.Contains(s.Reports, stdoutReport) {
 		un.note(report.StdoutError(d.WriteJSON(p.document())))
