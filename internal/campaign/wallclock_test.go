@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"strings"
 	"testing"
 	"time"
 	_ "time/tzdata" // wherever the tests run
@@ -8,13 +9,27 @@ import (
 	"pgregory.net/rapid"
 )
 
+// zone loads a time zone. One whose name is a rule has nothing but that, as the zones of some systems have for all years
+// to come, where others have a table.
 func zone(t rapid.TB, name string) *time.Location {
 	t.Helper()
-	z, err := time.LoadLocation(name)
+	load := time.LoadLocation
+	if strings.Contains(name, ",") {
+		load = ruled
+	}
+	z, err := load(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return z
+}
+
+func ruled(rule string) (*time.Location, error) {
+	// Version 2 of the format of RFC 9636, which has all twice but the rule: six counts, and one kind of time, of UTC.
+	const block = "TZif2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
+		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x04" +
+		"\x00\x00\x00\x00\x00\x00" + "UTC\x00"
+	return time.LoadLocationFromTZData(rule, []byte(block+block+"\n"+rule+"\n"))
 }
 
 func instant(t rapid.TB, text string) time.Time {
@@ -52,6 +67,10 @@ func TestTheGuardEnds21HoursAnd36MinutesLaterOnTheWall(t *testing.T) {
 		{"Pacific/Auckland", "2026-09-26T12:00:00+12:00", "2026-09-27T09:37:00+13:00"},
 		{"Australia/Lord_Howe", "2026-10-03T12:00:00+10:30", "2026-10-04T09:37:00+11:00"},
 		{"Africa/Casablanca", "2026-03-21T12:00:00Z", "2026-03-22T09:37:00+01:00"},
+		// The year ends, in a zone that has a rule: that day, and the first of the next, are like others.
+		{berlin, "2028-10-28T12:00:00+02:00", "2028-10-29T09:37:00+01:00"},
+		{berlin, "2028-12-30T12:00:00+01:00", "2028-12-31T09:37:00+01:00"},
+		{berlin, "2028-12-31T12:00:00+01:00", "2029-01-01T09:37:00+01:00"},
 		// They never show the end: when they jump over it.
 		{"Europe/Berlin", "2026-03-28T05:00:00+01:00", "2026-03-29T03:00:00+02:00"},
 		{"Australia/Lord_Howe", "2026-10-03T04:30:00+10:30", "2026-10-04T02:30:00+11:00"},
@@ -95,8 +114,10 @@ func shown(at time.Time, zone *time.Location) time.Time {
 // at midnight; and two in which they do not.
 var zones = []string{
 	"Europe/Berlin", "America/New_York", "Pacific/Auckland", "Australia/Lord_Howe", "Antarctica/Troll",
-	"Africa/Casablanca", "America/Santiago", "Africa/Cairo", "UTC", "Asia/Kolkata",
+	"Africa/Casablanca", "America/Santiago", "Africa/Cairo", "UTC", "Asia/Kolkata", berlin,
 }
+
+const berlin = "CET-1CEST,M3.5.0,M10.5.0/3"
 
 // drawClock draws a zone and an instant from 2024 to 2035, most of them in the days about a change of its clock.
 func drawClock(t *rapid.T) (wallClock, time.Time) {
