@@ -48,15 +48,14 @@ var table = []row{
 	{pkg: "internal/ping"},
 	{pkg: "internal/schedule", ours: []string{"dispatcher", "ratelimit"}, never: world},
 	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/printable"}}, // hooks for the Token, ratelimit for the rates
-	{pkg: "internal/journal", ours: []string{"dispatcher", "internal/printable"}, outside: []string{"github.com/gofrs/flock"}},
-	{pkg: "internal/history", ours: []string{"dispatcher", "internal/replace"}},
-	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report", "internal/journal", "internal/history", "internal/schedule"}},
+	{pkg: "internal/state", ours: []string{"dispatcher", "internal/printable", "internal/replace"}, outside: []string{"github.com/gofrs/flock"}},
+	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report", "internal/state", "internal/schedule"}},
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
 	{
 		pkg: "internal/command",
 		ours: []string{
 			"ratelimit", "hooks", "dispatcher", "internal/canary", "internal/progress", "internal/report", "internal/config",
-			"internal/campaign", "internal/standin", "internal/printable", "internal/journal", "internal/history", "internal/schedule",
+			"internal/campaign", "internal/standin", "internal/printable", "internal/state", "internal/schedule",
 			"internal/metrics", "internal/ping",
 			"internal/notify", "internal/manual",
 		},

@@ -16,10 +16,9 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
-	"github.com/groupserver/senddigest/internal/history"
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/schedule"
+	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
@@ -55,22 +54,22 @@ type Settings struct {
 	MaxFailures func(groups int) int // how many failures stop a run of so many groups; nil or 0: none
 	// LeftOut says why the user does not want a group to be sent to; empty: it is wanted. nil: all are.
 	LeftOut  func(hooks.Group) string
-	Run      string          // the run's name, see [RunID]; empty: a new one
-	Started  time.Time       // when the run began; zero: now
-	Journal  *journal.Writer // nil: none
-	Previous *Previous       // the run to go on with; nil: none
-	Guard    *Guard          // nil: nobody is held back
+	Run      string        // the run's name, see [RunID]; empty: a new one
+	Started  time.Time     // when the run began; zero: now
+	Journal  *state.Writer // nil: none
+	Previous *Previous     // the run to go on with; nil: none
+	Guard    *Guard        // nil: nobody is held back
 	// ServerZone is the time zone of the server's clock, by which its guard goes; nil means this machine's.
 	ServerZone *time.Location
 	// Open is when the last try of unknown fate started, of a group that the server may still be at work on, see
-	// [journal.Recent.Open]; it is sent to Settle after that at the earliest, in any run. nil: there is none.
-	Open   func(journal.Group) (time.Time, bool)
+	// [state.Recent.Open]; it is sent to Settle after that at the earliest, in any run. nil: there is none.
+	Open   func(state.Group) (time.Time, bool)
 	Settle time.Duration
 	Order  schedule.Order
 	// MaxHeavy is how many groups far above the others in cost may be sent to at a time, see [schedule.Settings].
 	MaxHeavy  func(limit int) int
-	History   *history.History // what the sends to the groups cost; it learns from the run. nil: nothing is known
-	Abort     context.Context  // when it ends, sends in flight are cut
+	History   *state.History  // what the sends to the groups cost; it learns from the run. nil: nothing is known
+	Abort     context.Context // when it ends, sends in flight are cut
 	Observers []dispatcher.Observer
 	// Refuse is asked whether a planned run is to start at all; an error keeps it from that, and is what stopped it. Such
 	// a run leaves everything as it was: an earlier one can still be gone on with. nil: it starts.
@@ -212,7 +211,7 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		s.History.Learn()
 		found := s.Adaptive != nil && short.note() == "" // what this machine lacks tells nothing of the site
 		if found {
-			s.History.KeepFound(history.Found(s.Adaptive.Found()))
+			s.History.KeepFound(state.FoundLimit(s.Adaptive.Found()))
 		}
 		if found && s.Rate == 0 && s.Throttle == 0 && plan.waiting == 0 && results.StoppedBy == nil {
 			s.History.KeepAbreast() // nothing but the site decided how many there were
@@ -275,7 +274,7 @@ func (s *Settings) ends(r Result, at time.Time) {
 	if s.Journal == nil {
 		return
 	}
-	e := journal.Ending{At: at, Error: r.Document.Error}
+	e := state.Ending{At: at, Error: r.Document.Error}
 	if r.Document.StoppedBy != nil {
 		e.StoppedBy = *r.Document.StoppedBy
 	}

@@ -8,15 +8,15 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/internal/campaign"
-	"github.com/groupserver/senddigest/internal/history"
 	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/internal/standin"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // withHistory is a night that knows what earlier ones took, and leaves that to the next.
-func withHistory(t *testing.T, path string, do func(*history.History) campaign.Result) campaign.Result {
+func withHistory(t *testing.T, path string, do func(*state.History) campaign.Result) campaign.Result {
 	t.Helper()
-	h, err := history.Load(path)
+	h, err := state.LoadHistory(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestTheSecondNightOnASiteGoesAsForecastAndHardlyLongerThanItMust(t *testing
 			groups := standin.Generate(1000, seed)
 			_, c := site(t, standin.Options{Groups: groups, Threads: workers, Cost: standin.HeavyTail(seed), Guard: -1})
 			path := filepath.Join(t.TempDir(), "history.tsv")
-			night := func(h *history.History) campaign.Result {
+			night := func(h *state.History) campaign.Result {
 				return campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers, History: h})
 			}
 			first := withHistory(t, path, night).Document
@@ -69,7 +69,7 @@ func TestHeavyGroupsAreNotAllSentToAtOnceWhileLighterOnesAreLeft(t *testing.T) {
 		}})
 		path := filepath.Join(t.TempDir(), "history.tsv")
 		for night := range 2 {
-			r := withHistory(t, path, func(h *history.History) campaign.Result {
+			r := withHistory(t, path, func(h *state.History) campaign.Result {
 				return campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers, History: h, Order: schedule.Longest})
 			})
 			begun := 0 // heavy ones, in the first moment

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/internal/campaign"
-	"github.com/groupserver/senddigest/internal/history"
 	"github.com/groupserver/senddigest/internal/standin"
+	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
@@ -16,7 +16,7 @@ func TestANightBeginsWithTheLimitThatTheOneBeforeFound(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history")
 	night := func(rate ratelimit.Rate) (limits []int) {
 		synctest.Test(t, func(t *testing.T) {
-			h, err := history.Load(path)
+			h, err := state.LoadHistory(path)
 			if err != nil {
 				t.Fatal(err)
 			}

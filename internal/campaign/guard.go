@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/hooks"
-	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 const (
@@ -39,8 +39,8 @@ func (c wallClock) guardStands(from, to time.Time) time.Time {
 
 // Guard knows when groups had their last digest, and holds back who would be skipped for it.
 type Guard struct {
-	// Last is when a group was last accepted, see [journal.Recent.Accepted]; nil: nothing is known.
-	Last func(journal.Group) (time.Time, bool)
+	// Last is when a group was last accepted, see [state.Recent.Accepted]; nil: nothing is known.
+	Last func(state.Group) (time.Time, bool)
 	// Where Last does not know a group, another program may have sent to it: see assumed. 0: none did.
 	AssumedStart  time.Time
 	AssumedLength time.Duration
@@ -55,7 +55,7 @@ func (g *Guard) hold(group hooks.Group, assumed map[hooks.Group]time.Time, clock
 	var last time.Time
 	known := false
 	if g.Last != nil {
-		last, known = g.Last(journal.Group(group))
+		last, known = g.Last(state.Group(group))
 	}
 	if !known {
 		last, known = assumed[group]

@@ -15,8 +15,8 @@ import (
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/standin"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // guardWait is the default of --guard-wait.
@@ -28,7 +28,7 @@ type installation struct {
 	site   *standin.Site
 	client *hooks.Client
 	pipe   *standin.PipeListener
-	dir    *journal.Dir
+	dir    *state.Dir
 	first  time.Time // the midnight before the first night, in the server's time zone
 	cost   time.Duration
 	runs   int
@@ -51,7 +51,7 @@ func newInstallationAt(t *testing.T, groups int, first time.Time) *installation 
 	transport := hooks.NewTransport(hooks.TransportOptions{})
 	transport.Proxy, transport.DialContext = nil, in.pipe.DialContext
 	in.client = client(t, transport)
-	dir, err := journal.Open(t.TempDir())
+	dir, err := state.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func (in *installation) runUntil(ctx context.Context, workers int, guard *campai
 	in.Helper()
 	in.runs++
 	now := time.Now()
-	where := journal.NewInstallation("a digest", nil)
+	where := state.NewInstallation("a digest", nil)
 	if guard != nil {
 		recent, failed := in.dir.Recent(where, now.Add(-24*time.Hour))
 		if len(failed) > 0 {
@@ -124,7 +124,7 @@ func (in *installation) runUntil(ctx context.Context, workers int, guard *campai
 		guard.Last = recent.Accepted
 	}
 	name := fmt.Sprintf("%s-%04x", now.UTC().Format("20060102T150405Z"), in.runs)
-	w, err := in.dir.Begin(journal.Header{
+	w, err := in.dir.Begin(state.Header{
 		Campaign: "digest", Run: name, URL: siteURL, Installation: where, Started: now, Workers: workers,
 	}, nil)
 	if err != nil {
@@ -192,7 +192,7 @@ func threeNights(t *testing.T, guarded bool) (swallowed [3]int) {
 
 func (in *installation) newest() string {
 	in.Helper()
-	runs, err := in.dir.Runs(journal.NewInstallation("a digest", nil))
+	runs, err := in.dir.Runs(state.NewInstallation("a digest", nil))
 	if err != nil || len(runs) == 0 {
 		in.Fatal(runs, err)
 	}
@@ -344,8 +344,8 @@ func TestAnyRunWaitsForSendsThatMayStillBeUnderWay(t *testing.T) {
 		first := numbered(3)[0]
 		r := campaign.Run(t.Context(), c, campaign.Settings{
 			URL: siteURL, Workers: 1, Settle: 10 * time.Minute,
-			Open: func(g journal.Group) (time.Time, bool) {
-				return time.Now().Add(-4 * time.Minute), g == journal.Group(first)
+			Open: func(g state.Group) (time.Time, bool) {
+				return time.Now().Add(-4 * time.Minute), g == state.Group(first)
 			},
 		})
 		for g := range r.Document.Groups() {
@@ -364,7 +364,7 @@ func TestWhatARunWithoutAJournalMayHaveSentIsNotSentAgainAtOnce(t *testing.T) {
 		in.run(1, nil, nil)
 		in.site.SetFaults()
 		in.site.SetGroups(numbered(4)...)
-		if err := in.dir.Distrust(journal.NewInstallation("a digest", nil)); err != nil {
+		if err := in.dir.Distrust(state.NewInstallation("a digest", nil)); err != nil {
 			t.Fatal(err)
 		}
 		in.script()

@@ -9,8 +9,8 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/schedule"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // Plan is which groups a run will send to, in order, and which it leaves out.
@@ -32,11 +32,11 @@ type Plan struct {
 
 	schedule *schedule.Plan
 
-	skips     []journal.Skip               // what the journal is to know of the groups left out
-	opened    []journal.LeftOpen           // and of those that an earlier run left open
-	gone      []journal.LeftOpen           // the same, no longer in the list
+	skips     []state.Skip                 // what the journal is to know of the groups left out
+	opened    []state.LeftOpen             // and of those that an earlier run left open
+	gone      []state.LeftOpen             // the same, no longer in the list
 	left      []dispatcher.Result          // what the report says of the groups that are not sent to
-	alone     []journal.LeftOpen           // of these, the ones of unknown fate
+	alone     []state.LeftOpen             // of these, the ones of unknown fate
 	doubts    map[string]dispatcher.Result // what it says of groups of unknown fate that the run does not come to, by key
 	swallowed []bool                       // by place in Groups: it is sent to although the server's guard is up
 	waiting   int                          // groups that are held back
@@ -92,7 +92,7 @@ func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 		// What an earlier run got accepted is no question of taste: the journal must know it in any case.
 		if c.class != leave && s.LeftOut != nil {
 			if reason := s.LeftOut(g); reason != "" {
-				c = leaveOut(g, journal.Skip{Reason: reason})
+				c = leaveOut(g, state.Skip{Reason: reason})
 			}
 		}
 		if c.class == leave {
@@ -142,7 +142,7 @@ func (p *Plan) leave(g hooks.Group, c choice) {
 		p.skips = append(p.skips, c.skip)
 		return
 	}
-	p.alone = append(p.alone, journal.LeftOpen{Group: journal.Group(g), At: c.began})
+	p.alone = append(p.alone, state.LeftOpen{Group: state.Group(g), At: c.began})
 }
 
 // settle takes a group in of which an earlier send may still be under way, and says from when on it may be sent to;
@@ -155,7 +155,7 @@ func (p *Plan) settle(g hooks.Group, c choice, s *Settings, now time.Time) time.
 	case s.Open == nil:
 		return time.Time{}
 	default:
-		at, open := s.Open(journal.Group(g))
+		at, open := s.Open(state.Group(g))
 		began = earlier(at, now) // whatever the clock was then
 		again = began.Add(s.Settle)
 		if !open || !again.After(now) {
@@ -164,7 +164,7 @@ func (p *Plan) settle(g hooks.Group, c choice, s *Settings, now time.Time) time.
 		result = doubt(g, "it may have been mailed in an earlier run, and was not sent to again before this one ended")
 	}
 	p.doubts[g.Key()] = result
-	p.opened = append(p.opened, journal.LeftOpen{Group: journal.Group(g), At: began})
+	p.opened = append(p.opened, state.LeftOpen{Group: state.Group(g), At: began})
 	if !again.After(now) {
 		return time.Time{}
 	}
@@ -217,17 +217,17 @@ func (p *Plan) remember(previous *Previous, groups []hooks.Group, clock wallCloc
 		case c.skip.In != "":
 			p.skips = append(p.skips, c.skip)
 		case !c.began.IsZero():
-			p.gone = append(p.gone, journal.LeftOpen{Group: journal.Group(g), At: c.began})
+			p.gone = append(p.gone, state.LeftOpen{Group: state.Group(g), At: c.began})
 		}
 	}
 }
 
 // journalled gives the groups of a plan to the journal, and with them those that are not sent to although their fate is
 // unknown: a later run must not take them for unsent.
-func (p *Plan) journalled(w *journal.Writer) {
-	groups := make([]journal.Group, 0, len(p.Groups)+len(p.gone)+len(p.alone))
+func (p *Plan) journalled(w *state.Writer) {
+	groups := make([]state.Group, 0, len(p.Groups)+len(p.gone)+len(p.alone))
 	for _, g := range p.Groups {
-		groups = append(groups, journal.Group(g))
+		groups = append(groups, state.Group(g))
 	}
 	for _, o := range slices.Concat(p.gone, p.alone) {
 		groups = append(groups, o.Group)

@@ -5,13 +5,13 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
-	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // Previous is an earlier run and how to go on with it: by the names of groups, never by their place, since the
 // list may have changed in between.
 type Previous struct {
-	Run *journal.Run
+	Run *state.Run
 	// Failed: send again what a finished run did not get accepted. Otherwise go on with one that was cut short.
 	Failed bool
 	// Settle is how long after its start a send of unknown fate may be repeated. The server may have it in its
@@ -41,27 +41,27 @@ type choice struct {
 	began     time.Time         // of a group of unknown fate: when its last try started
 	notBefore time.Time         // for unknown
 	result    dispatcher.Result // for leave, and for unknown until it is sent to again: what the report says
-	skip      journal.Skip      // for leave, where the result is skipped
+	skip      state.Skip        // for leave, where the result is skipped
 }
 
 // choose decides what becomes of a group.
 func (p *Previous) choose(g hooks.Group, clock wallClock, now time.Time) choice {
-	e, known := p.Run.Entry(journal.Group(g))
+	e, known := p.Run.Entry(state.Group(g))
 	switch at, accepted := e.Accepted(); {
 	case accepted:
 		run := e.In
 		if run == "" {
 			run = p.Run.Header.Run
 		}
-		return leaveOut(g, journal.Skip{Reason: "accepted already in run " + run, In: run, At: at})
+		return leaveOut(g, state.Skip{Reason: "accepted already in run " + run, In: run, At: at})
 	case !known && p.Failed:
-		return leaveOut(g, journal.Skip{Reason: "not in run " + p.Run.Header.Run})
+		return leaveOut(g, state.Skip{Reason: "not in run " + p.Run.Header.Run})
 	case e.Outcome == dispatcher.NotAttempted:
 		return choice{class: neverTried}
 	case e.Outcome == dispatcher.Skipped:
-		return leaveOut(g, journal.Skip{Reason: e.Reason})
+		return leaveOut(g, state.Skip{Reason: e.Reason})
 	case e.Outcome == dispatcher.UnknownGroup:
-		return leaveOut(g, journal.Skip{Reason: "unknown to the site in run " + p.Run.Header.Run})
+		return leaveOut(g, state.Skip{Reason: "unknown to the site in run " + p.Run.Header.Run})
 	case proven(&e):
 		return choice{class: failed}
 	}
@@ -88,7 +88,7 @@ func (p *Previous) choose(g hooks.Group, clock wallClock, now time.Time) choice 
 
 // proven tells whether it is proven that the last try of a group mailed nothing: see the retry table. What came from
 // another page than the hook's, and a 503 that nobody signed, prove nothing.
-func proven(e *journal.Entry) bool {
+func proven(e *state.Entry) bool {
 	switch e.Outcome {
 	case dispatcher.Rejected, dispatcher.Unreachable:
 		return true
@@ -121,8 +121,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-func leaveOut(g hooks.Group, skip journal.Skip) choice {
-	skip.Group = journal.Group(g)
+func leaveOut(g hooks.Group, skip state.Skip) choice {
+	skip.Group = state.Group(g)
 	return choice{class: leave, skip: skip, result: dispatcher.Result{
 		Job: g, Verdict: dispatcher.Verdict{Outcome: dispatcher.Skipped, Reason: skip.Reason},
 	}}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // A Mode is a way to resume an earlier run. Its text is the option that asks for it.
@@ -47,12 +47,12 @@ func NoState(mode Mode) *ResumeError {
 
 // FindRun loads the run of an installation that mode resumes at the time now. It fails with a [*ResumeError] where there
 // is none, and with an error of package journal where it cannot be read.
-func FindRun(dir *journal.Dir, in journal.Installation, mode Mode, now time.Time) (*journal.Run, error) {
+func FindRun(dir *state.Dir, in state.Installation, mode Mode, now time.Time) (*state.Run, error) {
 	runs, err := dir.Runs(in)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", mode, err)
 	}
-	newest, ok := journal.Newest(runs)
+	newest, ok := state.Newest(runs)
 	if !ok {
 		return nil, NoRun(mode, dir.Path())
 	}
@@ -70,9 +70,9 @@ func FindRun(dir *journal.Dir, in journal.Installation, mode Mode, now time.Time
 }
 
 // ModeFor is how a run can be resumed at the time now; not ok: it cannot. Its runs are all those of the installation,
-// newest first, of which [journal.Summary].Running is set where it is so.
-func ModeFor(run string, runs []journal.Summary, now time.Time) (mode Mode, ok bool) {
-	newest, ok := journal.Newest(runs)
+// newest first, of which [state.Summary].Running is set where it is so.
+func ModeFor(run string, runs []state.Summary, now time.Time) (mode Mode, ok bool) {
+	newest, ok := state.Newest(runs)
 	if !ok || newest.Err != nil || newest.Run != run {
 		return "", false
 	}
@@ -86,7 +86,7 @@ func ModeFor(run string, runs []journal.Summary, now time.Time) (mode Mode, ok b
 
 // refuse says why mode does not resume a run, which is the newest; nil: it does. A hint names no option that would be
 // refused as well.
-func refuse(runs []journal.Summary, newest *journal.Summary, mode Mode, now time.Time) *ResumeError {
+func refuse(runs []state.Summary, newest *state.Summary, mode Mode, now time.Time) *ResumeError {
 	what, hint := "", "leave out "+string(mode)
 	switch {
 	case newest.Running:
@@ -114,7 +114,7 @@ func refuse(runs []journal.Summary, newest *journal.Summary, mode Mode, now time
 }
 
 // takes tells whether a run has something left for mode to do.
-func takes(mode Mode, s *journal.Summary) bool {
+func takes(mode Mode, s *state.Summary) bool {
 	if mode == Resume {
 		return s.Unfinished()
 	}
@@ -125,7 +125,7 @@ func takes(mode Mode, s *journal.Summary) bool {
 func expired(started, now time.Time) bool { return now.Sub(started) > resumable }
 
 // cutShort says so where a run was cut short, and cannot be resumed since a later one, of a part of the groups, is newer.
-func cutShort(runs []journal.Summary, now time.Time) string {
+func cutShort(runs []state.Summary, now time.Time) string {
 	taken := map[string]bool{} // by one that resumed it
 	for i, s := range runs {
 		if s.Err != nil || !s.Began() {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/campaign"
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/standin"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // An earlierRun is one that left something to resume, or nothing.
@@ -26,15 +26,15 @@ type earlierRun struct {
 }
 
 // write puts the journal of a run into a state directory.
-func (r earlierRun) write(t *testing.T, dir *journal.Dir, in journal.Installation, now time.Time) (run string) {
+func (r earlierRun) write(t *testing.T, dir *state.Dir, in state.Installation, now time.Time) (run string) {
 	t.Helper()
 	started := now.Add(-r.ago)
 	run = campaign.RunID(started)
-	w, err := dir.Begin(journal.Header{Campaign: "digest", Run: run, URL: siteURL, Installation: in, Started: started, Workers: 1}, nil)
+	w, err := dir.Begin(state.Header{Campaign: "digest", Run: run, URL: siteURL, Installation: in, Started: started, Workers: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := []journal.Group{{Site: "main", Group: "a"}, {Site: "main", Group: "b"}}
+	list := []state.Group{{Site: "main", Group: "a"}, {Site: "main", Group: "b"}}
 	w.List(list, nil)
 	sends := len(list)
 	if r.open || r.stopped {
@@ -50,7 +50,7 @@ func (r earlierRun) write(t *testing.T, dir *journal.Dir, in journal.Installatio
 		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: result})
 	}
 	if !r.open {
-		e := journal.Ending{At: started.Add(time.Minute)}
+		e := state.Ending{At: started.Add(time.Minute)}
 		if r.stopped {
 			e.StoppedBy = "deadline"
 		}
@@ -71,12 +71,12 @@ func (r earlierRun) write(t *testing.T, dir *journal.Dir, in journal.Installatio
 // Whatever an earlier run left: what is proposed for it is taken, and so is what a refusal hints at.
 func TestNothingIsProposedOrHintedAtThatIsRefused(t *testing.T) {
 	now := time.Now()
-	in := journal.Installation{Token: "0011223344556677"}
+	in := state.Installation{Token: "0011223344556677"}
 	proposed := map[campaign.Mode]int{}
 	for _, ago := range []time.Duration{-48 * time.Hour, time.Hour, 25 * time.Hour} {
 		for bits := range 16 {
 			r := earlierRun{ago, bits&1 > 0, bits&2 > 0, bits&4 > 0, bits&8 > 0}
-			dir, err := journal.Open(t.TempDir())
+			dir, err := state.Open(t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,8 +119,8 @@ func TestNothingIsProposedOrHintedAtThatIsRefused(t *testing.T) {
 
 func TestNothingIsProposedForARunThatGoesOnOrIsNotTheNewest(t *testing.T) {
 	now := time.Now()
-	in := journal.Installation{Token: "0011223344556677"}
-	dir, err := journal.Open(t.TempDir())
+	in := state.Installation{Token: "0011223344556677"}
+	dir, err := state.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestNothingIsProposedForARunThatGoesOnOrIsNotTheNewest(t *testing.T) {
 		t.Errorf("it goes on: got %q", mode)
 	}
 	runs[0].Running = false
-	unreadable := []journal.Summary{{Header: journal.Header{Run: campaign.RunID(now)}, Err: errors.New("damaged")}, runs[0]}
+	unreadable := []state.Summary{{Header: state.Header{Run: campaign.RunID(now)}, Err: errors.New("damaged")}, runs[0]}
 	if mode, ok := campaign.ModeFor(run, unreadable, now); ok {
 		t.Errorf("a newer one cannot be read: got %q", mode)
 	}
@@ -159,13 +159,13 @@ func TestARunOfMoreThanADayProposesNoResumptionAtItsEnd(t *testing.T) {
 	}{{23 * time.Hour, "senddigest --resume"}, {25 * time.Hour, "senddigest"}} {
 		synctest.Test(t, func(t *testing.T) {
 			_, c := site(t, standin.Options{Groups: standin.Generate(3, 1)})
-			dir, err := journal.Open(t.TempDir())
+			dir, err := state.Open(t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
 			run := campaign.RunID(time.Now())
-			w, err := dir.Begin(journal.Header{
-				Campaign: "digest", Run: run, URL: siteURL, Installation: journal.Installation{Token: "0011223344556677"}, Started: time.Now(),
+			w, err := dir.Begin(state.Header{
+				Campaign: "digest", Run: run, URL: siteURL, Installation: state.Installation{Token: "0011223344556677"}, Started: time.Now(),
 			}, nil)
 			if err != nil {
 				t.Fatal(err)

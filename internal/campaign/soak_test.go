@@ -23,8 +23,8 @@ import (
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/standin"
+	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
 	"go.uber.org/goleak"
 )
@@ -53,8 +53,8 @@ type night struct {
 
 	unit time.Duration // what the lengths of a night are counted in: a millisecond on sockets, a second in fake time
 	real bool          // on sockets, where a request may come late, and a healthy one may take too long
-	dir  *journal.Dir
-	in   journal.Installation
+	dir  *state.Dir
+	in   state.Installation
 
 	site    *standin.Site
 	guarded bool // the site has its duplicate check
@@ -103,7 +103,7 @@ func (n *night) upTo(units int) time.Duration {
 // chance is true so many times in a hundred.
 func (n *night) chance(percent int) bool { return n.IntN(100) < percent }
 
-func newNight(seed uint64, dir *journal.Dir, unit time.Duration) *night {
+func newNight(seed uint64, dir *state.Dir, unit time.Duration) *night {
 	n := &night{
 		seed: seed, Rand: rand.New(rand.NewPCG(seed, 0x50a4)), unit: unit, real: unit < time.Second,
 		dir: dir, torn: map[int]bool{}, tries: map[string][]try{},
@@ -227,7 +227,7 @@ func (n *night) previous() *campaign.Previous {
 	if err != nil {
 		n.fail("%v", err)
 	}
-	newest, ok := journal.Newest(runs)
+	newest, ok := state.Newest(runs)
 	if !ok {
 		return nil
 	}
@@ -337,13 +337,13 @@ func (n *night) run(ctx context.Context, final bool) {
 			stopping()
 		}
 	}
-	header := journal.Header{
+	header := state.Header{
 		Campaign: "digest", Run: s.Run, URL: siteURL, Installation: n.in, Started: time.Now(), Workers: s.Workers,
 	}
 	if s.Previous != nil {
 		header.Resumes = s.Previous.Run.Header.Run
 	}
-	w, err := n.dir.Begin(header, func(e *journal.WriteError) { n.fail("the journal was set aside: %v", e) })
+	w, err := n.dir.Begin(header, func(e *state.JournalWriteError) { n.fail("the journal was set aside: %v", e) })
 	if err != nil {
 		n.fail("%v", err)
 		return
@@ -379,8 +379,8 @@ func (n *night) run(ctx context.Context, final bool) {
 
 // lock takes the installation's lock for a run, and tries to take it for another. What it returns gives it back.
 func (n *night) lock(ctx context.Context, run string) (unlock func()) {
-	holder := func(since time.Time) journal.Holder {
-		return journal.Holder{PID: os.Getpid(), Run: run, Since: since, URL: siteURL}
+	holder := func(since time.Time) state.Holder {
+		return state.Holder{PID: os.Getpid(), Run: run, Since: since, URL: siteURL}
 	}
 	lock, err := n.dir.Lock(ctx, n.in, holder, 0)
 	if err != nil {
@@ -388,7 +388,7 @@ func (n *night) lock(ctx context.Context, run string) (unlock func()) {
 		return func() {}
 	}
 	rival, err := n.dir.Lock(ctx, n.in, holder, 0)
-	if held, ok := errors.AsType[*journal.HeldError](err); !ok || held.Run != run {
+	if held, ok := errors.AsType[*state.HeldError](err); !ok || held.Run != run {
 		n.fail("run %d: a second run at the same time: %v, want that the first holds the lock", n.runs, err)
 	}
 	if rival != nil {
@@ -449,7 +449,7 @@ func (n *night) checkReport(listed int, s *campaign.Settings) {
 			n.fail("run %d: %v is in the report twice, or not listed", n.runs, group)
 		}
 		seen[group] = true
-		if e, ok := run.Entry(journal.Group{Site: g.Site, Group: g.Group}); !ok || e.Outcome.String() != g.Outcome {
+		if e, ok := run.Entry(state.Group{Site: g.Site, Group: g.Group}); !ok || e.Outcome.String() != g.Outcome {
 			n.fail("run %d: %v is %s in the report, and in the journal %v (%v)", n.runs, group, g.Outcome, e.Outcome, ok)
 		}
 	}
@@ -701,7 +701,7 @@ func clientAt(site string, o hooks.Options) *hooks.Client {
 }
 
 // soakedInstallation is the one of all nights: its name is slow to make, and each night has its own directory.
-var soakedInstallation = sync.OnceValue(func() journal.Installation { return journal.NewInstallation("a digest", nil) })
+var soakedInstallation = sync.OnceValue(func() state.Installation { return state.NewInstallation("a digest", nil) })
 
 // fromEnvironment reads a number, or takes the usual one.
 func fromEnvironment(t *testing.T, name string, usual uint64) uint64 {
@@ -719,8 +719,8 @@ func nightsToMake(t *testing.T) (nights, first, step uint64) {
 }
 
 // stateIn makes the state directory of a night.
-func stateIn(t *testing.T, root string, i uint64) *journal.Dir {
-	dir, err := journal.Open(filepath.Join(root, strconv.FormatUint(i, 10)))
+func stateIn(t *testing.T, root string, i uint64) *state.Dir {
+	dir, err := state.Open(filepath.Join(root, strconv.FormatUint(i, 10)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -744,7 +744,7 @@ func TestSoakSendsNoDigestTwiceAndLosesNone(t *testing.T) {
 	for range min(abreast, nights) {
 		pool.Go(func() {
 			for i := next.Add(1) - 1; i < nights; i = next.Add(1) - 1 {
-				dir, err := journal.Open(filepath.Join(root, strconv.FormatUint(i, 10)))
+				dir, err := state.Open(filepath.Join(root, strconv.FormatUint(i, 10)))
 				if err != nil {
 					t.Error(err)
 					return

@@ -11,8 +11,8 @@ import (
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
@@ -79,7 +79,7 @@ func codeOf(err error) int {
 		return exitNoList
 	case is[*report.WriteError](err):
 		return exitNoWrite
-	case is[*journal.HeldError](err), isDeadline(err):
+	case is[*state.HeldError](err), isDeadline(err):
 		return exitNotNow
 	case isUsage(err):
 		return exitUsage
@@ -90,7 +90,7 @@ func codeOf(err error) int {
 // isUsage tells whether another command line would end better: an option, the URL, or a run that cannot be had.
 func isUsage(err error) bool {
 	return is[*usageError](err) || is[*config.ValueError](err) || is[*hooks.URLError](err) || is[*campaign.ResumeError](err) ||
-		is[*journal.DirError](err) || is[*journal.RunError](err) || is[*journal.VersionError](err) || is[*journal.DamagedError](err)
+		is[*state.DirError](err) || is[*state.RunError](err) || is[*state.VersionError](err) || is[*state.DamagedError](err)
 }
 
 func is[E error](err error) bool {
@@ -126,7 +126,7 @@ func adviceOn(err error) string {
 	if e, ok := errors.AsType[*usageError](err); ok {
 		return e.hint
 	}
-	if _, ok := errors.AsType[*journal.HeldError](err); ok {
+	if _, ok := errors.AsType[*state.HeldError](err); ok {
 		return "--lock-wait TIME waits for it"
 	}
 	if e, ok := errors.AsType[hinter](err); ok {

@@ -10,8 +10,8 @@ import (
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
@@ -31,12 +31,12 @@ func TestAnErrorHasItsExitCodeHoweverDeepItIsWrapped(t *testing.T) {
 		{"a value", &config.ValueError{}, 64},
 		{"a URL", &hooks.URLError{}, 64},
 		{"nothing to resume", campaign.NoRun(campaign.Resume, "nowhere"), 64},
-		{"no such run", &journal.RunError{Err: errors.New("no such file")}, 64},
-		{"a state directory", &journal.DirError{Err: syscall.EACCES}, 64},
-		{"a newer journal", &journal.VersionError{}, 64},
-		{"a damaged journal", &journal.DamagedError{Path: "x.jsonl", Line: 3, Err: errors.New("torn")}, 64},
+		{"no such run", &state.RunError{Err: errors.New("no such file")}, 64},
+		{"a state directory", &state.DirError{Err: syscall.EACCES}, 64},
+		{"a newer journal", &state.VersionError{}, 64},
+		{"a damaged journal", &state.DamagedError{Path: "x.jsonl", Line: 3, Err: errors.New("torn")}, 64},
 		{"output", &report.WriteError{Path: "run.json", Err: syscall.ENOSPC}, 73},
-		{"the lock", &journal.HeldError{}, 75},
+		{"the lock", &state.HeldError{}, 75},
 		{"the deadline", &campaign.DeadlineError{}, 75},
 		{"no list", &campaign.ListError{Err: errors.New("502")}, 76},
 		{"no access", &campaign.ListError{Err: &hooks.RejectedError{Token: true}}, 77},
@@ -80,9 +80,9 @@ func TestAnErrorKeepsItsHintHoweverDeepItIsWrapped(t *testing.T) {
 	for _, err := range []error{
 		&usageError{"no URL given", "write it"},
 		campaign.NoRun(campaign.Resume, "nowhere"),
-		&journal.HeldError{},
-		&journal.DamagedError{Path: "x.jsonl", Err: errors.New("torn")},
-		&journal.WriteError{Path: "x.jsonl", Err: syscall.ENOSPC},
+		&state.HeldError{},
+		&state.DamagedError{Path: "x.jsonl", Err: errors.New("torn")},
+		&state.JournalWriteError{Path: "x.jsonl", Err: syscall.ENOSPC},
 		&config.ValueError{},
 		&hooks.URLError{Hint: "begin with http://"},
 	} {

@@ -4,15 +4,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/progress"
 	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // limits keeps how many sends might be in flight in the course of a run, and shows it.
 type limits struct {
 	display *progress.Display
-	journal *journal.Writer // nil: none
+	journal *state.Writer // nil: none
 
 	mu   sync.Mutex
 	list []report.Limit // the first is what the run begins with

@@ -14,9 +14,9 @@ import (
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/state"
 	"github.com/urfave/cli/v2"
 )
 
@@ -61,8 +61,8 @@ func formatOf(word string) report.Format {
 
 // A past is what is kept of earlier runs.
 type past struct {
-	dir      *journal.Dir
-	runs     []journal.Summary // newest first
+	dir      *state.Dir
+	runs     []state.Summary // newest first
 	args     map[string][]string
 	settings *config.Settings
 }
@@ -117,13 +117,13 @@ func (p Process) past(args map[string][]string) (*past, error) {
 	if _, err := os.Stat(path); err != nil && path != "" {
 		return nil, noRun("no state directory %s", path)
 	}
-	dir, err := journal.Open(path)
+	dir, err := state.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	var in journal.Installation
+	var in state.Installation
 	if named {
-		in = journal.NewInstallation(s.Token.Digest(), nil)
+		in = state.NewInstallation(s.Token.Digest(), nil)
 	}
 	runs, err := dir.Runs(in)
 	return &past{dir, runs, args, s}, err
@@ -176,7 +176,7 @@ func (l *past) before(at int) []int {
 }
 
 // load reads a run whole.
-func (l *past) load(at int) (*journal.Run, error) {
+func (l *past) load(at int) (*state.Run, error) {
 	running := l.dir.Running(&l.runs[at]) // first: a run may end meanwhile, and says so then
 	run, err := l.dir.Load(l.runs[at].Run)
 	if err != nil {
@@ -199,7 +199,7 @@ func (p Process) pastDocument(l *past, at int, compare bool) (*report.Document, 
 		Campaign: run.Campaign, Run: run.Run, URL: run.URL, Started: run.Started, Workers: run.Workers, Rate: run.Rate,
 		Burst: run.Burst, StopWord: run.StoppedBy,
 		Names: func(j dispatcher.Job) (site, group string) {
-			g, _ := j.(journal.Group)
+			g, _ := j.(state.Group)
 			return g.Site, g.Group
 		},
 	}
@@ -264,7 +264,7 @@ func (p Process) pastDocument(l *past, at int, compare bool) (*report.Document, 
 
 // mode is how a run can be resumed now; not ok: it cannot.
 func (l *past) mode(at int) (mode campaign.Mode, ok bool) {
-	var same []journal.Summary
+	var same []state.Summary
 	for _, s := range l.runs {
 		// Of a run that cannot be read nobody knows whose it is: it is among every installation's.
 		if s.Installation.IsZero() || l.runs[at].Installation.Matches(s.Installation) {
@@ -277,7 +277,7 @@ func (l *past) mode(at int) (mode campaign.Mode, ok bool) {
 
 // goOn is the command that resumes a run: the one that it left for that, or else one with the options of this command,
 // and with the pace of the run where it would have another.
-func (p Process) goOn(l *past, run *journal.Run, mode campaign.Mode) string {
+func (p Process) goOn(l *past, run *state.Run, mode campaign.Mode) string {
 	switch {
 	case mode == campaign.Resume && run.Header.Resume != "":
 		return run.Header.Resume

@@ -152,7 +152,7 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 
 // follow has the display follow a run of which it is known now whom it will send to, and shows it where that is asked
 // for.
-func (c *session) follow(plan *campaign.Plan, s *config.Settings, st *state) {
+func (c *session) follow(plan *campaign.Plan, s *config.Settings, st *runState) {
 	if st.journal != nil && st.journal.Err() == nil {
 		st.lock.Settled()
 	}

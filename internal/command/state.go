@@ -13,26 +13,25 @@ import (
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
-	"github.com/groupserver/senddigest/internal/history"
-	"github.com/groupserver/senddigest/internal/journal"
 	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 const keptRuns = 30 // of an installation, in the state directory
 
 // A state is what a run has of the state directory: the lock, its journal, and what earlier runs left. Each part
 // may be missing; a run goes on without what cannot be had, and says so once.
-type state struct {
-	run      string       // the name of the run
-	started  time.Time    // when it began: when it had the lock, so that of two runs the later one is the newer
-	dir      *journal.Dir // nil: none
-	in       journal.Installation
-	lock     *journal.Lock
-	journal  *journal.Writer
-	missing  string           // the directory that is not there to be read; empty: it is, or is not wanted
-	unusable error            // why the directory cannot be used
-	history  *history.History // nil: none
-	failed   error            // why a directory that was asked for by name is not used
+type runState struct {
+	run      string     // the name of the run
+	started  time.Time  // when it began: when it had the lock, so that of two runs the later one is the newer
+	dir      *state.Dir // nil: none
+	in       state.Installation
+	lock     *state.Lock
+	journal  *state.Writer
+	missing  string         // the directory that is not there to be read; empty: it is, or is not wanted
+	unusable error          // why the directory cannot be used
+	history  *state.History // nil: none
+	failed   error          // why a directory that was asked for by name is not used
 }
 
 // stateDir is where the state is to be.
@@ -41,26 +40,26 @@ func (p Process) stateDir(s *config.Settings) string {
 		value, _ := p.Getenv(name)
 		return value
 	}
-	return cmp.Or(s.StateDir, journal.DefaultDir(getenv, getenv("HOME")))
+	return cmp.Or(s.StateDir, state.DefaultDir(getenv, getenv("HOME")))
 }
 
 // lockState opens the state directory and takes the installation's lock. Its errors end the run before the first
 // request: another run holds the lock, or c has ended.
-func (p Process) lockState(c *session, site *url.URL, s *config.Settings) (*state, error) {
-	st := &state{}
+func (p Process) lockState(c *session, site *url.URL, s *config.Settings) (*runState, error) {
+	st := &runState{}
 	st.begins(time.Now())
 	if s.NoState {
 		return st, nil
 	}
-	st.in = journal.NewInstallation(s.Token.Digest(), site)
-	dir, err := journal.Open(p.stateDir(s))
+	st.in = state.NewInstallation(s.Token.Digest(), site)
+	dir, err := state.Open(p.stateDir(s))
 	if err == nil {
-		holder := func(since time.Time) journal.Holder {
+		holder := func(since time.Time) state.Holder {
 			st.begins(since)
-			return journal.Holder{PID: os.Getpid(), Run: st.run, Since: since, URL: hooks.SiteName(site)}
+			return state.Holder{PID: os.Getpid(), Run: st.run, Since: since, URL: hooks.SiteName(site)}
 		}
 		st.lock, err = dir.Lock(c.ctx, st.in, holder, 0)
-		if held, ok := errors.AsType[*journal.HeldError](err); ok && s.LockWait > 0 {
+		if held, ok := errors.AsType[*state.HeldError](err); ok && s.LockWait > 0 {
 			if s.Verbose {
 				fmt.Fprintf(c.display, "%v; waiting for it, for up to %v\n", held, s.LockWait)
 			}
@@ -69,7 +68,7 @@ func (p Process) lockState(c *session, site *url.URL, s *config.Settings) (*stat
 			c.display.Prepare("")
 		}
 	}
-	if _, held := errors.AsType[*journal.HeldError](err); held {
+	if _, held := errors.AsType[*state.HeldError](err); held {
 		return nil, err
 	}
 	if err != nil && c.ctx.Err() != nil { // while it waited for the lock
@@ -88,20 +87,20 @@ func (p Process) lockState(c *session, site *url.URL, s *config.Settings) (*stat
 }
 
 // begins says when the run does, which names it.
-func (st *state) begins(at time.Time) { st.started, st.run = at, campaign.RunID(at) }
+func (st *runState) begins(at time.Time) { st.started, st.run = at, campaign.RunID(at) }
 
 // readState opens the state directory to look at earlier runs alone.
-func (p Process) readState(c *session, site *url.URL, s *config.Settings) *state {
+func (p Process) readState(c *session, site *url.URL, s *config.Settings) *runState {
 	if s.NoState {
-		return &state{}
+		return &runState{}
 	}
-	st := &state{in: journal.NewInstallation(s.Token.Digest(), site)}
+	st := &runState{in: state.NewInstallation(s.Token.Digest(), site)}
 	path := p.stateDir(s)
 	if _, err := os.Stat(path); path != "" && errors.Is(err, os.ErrNotExist) {
 		st.missing = path
 		return st
 	}
-	dir, err := journal.Open(path)
+	dir, err := state.Open(path)
 	if err != nil {
 		st.unusable = err // --resume and --retry-failed are refused for it
 		if !s.Resume && !s.RetryFailed {
@@ -114,9 +113,9 @@ func (p Process) readState(c *session, site *url.URL, s *config.Settings) *state
 }
 
 // without says once what the run goes on without.
-func (st *state) without(c *session, s *config.Settings, what string, err error) {
+func (st *runState) without(c *session, s *config.Settings, what string, err error) {
 	text := fmt.Sprintf("%s: warning: %s for this run: %v", program, what, err)
-	if e, ok := errors.AsType[*journal.DirError](err); ok {
+	if e, ok := errors.AsType[*state.DirError](err); ok {
 		text += "; " + e.Hint()
 	}
 	fmt.Fprintln(c.display, text)
@@ -127,7 +126,7 @@ func (st *state) without(c *session, s *config.Settings, what string, err error)
 
 // distrust keeps a later run from going on with what an earlier one left, since this run's sends will be on no record
 // for the reason err. It gives err, and says so where an earlier run could not be marked.
-func distrust(dir *journal.Dir, in journal.Installation, err error) error {
+func distrust(dir *state.Dir, in state.Installation, err error) error {
 	if dir == nil {
 		return err
 	}
@@ -139,18 +138,18 @@ func distrust(dir *journal.Dir, in journal.Installation, err error) error {
 
 // remember settles which groups a run is about, and what of it earlier runs have done, or may be doing still. Its
 // error is that of --resume or --retry-failed with nothing to go on with.
-func (st *state) remember(c *session, s *config.Settings, settings *campaign.Settings) (err error) {
+func (st *runState) remember(c *session, s *config.Settings, settings *campaign.Settings) (err error) {
 	if settings.Previous, err = st.previous(s, settings.Started); err != nil {
 		return err
 	}
-	only, exclude, assumed := s.Only, s.Exclude, journal.Assumed{}
+	only, exclude, assumed := s.Only, s.Exclude, state.Assumed{}
 	if settings.Previous != nil {
 		// The run that is gone on with has chosen its groups, also those that are new in the list.
 		h := &settings.Previous.Run.Header
 		only, exclude, assumed = patterns(h.Only), patterns(h.Exclude), h.Assumed
 	}
-	if s.Assume != nil && assumed == (journal.Assumed{}) {
-		assumed = journal.Assumed{Start: s.Assume.Began(settings.Started), Length: s.Assume.Length}
+	if s.Assume != nil && assumed == (state.Assumed{}) {
+		assumed = state.Assumed{Start: s.Assume.Began(settings.Started), Length: s.Assume.Length}
 	}
 	settings.LeftOut = leftOut(only, exclude)
 	settings.Settle, settings.ServerZone = settle(s), s.ServerZone
@@ -167,23 +166,23 @@ func (st *state) remember(c *session, s *config.Settings, settings *campaign.Set
 		fmt.Fprintf(c.display, "%s: warning: what earlier runs did is not all known: %v\n", program, err)
 	}
 	settings.Guard.Last, settings.Open = recent.Accepted, recent.Open
-	if st.history, err = history.Load(st.historyPath()); err != nil {
+	if st.history, err = state.LoadHistory(st.historyPath()); err != nil {
 		fmt.Fprintf(c.display, "%s: warning: what the sends take is not known from past runs: %v; %s\n", program, err, hintOf(err))
 	}
 	settings.History = st.history
 	if doubt := st.lock.Doubt(); !doubt.IsZero() {
-		settings.Open = func(journal.Group) (time.Time, bool) { return doubt, true }
+		settings.Open = func(state.Group) (time.Time, bool) { return doubt, true }
 	}
 	return nil
 }
 
 // historyPath is the file in which the costs of the installation's groups are remembered.
-func (st *state) historyPath() string {
+func (st *runState) historyPath() string {
 	return filepath.Join(st.dir.Path(), "history-"+cmp.Or(st.in.Token, st.in.Site)+".tsv")
 }
 
 // learnt keeps what a run has learnt of the costs of its groups.
-func (st *state) learnt(c *session, s *config.Settings) {
+func (st *runState) learnt(c *session, s *config.Settings) {
 	if st.history == nil {
 		return
 	}
@@ -217,7 +216,7 @@ func settle(s *config.Settings) time.Duration {
 }
 
 // previous finds the run that --resume or --retry-failed goes on with; nil where neither was given.
-func (st *state) previous(s *config.Settings, now time.Time) (*campaign.Previous, error) {
+func (st *runState) previous(s *config.Settings, now time.Time) (*campaign.Previous, error) {
 	var mode campaign.Mode
 	switch {
 	case s.Resume:
@@ -245,15 +244,15 @@ func (st *state) previous(s *config.Settings, now time.Time) (*campaign.Previous
 }
 
 // begin makes the journal of the run.
-func (st *state) begin(c *session, s *config.Settings, settings *campaign.Settings, next commands) {
+func (st *runState) begin(c *session, s *config.Settings, settings *campaign.Settings, next commands) {
 	if st.dir == nil {
 		return
 	}
-	h := journal.Header{
+	h := state.Header{
 		Campaign: "digest", Run: settings.Run, URL: settings.URL, Installation: st.in, Started: settings.Started,
 		Workers: settings.Workers, Rate: float64(settings.Rate), Burst: settings.Burst,
 		Only: texts(s.Only), Exclude: texts(s.Exclude),
-		Assumed: journal.Assumed{Start: settings.Guard.AssumedStart, Length: settings.Guard.AssumedLength},
+		Assumed: state.Assumed{Start: settings.Guard.AssumedStart, Length: settings.Guard.AssumedLength},
 	}
 	if settings.Adaptive != nil {
 		h.Workers = 0
@@ -265,7 +264,7 @@ func (st *state) begin(c *session, s *config.Settings, settings *campaign.Settin
 		earlier := &settings.Previous.Run.Header
 		h.Resumes, h.Only, h.Exclude = earlier.Run, earlier.Only, earlier.Exclude
 	}
-	writer, err := st.dir.Begin(h, func(e *journal.WriteError) {
+	writer, err := st.dir.Begin(h, func(e *state.JournalWriteError) {
 		fmt.Fprintf(c.display, "%s: warning: the journal of this run was set aside: %v; %s\n", program, e, e.Hint())
 	})
 	if err != nil {
@@ -285,7 +284,7 @@ func texts(patterns []config.Pattern) []string {
 
 // end ends the journal. Its error is of a journal, or of the state, that could not be written; it has been told when it
 // happened.
-func (st *state) end() error {
+func (st *runState) end() error {
 	if st.journal == nil {
 		return st.failed
 	}
@@ -296,7 +295,7 @@ func (st *state) end() error {
 }
 
 // close gives the lock back.
-func (st *state) close() {
+func (st *runState) close() {
 	if st.dir != nil {
 		_, _ = st.dir.Keep(st.in, keptRuns, st.run) // an old file too many harms nobody
 	}

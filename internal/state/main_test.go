@@ -1,4 +1,4 @@
-package journal_test
+package state_test
 
 import (
 	"bufio"
@@ -16,15 +16,16 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/state"
 	"go.uber.org/goleak"
 )
 
 // Some tests need a second process. It is this test binary again, with one of these in childVariable.
 const (
-	childVariable = "JOURNAL_TEST_CHILD"
+	childVariable = "STATE_TEST_CHILD"
 	childLocks    = "lock" // DIR RUN: takes the lock, says "locked", waits for the end of its input
 	childFills    = "fill" // DIR RUN: writes a run to a file that may not grow for ever
+	childSaves    = "save" // PATH: saves a history that is larger than any file may be
 )
 
 func TestMain(m *testing.M) {
@@ -33,13 +34,15 @@ func TestMain(m *testing.M) {
 		holdLock(os.Args[1], os.Args[2])
 	case childFills:
 		fillFile(os.Args[1], os.Args[2])
+	case childSaves:
+		fmt.Println(saveToFullDisk(os.Args[1]))
 	default:
 		goleak.VerifyTestMain(m)
 	}
 }
 
 func holdLock(dir, run string) {
-	d, err := journal.Open(dir)
+	d, err := state.Open(dir)
 	if err == nil {
 		_, err = d.Lock(context.Background(), here, holder(run), 0)
 	}
@@ -59,7 +62,7 @@ func fillFile(dir, run string) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	d, err := journal.Open(dir)
+	d, err := state.Open(dir)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -68,9 +71,9 @@ func fillFile(dir, run string) {
 }
 
 // fillJournal writes a run that is too long for its disk, and gives what its owner is told.
-func fillJournal(d *journal.Dir, run string) string {
+func fillJournal(d *state.Dir, run string) string {
 	told := 0
-	w, err := d.Begin(header(run), func(*journal.WriteError) { told++ })
+	w, err := d.Begin(header(run), func(*state.JournalWriteError) { told++ })
 	if err != nil {
 		return err.Error()
 	}
@@ -82,9 +85,9 @@ func fillJournal(d *journal.Dir, run string) string {
 		r.Verdict = dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: 500, Reason: strings.Repeat("long ", 60)}
 		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
 	}
-	w.Finish(journal.Ending{At: epoch.Add(time.Minute)})
+	w.Finish(state.Ending{At: epoch.Add(time.Minute)})
 	err = w.Close()
-	e, ok := errors.AsType[*journal.WriteError](err)
+	e, ok := errors.AsType[*state.JournalWriteError](err)
 	if !ok || !e.Marked {
 		return fmt.Sprintf("Close: %v", err)
 	}
@@ -134,48 +137,48 @@ func (c *child) kill() {
 }
 
 var (
-	here  = journal.Installation{Token: "0011223344556677", Site: "8899aabbccddeeff"}
+	here  = state.Installation{Token: "0011223344556677", Site: "8899aabbccddeeff"}
 	epoch = time.Date(2026, 11, 23, 2, 0, 0, 123, time.UTC)
 )
 
 const run1 = "20261123T020000Z-7f3a"
 
-func holder(run string) func(time.Time) journal.Holder {
-	return func(since time.Time) journal.Holder {
-		return journal.Holder{PID: os.Getpid(), Run: run, Since: since, URL: "https://groups.example.com/"}
+func holder(run string) func(time.Time) state.Holder {
+	return func(since time.Time) state.Holder {
+		return state.Holder{PID: os.Getpid(), Run: run, Since: since, URL: "https://groups.example.com/"}
 	}
 }
 
-func header(run string) journal.Header {
-	return journal.Header{
+func header(run string) state.Header {
+	return state.Header{
 		Campaign: "digest", Run: run, URL: "https://groups.example.com/", Installation: here, Started: epoch,
 		Workers: 4, Rate: 2.5, Burst: 1,
 	}
 }
 
-func groups(n int) []journal.Group {
-	list := make([]journal.Group, n)
+func groups(n int) []state.Group {
+	list := make([]state.Group, n)
 	for i := range list {
-		list[i] = journal.Group{Site: "main", Group: fmt.Sprintf("group-%03d", i)}
+		list[i] = state.Group{Site: "main", Group: fmt.Sprintf("group-%03d", i)}
 	}
 	return list
 }
 
 // started is the result of a first try that began so long after the run.
-func started(g journal.Group, at time.Duration) dispatcher.Result {
+func started(g state.Group, at time.Duration) dispatcher.Result {
 	return dispatcher.Result{Job: g, Attempts: 1, Worker: 1, Start: epoch.Add(at)}
 }
 
-func open(t *testing.T) *journal.Dir {
+func open(t *testing.T) *state.Dir {
 	t.Helper()
-	d, err := journal.Open(t.TempDir())
+	d, err := state.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
 }
 
-func begin(t *testing.T, d *journal.Dir, h journal.Header) *journal.Writer {
+func begin(t *testing.T, d *state.Dir, h state.Header) *state.Writer {
 	t.Helper()
 	w, err := d.Begin(h, nil)
 	if err != nil {
@@ -185,7 +188,7 @@ func begin(t *testing.T, d *journal.Dir, h journal.Header) *journal.Writer {
 	return w
 }
 
-func load(t *testing.T, d *journal.Dir, run string) *journal.Run {
+func load(t *testing.T, d *state.Dir, run string) *state.Run {
 	t.Helper()
 	r, err := d.Load(run)
 	if err != nil {
@@ -194,4 +197,4 @@ func load(t *testing.T, d *journal.Dir, run string) *journal.Run {
 	return r
 }
 
-func all(r *journal.Run) []journal.Entry { return slices.Collect(r.All()) }
+func all(r *state.Run) []state.Entry { return slices.Collect(r.All()) }

@@ -1,4 +1,4 @@
-package journal_test
+package state_test
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // A disk is a file in memory that does what a test wants.
@@ -57,13 +57,13 @@ func (d *disk) Close() error {
 }
 
 // on makes a directory whose journals are written to disk. The files themselves are there too, empty, to be renamed.
-func on(t testing.TB, disk *disk) *journal.Dir {
+func on(t testing.TB, disk *disk) *state.Dir {
 	t.Helper()
-	d, err := journal.Open(t.TempDir())
+	d, err := state.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Creates(func(path string) (journal.File, error) { return disk, os.WriteFile(path, nil, 0o600) })
+	d.Creates(func(path string) (state.File, error) { return disk, os.WriteFile(path, nil, 0o600) })
 	return d
 }
 
@@ -72,11 +72,11 @@ func TestTheJournalSaysWhatHappened(t *testing.T) {
 	h := header(run1)
 	h.Resumes = "20261122T020000Z-01c2"
 	w := begin(t, d, h)
-	list := []journal.Group{{"main", "announce"}, {"main", "choir"}, {"main", "grüße \"<\\>\""}}
-	w.List(list, []journal.Skip{
-		{Group: journal.Group{Site: "main", Group: "old"}, Reason: "left out by --exclude"},
+	list := []state.Group{{"main", "announce"}, {"main", "choir"}, {"main", "grüße \"<\\>\""}}
+	w.List(list, []state.Skip{
+		{Group: state.Group{Site: "main", Group: "old"}, Reason: "left out by --exclude"},
 		{
-			Group: journal.Group{Site: "main", Group: "news"}, Reason: "accepted already", In: h.Resumes,
+			Group: state.Group{Site: "main", Group: "news"}, Reason: "accepted already", In: h.Resumes,
 			At: epoch.Add(-86394500 * time.Millisecond),
 		},
 	})
@@ -92,7 +92,7 @@ func TestTheJournalSaysWhatHappened(t *testing.T) {
 	r.Took = 1234567890 * time.Nanosecond
 	r.Verdict = dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
 	w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
-	w.Finish(journal.Ending{At: epoch.Add(4100 * time.Millisecond), StoppedBy: "deadline", Error: "time was over"})
+	w.Finish(state.Ending{At: epoch.Add(4100 * time.Millisecond), StoppedBy: "deadline", Error: "time was over"})
 	if err := errors.Join(w.Close(), w.Close(), w.Err()); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestTheJournalSaysWhatHappened(t *testing.T) {
 	}
 
 	run := load(t, d, run1)
-	entries := []journal.Entry{
+	entries := []state.Entry{
 		{
 			Group: list[0], Outcome: dispatcher.NotOK, Again: true, Status: 500, Reason: "500 Internal Server Error",
 			Error: "two\nlines", Attempts: 1, Worker: 1, Start: epoch.Add(500 * time.Millisecond),
@@ -140,16 +140,16 @@ func TestTheJournalSaysWhatHappened(t *testing.T) {
 			Group: list[2], Outcome: dispatcher.Accepted, Status: 200, Attempts: 1, Worker: 1,
 			Start: epoch.Add(2 * time.Second), Last: epoch.Add(2 * time.Second), End: epoch.Add(3234567890),
 		},
-		{Group: journal.Group{Site: "main", Group: "old"}, Outcome: dispatcher.Skipped, Reason: "left out by --exclude"},
+		{Group: state.Group{Site: "main", Group: "old"}, Outcome: dispatcher.Skipped, Reason: "left out by --exclude"},
 		{
-			Group: journal.Group{Site: "main", Group: "news"}, Outcome: dispatcher.Skipped, Reason: "accepted already",
+			Group: state.Group{Site: "main", Group: "news"}, Outcome: dispatcher.Skipped, Reason: "accepted already",
 			In: h.Resumes, End: epoch.Add(-86394500 * time.Millisecond),
 		},
 	}
 	if diff := cmp.Diff(entries, all(run)); diff != "" {
 		t.Error(diff)
 	}
-	summary := journal.Summary{
+	summary := state.Summary{
 		Header: h, Listed: true, Last: epoch.Add(4100 * time.Millisecond), Finished: epoch.Add(4100 * time.Millisecond),
 		StoppedBy: "deadline", Error: "time was over",
 	}
@@ -159,7 +159,7 @@ func TestTheJournalSaysWhatHappened(t *testing.T) {
 		t.Error(diff)
 	}
 	runs, err := d.Runs(here)
-	if diff := cmp.Diff([]journal.Summary{summary}, runs); err != nil || diff != "" {
+	if diff := cmp.Diff([]state.Summary{summary}, runs); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 	if !runs[0].Unfinished() {
@@ -172,7 +172,7 @@ func TestAStartIsOnFileBeforeTheRequestLeavesInOneWriteARecord(t *testing.T) {
 	w := begin(t, on(t, disk), header(run1))
 	list := groups(10)
 	w.List(list, nil)
-	dispatcher.Run(t.Context(), list, func(_ context.Context, g journal.Group) dispatcher.Verdict {
+	dispatcher.Run(t.Context(), list, func(_ context.Context, g state.Group) dispatcher.Verdict {
 		disk.mu.Lock()
 		defer disk.mu.Unlock()
 		if want := fmt.Sprintf(`{"start":%s,`, strings.TrimLeft(g.Group[6:8], "0")+g.Group[8:]); !strings.Contains(disk.text.String(), want) {
@@ -228,8 +228,8 @@ func TestADiskThatFillsUpCostsTheJournalAndNotADigest(t *testing.T) {
 	for room := 1; ; room += 61 {
 		disk := &disk{room: room}
 		d := on(t, disk)
-		var told []*journal.WriteError
-		w, err := d.Begin(header(run1), func(e *journal.WriteError) { told = append(told, e) })
+		var told []*state.JournalWriteError
+		w, err := d.Begin(header(run1), func(e *state.JournalWriteError) { told = append(told, e) })
 		if err != nil {
 			if !errors.Is(err, syscall.ENOSPC) {
 				t.Fatal(err)
@@ -240,19 +240,19 @@ func TestADiskThatFillsUpCostsTheJournalAndNotADigest(t *testing.T) {
 			continue
 		}
 		w.List(list, nil)
-		report := dispatcher.Run(t.Context(), list, func(context.Context, journal.Group) dispatcher.Verdict {
+		report := dispatcher.Run(t.Context(), list, func(context.Context, state.Group) dispatcher.Verdict {
 			return dispatcher.Verdict{Outcome: dispatcher.Accepted}
 		}, dispatcher.Options{Workers: 2, Observers: []dispatcher.Observer{w}})
 		if report.Err() != nil {
 			t.Fatalf("room for %d: %v", room, report.Err())
 		}
-		w.Finish(journal.Ending{At: epoch})
+		w.Finish(state.Ending{At: epoch})
 		err = w.Close()
 		if err == nil {
 			break
 		}
 		full++
-		e, ok := errors.AsType[*journal.WriteError](err)
+		e, ok := errors.AsType[*state.JournalWriteError](err)
 		if !ok || !errors.Is(err, syscall.ENOSPC) || !e.Marked || len(told) != 1 || told[0] != e || w.Err() != err {
 			t.Fatalf("room for %d: %v, told %v", room, err, told)
 		}
@@ -263,7 +263,7 @@ func TestADiskThatFillsUpCostsTheJournalAndNotADigest(t *testing.T) {
 			t.Errorf("message %q", e)
 		}
 		// Nothing that may have been sent counts as unsent.
-		run, err := journal.LoadBytes(e.Path, disk.text.Bytes())
+		run, err := state.LoadBytes(e.Path, disk.text.Bytes())
 		if err != nil || !run.Aside || !run.Began() || !run.Unfinished() {
 			t.Fatalf("room for %d: %v", room, err)
 		}
@@ -284,7 +284,7 @@ func TestARealFullDiskSetsTheJournalAside(t *testing.T) {
 		if !strings.HasPrefix(got, "told 1 times: ") || !strings.Contains(got, want.Error()) {
 			t.Errorf("%s: %s", name, got)
 		}
-		d, err := journal.Open(dir)
+		d, err := state.Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,7 +304,7 @@ func TestARealFullDiskSetsTheJournalAside(t *testing.T) {
 	if !ok {
 		return
 	}
-	d, err := journal.Open(mount)
+	d, err := state.Open(mount)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestASyncThatFailsSetsTheJournalAside(t *testing.T) {
 			disk := &disk{broken: syscall.EIO}
 			told := 0
 			d := on(t, disk)
-			w, err := d.Begin(header(run1), func(*journal.WriteError) { told++ })
+			w, err := d.Begin(header(run1), func(*state.JournalWriteError) { told++ })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -331,7 +331,7 @@ func TestASyncThatFailsSetsTheJournalAside(t *testing.T) {
 				}
 			}
 			err = w.Close()
-			if e, ok := errors.AsType[*journal.WriteError](err); !ok || !errors.Is(err, syscall.EIO) || !e.Marked || told != 1 {
+			if e, ok := errors.AsType[*state.JournalWriteError](err); !ok || !errors.Is(err, syscall.EIO) || !e.Marked || told != 1 {
 				t.Errorf("Close: %v, told %d times", err, told)
 			}
 			if len(disk.syncs) != 1 {
@@ -349,7 +349,7 @@ func TestAJournalThatCannotEvenBeMarkedSaysNotToResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.List(groups(100), nil)
-	e, ok := errors.AsType[*journal.WriteError](w.Close())
+	e, ok := errors.AsType[*state.JournalWriteError](w.Close())
 	if !ok || e.Marked || !strings.Contains(e.Hint(), "do not --resume") {
 		t.Errorf("%v", e)
 	}
@@ -358,19 +358,19 @@ func TestAJournalThatCannotEvenBeMarkedSaysNotToResume(t *testing.T) {
 func TestWhatIsNotInTheListSetsTheJournalAside(t *testing.T) {
 	for _, row := range []struct {
 		name string
-		do   func(w *journal.Writer)
+		do   func(w *state.Writer)
 	}{
-		{"an unknown group", func(w *journal.Writer) {
+		{"an unknown group", func(w *state.Writer) {
 			w.List(groups(1), nil)
 			w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: started(groups(2)[1], 0)})
 		}},
-		{"no list", func(w *journal.Writer) {
+		{"no list", func(w *state.Writer) {
 			w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: started(groups(1)[0], 0)})
 		}},
-		{"a group twice", func(w *journal.Writer) { w.List(append(groups(1), groups(1)...), nil) }},
-		{"two lists", func(w *journal.Writer) { w.List(groups(1), nil); w.List(groups(1), nil) }},
-		{"a name that is not UTF-8", func(w *journal.Writer) { w.List([]journal.Group{{"main", "\xff"}}, nil) }},
-		{"a name that is too long", func(w *journal.Writer) { w.List([]journal.Group{{"main", strings.Repeat("x", 2<<20)}}, nil) }},
+		{"a group twice", func(w *state.Writer) { w.List(append(groups(1), groups(1)...), nil) }},
+		{"two lists", func(w *state.Writer) { w.List(groups(1), nil); w.List(groups(1), nil) }},
+		{"a name that is not UTF-8", func(w *state.Writer) { w.List([]state.Group{{"main", "\xff"}}, nil) }},
+		{"a name that is too long", func(w *state.Writer) { w.List([]state.Group{{"main", strings.Repeat("x", 2<<20)}}, nil) }},
 	} {
 		d := open(t)
 		w := begin(t, d, header(run1))
@@ -393,7 +393,7 @@ func TestWritingAfterCloseDoesNothing(t *testing.T) {
 	}
 	size := disk.text.Len()
 	w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: started(groups(1)[0], 0)})
-	w.Finish(journal.Ending{At: epoch})
+	w.Finish(state.Ending{At: epoch})
 	if disk.text.Len() != size || w.Err() != nil {
 		t.Error("something was written")
 	}
@@ -412,7 +412,7 @@ func TestLongTextsAreClippedAndOddOutcomesAreAmbiguous(t *testing.T) {
 	w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
 	r.Outcome = 99
 	w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
-	w.Finish(journal.Ending{At: epoch})
+	w.Finish(state.Ending{At: epoch})
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -429,8 +429,8 @@ func TestAHeaderIsReadAsItWasWritten(t *testing.T) {
 	d := open(t)
 	plain, full := night(1), night(2)
 	full.Only, full.Exclude = []string{"main/*", `<a>&"b"`}, []string{"*/é"}
-	full.Assumed = journal.Assumed{Start: epoch.Add(-24 * time.Hour), Length: 6*time.Hour + 123456789}
-	for _, h := range []journal.Header{plain, full} {
+	full.Assumed = state.Assumed{Start: epoch.Add(-24 * time.Hour), Length: 6*time.Hour + 123456789}
+	for _, h := range []state.Header{plain, full} {
 		put(t, d, h, dispatcher.Accepted)
 		if diff := cmp.Diff(h, load(t, d, h.Run).Header); diff != "" {
 			t.Error(diff)
@@ -445,7 +445,7 @@ func TestAHeaderIsReadAsItWasWritten(t *testing.T) {
 	}
 	for _, seconds := range []string{`1e3`, `"x"`, `{}`} {
 		text := bytes.Replace(lines(), []byte(`"started"`), []byte(`"assumed_seconds":`+seconds+`,"started"`), 1)
-		if _, err := journal.LoadBytes(run1+".jsonl", text); err == nil {
+		if _, err := state.LoadBytes(run1+".jsonl", text); err == nil {
 			t.Errorf("assumed_seconds %s was read", seconds)
 		}
 	}
@@ -456,7 +456,7 @@ func TestAHeaderIsReadAsItWasWritten(t *testing.T) {
 }
 
 func BenchmarkObserve(b *testing.B) {
-	d, err := journal.Open(b.TempDir())
+	d, err := state.Open(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -499,7 +499,7 @@ func TestWhatAnEarlierRunLeftOpenStaysOpenUntilItIsTried(t *testing.T) {
 		w := begin(t, d, header(run1))
 		list := groups(2)
 		lost := dispatcher.Lost{Reason: "504", Start: began.Add(-time.Hour)}
-		w.List(list, nil, journal.LeftOpen{Group: list[1], At: began, Lost: lost})
+		w.List(list, nil, state.LeftOpen{Group: list[1], At: began, Lost: lost})
 		for _, e := range test.events {
 			e.Result = started(list[1], time.Second)
 			e.Result.Outcome = test.outcome
@@ -536,7 +536,7 @@ func TestHowTheLimitChangedIsOnRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		run := load(t, d, run1)
-		want := []journal.Limit{{At: h.Started.Add(2 * time.Second), Sends: 2}, {At: h.Started.Add(5 * time.Second), Sends: 3, Crowded: 4}}
+		want := []state.Limit{{At: h.Started.Add(2 * time.Second), Sends: 2}, {At: h.Started.Add(5 * time.Second), Sends: 3, Crowded: 4}}
 		if diff := cmp.Diff(want, run.Limits, cmp.Comparer(time.Time.Equal)); diff != "" || !run.Last.Equal(want[1].At) {
 			t.Errorf("last record %v\n%s", run.Last, diff)
 		}

@@ -1,10 +1,22 @@
-// Package history remembers what the send of each group costs, in one small file an installation.
+package state
+
+import (
+	"iter"
+	"math"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+)
+
+// # The rules of the history
 //
+// The history remembers what the send of each group costs, in one small file an installation.
 // It tells which groups take long, how sure that is, and what a group usually takes, for the order of a run, a forecast,
 // and a limit that compares a send with its usual time. It decides none of these, starts nothing, and a run goes on
 // without it: a file that cannot be read is an empty history and an error to warn of.
-//
-// # The rules
 //
 // The times of sends are log-normal: from group to group they differ by powers of ten, from night to night the same group
 // differs by some 40 %. So all is done with logarithms, a median is the exponential of their mean, and a spread is the
@@ -29,25 +41,13 @@
 //   - The longest send of a group is kept as it was, in seconds: nothing about it is expected, it only bounds what a send
 //     whose answer was lost may still take.
 //   - A group that is not on the site's list for 60 runs is forgotten.
-package history
-
-import (
-	"iter"
-	"math"
-	"slices"
-	"sort"
-	"strings"
-	"time"
-
-	"github.com/groupserver/senddigest/dispatcher"
-)
 
 // forgetAfter is how many runs a group may be absent from the list.
 const forgetAfter = 60
 
 // A History is what is known of the groups of one installation. It holds some 16 bytes a group and its name.
 //
-// It is used like this: [Load]; [History.List] once the run's list is there; [History.Estimate] for what is to be known
+// It is used like this: [LoadHistory]; [History.List] once the run's list is there; [History.Estimate] for what is to be known
 // of a group; Observe each event of the run, as a [dispatcher.Observer]; and when the run has ended [History.Learn] and
 // [History.Save]. Estimate and its like may be called by several goroutines, also while Observe is: what they say does
 // not change during a run. All else is for one goroutine at a time.
@@ -61,19 +61,19 @@ type History struct {
 	paces []float32 // of the last runs, oldest first; there is at least one
 	site  site
 
-	abreast     float32   // see Abreast
-	found       Found     // by an adaptive limit
-	sum         float64   // seconds of all sends of this run
-	sends       int       // how many they are
-	first, last time.Time // when the first of them started, and the last one ended
+	abreast     float32    // see Abreast
+	found       FoundLimit // by an adaptive limit
+	sum         float64    // seconds of all sends of this run
+	sends       int        // how many they are
+	first, last time.Time  // when the first of them started, and the last one ended
 
 	newer bool // the file is a newer program's
 }
 
 var _ dispatcher.Observer = (*History)(nil)
 
-// New is the history of an installation of which nothing is known. Costs are measured in the pace of its first run.
-func New() *History {
+// NewHistory is the history of an installation of which nothing is known. Costs are measured in the pace of its first run.
+func NewHistory() *History {
 	h := &History{paces: []float32{1}}
 	h.settle()
 	return h

@@ -1,4 +1,4 @@
-package history
+package state
 
 import (
 	"bufio"
@@ -21,7 +21,7 @@ import (
 // read 200,000 lines takes a fraction of a second. Fields are parted by tabs.
 //
 //	senddigest-history  2  2  3.8  4  7  0.2  1  1.31  1.27    version, how many groups, how many sends the last run had
-//	                                                in flight on average, what was found that the site bears (see [Found]),
+//	                                                in flight on average, what was found that the site bears (see [FoundLimit]),
 //	                                                and the last runs' paces, oldest first
 //	main/announce  11.172834  0.38214  12  0  31.5    the group's cost in seconds, the spread of its sends, how many (32 at
 //	main/choir  0.2  0  1  3  0.25                    most), for how many runs it has not been on the list, and its longest
@@ -32,9 +32,9 @@ import (
 // whole and good counts for nothing: a wrong cost would be believed for weeks. Version 1 had neither what was found nor the longest
 // sends.
 const (
-	version = 2
-	magic   = "senddigest-history"
-	endMark = "end"
+	historyVersion = 2
+	historyMagic   = "senddigest-history"
+	endMark        = "end"
 
 	mostAbreast = 1e6
 
@@ -45,17 +45,17 @@ const (
 // fileMode keeps the names of closed groups to the user who sends.
 const fileMode = 0o600
 
-// ReadError is a history that cannot be read. The run goes on without it.
-type ReadError struct {
+// HistoryReadError is a history that cannot be read. The run goes on without it.
+type HistoryReadError struct {
 	Path string
 	Err  error
 }
 
-func (e *ReadError) Error() string { return fmt.Sprintf("history %s: %v", e.Path, e.Err) }
-func (e *ReadError) Unwrap() error { return e.Err }
+func (e *HistoryReadError) Error() string { return fmt.Sprintf("history %s: %v", e.Path, e.Err) }
+func (e *HistoryReadError) Unwrap() error { return e.Err }
 
 // Hint says what to do about it.
-func (e *ReadError) Hint() string {
+func (e *HistoryReadError) Hint() string {
 	switch {
 	case errors.Is(e.Err, errNewer):
 		return "use the newer senddigest that wrote it, or move it away"
@@ -65,17 +65,17 @@ func (e *ReadError) Hint() string {
 	return "nothing needs to be done: the digests go out, and this run begins a new history"
 }
 
-// WriteError is a history that could not be written. An older one stands as it was, and nothing else is lost.
-type WriteError struct {
+// HistoryWriteError is a history that could not be written. An older one stands as it was, and nothing else is lost.
+type HistoryWriteError struct {
 	Path string
 	Err  error
 }
 
-func (e *WriteError) Error() string { return fmt.Sprintf("history %s: %v", e.Path, e.Err) }
-func (e *WriteError) Unwrap() error { return e.Err }
+func (e *HistoryWriteError) Error() string { return fmt.Sprintf("history %s: %v", e.Path, e.Err) }
+func (e *HistoryWriteError) Unwrap() error { return e.Err }
 
 // Hint says what to do about it.
-func (e *WriteError) Hint() string {
+func (e *HistoryWriteError) Hint() string {
 	const lost = "the digests are not affected, but what this run told of the groups' times is lost"
 	switch {
 	case errors.Is(e.Err, fs.ErrPermission):
@@ -87,23 +87,23 @@ func (e *WriteError) Hint() string {
 }
 
 var (
-	errNewer  = errors.New("a newer senddigest wrote it")
-	errTorn   = errors.New("its end is missing")
-	errSum    = errors.New("it is damaged: its checksum is wrong")
-	errSyntax = errors.New("it is damaged")
-	errMagic  = errors.New("it is no history")
+	errNewer          = errors.New("a newer senddigest wrote it")
+	errTorn           = errors.New("its end is missing")
+	errSum            = errors.New("it is damaged: its checksum is wrong")
+	errDamagedHistory = errors.New("it is damaged")
+	errMagic          = errors.New("it is no history")
 )
 
-// Load reads the history in the file at path. Where there is no such file nothing is known yet, which is no error. All
-// errors are [*ReadError], and the history is good, and empty, with them, too.
-func Load(path string) (*History, error) {
+// LoadHistory reads the history in the file at path. Where there is no such file nothing is known yet, which is no error. All
+// errors are [*HistoryReadError], and the history is good, and empty, with them, too.
+func LoadHistory(path string) (*History, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return New(), nil
+		return NewHistory(), nil
 	}
-	h := New()
+	h := NewHistory()
 	if err == nil {
-		h, err = read(f)
+		h, err = readHistory(f)
 		_ = f.Close()
 	}
 	if err == nil {
@@ -112,13 +112,13 @@ func Load(path string) (*History, error) {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err // we say the path ourselves
 	}
-	h = New()
+	h = NewHistory()
 	h.newer = errors.Is(err, errNewer)
-	return h, &ReadError{path, err}
+	return h, &HistoryReadError{path, err}
 }
 
-// reader reads whole lines and sums them up.
-type reader struct {
+// historyReader reads whole lines and sums them up.
+type historyReader struct {
 	in      *bufio.Reader
 	sum     uint32
 	line    int
@@ -126,13 +126,13 @@ type reader struct {
 }
 
 // next gives the next line without its end. It is good until the one after is read.
-func (r *reader) next() ([]byte, error) {
+func (r *historyReader) next() ([]byte, error) {
 	line, err := r.in.ReadSlice('\n')
 	switch {
 	case err == io.EOF:
 		return nil, errTorn
 	case err == bufio.ErrBufferFull:
-		return nil, errSyntax
+		return nil, errDamagedHistory
 	case err != nil:
 		return nil, err
 	}
@@ -141,10 +141,10 @@ func (r *reader) next() ([]byte, error) {
 	return line[:len(line)-1], nil
 }
 
-// read reads a history.
-func read(f io.Reader) (*History, error) {
-	r := &reader{in: bufio.NewReaderSize(f, maxLine)}
-	h := New()
+// readHistory reads a history.
+func readHistory(f io.Reader) (*History, error) {
+	r := &historyReader{in: bufio.NewReaderSize(f, maxLine)}
+	h := NewHistory()
 	groups, err := h.readHeader(r)
 	for range groups {
 		if err != nil {
@@ -156,7 +156,7 @@ func read(f io.Reader) (*History, error) {
 		err = readEnd(r)
 	}
 	switch {
-	case err == errSyntax:
+	case err == errDamagedHistory:
 		return nil, fmt.Errorf("line %d: %w", r.line, err)
 	case err != nil:
 		return nil, err
@@ -166,37 +166,37 @@ func read(f io.Reader) (*History, error) {
 }
 
 // readHeader takes the first line, and says how many groups follow.
-func (h *History) readHeader(r *reader) (groups uint64, err error) {
+func (h *History) readHeader(r *historyReader) (groups uint64, err error) {
 	line, err := r.next()
 	if err != nil {
 		return 0, err
 	}
 	word, line, _ := bytes.Cut(line, tab)
-	if string(word) != magic {
+	if string(word) != historyMagic {
 		return 0, errMagic
 	}
 	word, line, _ = bytes.Cut(line, tab)
 	v, ok := integer(word, math.MaxUint32)
 	if !ok || v < 1 {
-		return 0, errSyntax
+		return 0, errDamagedHistory
 	}
 	if r.figures = 5; v == 1 {
 		r.figures = 4
 	}
-	if v > version {
-		return 0, fmt.Errorf("%w: it has version %d of the format, and this senddigest reads up to %d", errNewer, v, version)
+	if v > historyVersion {
+		return 0, fmt.Errorf("%w: it has version %d of the format, and this senddigest reads up to %d", errNewer, v, historyVersion)
 	}
 	word, line, _ = bytes.Cut(line, tab)
 	if groups, ok = integer(word, math.MaxUint32); !ok {
-		return 0, errSyntax
+		return 0, errDamagedHistory
 	}
 	word, line, _ = bytes.Cut(line, tab)
 	if h.abreast, ok = number(word, 0, mostAbreast); !ok {
-		return 0, errSyntax
+		return 0, errDamagedHistory
 	}
 	if v > 1 {
 		if line, ok = h.readFound(line); !ok {
-			return 0, errSyntax
+			return 0, errDamagedHistory
 		}
 	}
 	// A count that is wrong must not cost memory. So many groups have room without growing in any real site.
@@ -207,7 +207,7 @@ func (h *History) readHeader(r *reader) (groups uint64, err error) {
 		word, line, more = bytes.Cut(line, tab)
 		pace, ok := number(word, least, most)
 		if !ok || len(h.paces) == keptPaces {
-			return 0, errSyntax
+			return 0, errDamagedHistory
 		}
 		h.paces = append(h.paces, pace)
 	}
@@ -223,12 +223,12 @@ func (h *History) readFound(line []byte) (rest []byte, ok bool) {
 	sends, okSends := integer(words[0], mostFound)
 	spare, okSpare := integer(words[1], mostSpare)
 	share, okShare := number(words[2], 0, mostShare)
-	h.found = Found{int(sends), int(spare), float64(share)}
+	h.found = FoundLimit{int(sends), int(spare), float64(share)}
 	return line, okSends && okSpare && okShare
 }
 
 // readGroup takes the line of one group.
-func (h *History) readGroup(r *reader) error {
+func (h *History) readGroup(r *historyReader) error {
 	line, err := r.next()
 	if err != nil {
 		return err
@@ -238,7 +238,7 @@ func (h *History) readGroup(r *reader) error {
 	more := true
 	for i := range words[:r.figures] {
 		if !more {
-			return errSyntax
+			return errDamagedHistory
 		}
 		words[i], line, more = bytes.Cut(line, tab)
 	}
@@ -253,14 +253,14 @@ func (h *History) readGroup(r *reader) error {
 		r.figures == len(words) && !okLongest,
 		len(key) == 0 || len(key) > maxKey,
 		n > 0 && bytes.Compare(h.name(n-1), key) >= 0: // they are looked for by their order
-		return errSyntax
+		return errDamagedHistory
 	}
 	h.add(key, cost{median, spread, uint8(sends), uint8(missed), longest})
 	return nil
 }
 
 // readEnd takes the last line. Nothing may follow.
-func readEnd(r *reader) error {
+func readEnd(r *historyReader) error {
 	want := fmt.Appendf(nil, "%s\t%08x", endMark, r.sum)
 	line, err := r.next()
 	switch {
@@ -288,13 +288,13 @@ func number(word []byte, least, most float32) (float32, bool) {
 }
 
 // Save writes what is known to the file at path, whole or not at all. It leaves a file alone that a newer senddigest
-// wrote. Its error is a [*WriteError].
+// wrote. Its error is a [*HistoryWriteError].
 func (h *History) Save(path string) error {
 	if h.newer {
 		return nil
 	}
 	if err := replace.File(path, fileMode, h.write); err != nil {
-		return &WriteError{path, err}
+		return &HistoryWriteError{path, err}
 	}
 	return nil
 }
@@ -309,7 +309,7 @@ func (h *History) write(f io.Writer) error {
 			known++
 		}
 	}
-	line := appendNumber(fmt.Appendf(nil, "%s\t%d\t%d", magic, version, known), h.abreast)
+	line := appendNumber(fmt.Appendf(nil, "%s\t%d\t%d", historyMagic, historyVersion, known), h.abreast)
 	line = fmt.Appendf(line, "\t%d\t%d", h.found.Sends, h.found.Spare)
 	line = appendNumber(line, float32(h.found.Share))
 	for _, pace := range h.paces {

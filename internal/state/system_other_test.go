@@ -1,6 +1,6 @@
 //go:build !linux
 
-package journal_test
+package state_test
 
 import "testing"
 

@@ -1,12 +1,15 @@
-// Package journal keeps what a run did, so that the next one can go on: the state directory, with one append-only
-// file a run and the lock of the installation.
+package state
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+)
+
+// # The rules of the journal
 //
-// It never sends, decides what is to be sent, or prints. A [Writer] owns one goroutine, which brings the file to
-// the disk once a second and has ended when [Writer.Close] returns; nothing else here outlives its call.
-//
-// # The rules
-//
-// The journal answers one question after a kill at any instant: which groups may have been mailed?
+// The journal keeps what a run did, in one append-only file a run. It answers one question after a kill at any instant: which groups may have been mailed?
 //
 //   - "start" is written before the request leaves, "end" when the outcome is known, each by one write(2) with no
 //     buffer of ours in between. What the kernel has, kill -9 does not take back. A power cut may take the last
@@ -23,7 +26,7 @@
 //   - Files are 0600 in a directory of 0700 and hold no token, not even in a form that could be tried out (see
 //     [NewInstallation]).
 //
-// # The format
+// # The format of the journal
 //
 // JSON Lines, version 1. Times are seconds since "started", to the nanosecond; groups are numbered in the order of
 // the list; values but for the header's are flat, so that fields can be added which older readers pass by.
@@ -50,14 +53,6 @@
 //	{"limit":2,"t":3.6}                           two sends may be in flight from here on
 //	{"limit":1,"t":3.9,"crowded":2}               one, since of two in flight the service undid one for the other
 //	{"finished":4.1,"stopped_by":"deadline","error":"…","accepted":1,"not_attempted":1,"skipped":2}
-package journal
-
-import (
-	"fmt"
-	"time"
-
-	"github.com/groupserver/senddigest/dispatcher"
-)
 
 // Version is the number of the format that this package writes, and the newest that it reads.
 const Version = 1
@@ -230,18 +225,18 @@ func (e *DamagedError) Hint() string {
 	return "something else wrote to the file, or the disk is failing; move it away to go on without it"
 }
 
-// WriteError is why a journal was set aside.
-type WriteError struct {
+// JournalWriteError is why a journal was set aside.
+type JournalWriteError struct {
 	Path   string
 	Err    error
 	Marked bool // the file is known to be incomplete, and what is not in it will count as ambiguous
 }
 
-func (e *WriteError) Error() string { return fmt.Sprintf("journal %s: %v", e.Path, bare(e.Err)) }
-func (e *WriteError) Unwrap() error { return e.Err }
+func (e *JournalWriteError) Error() string { return fmt.Sprintf("journal %s: %v", e.Path, bare(e.Err)) }
+func (e *JournalWriteError) Unwrap() error { return e.Err }
 
 // Hint says what it means for the next run.
-func (e *WriteError) Hint() string {
+func (e *JournalWriteError) Hint() string {
 	if e.Marked {
 		return "the digests go out all the same; --resume will take what is not on record for ambiguous"
 	}

@@ -1,4 +1,4 @@
-package history_test
+package state_test
 
 import (
 	"bytes"
@@ -18,20 +18,9 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/internal/history"
+	"github.com/groupserver/senddigest/internal/state"
 	"pgregory.net/rapid"
 )
-
-// A full disk needs a second process: this test binary again, with the path of a history in fullVariable.
-const fullVariable = "HISTORY_TEST_FULL"
-
-func TestMain(m *testing.M) {
-	if path := os.Getenv(fullVariable); path != "" {
-		fmt.Println(saveToFullDisk(path))
-		return
-	}
-	m.Run()
-}
 
 // saveToFullDisk saves a history that is larger than any file may be, and says what it was told.
 func saveToFullDisk(path string) error {
@@ -42,7 +31,7 @@ func saveToFullDisk(path string) error {
 	return settled(1000, 1).Save(path)
 }
 
-func text(t interface{ Fatal(...any) }, h *history.History) []byte {
+func text(t interface{ Fatal(...any) }, h *state.History) []byte {
 	var b bytes.Buffer
 	if err := h.Write(&b); err != nil {
 		t.Fatal(err)
@@ -56,11 +45,11 @@ func summed(lines ...string) []byte {
 	return fmt.Appendf(body, "end\t%08x\n", crc32.ChecksumIEEE(body))
 }
 
-func readError(t *testing.T, err error) *history.ReadError {
+func readError(t *testing.T, err error) *state.HistoryReadError {
 	t.Helper()
-	e, ok := errors.AsType[*history.ReadError](err)
+	e, ok := errors.AsType[*state.HistoryReadError](err)
 	if !ok {
-		t.Fatalf("got %v, want a ReadError", err)
+		t.Fatalf("got %v, want a HistoryReadError", err)
 	}
 	if e.Hint() == "" || strings.Contains(e.Hint()+e.Error(), "\n") {
 		t.Errorf("got %q, hint %q, want one line each", e, e.Hint())
@@ -70,8 +59,8 @@ func readError(t *testing.T, err error) *history.ReadError {
 
 func TestTheFormatIsTheDocumentedOne(t *testing.T) {
 	h := settled(2, 2)
-	night(h, map[string]time.Duration{name(0): time.Second})
-	h.KeepFound(history.Found{Sends: 4, Spare: 7, Share: 0.25})
+	learnFrom(h, map[string]time.Duration{name(0): time.Second})
+	h.KeepFound(state.FoundLimit{Sends: 4, Spare: 7, Share: 0.25})
 	want := summed(
 		"senddigest-history\t2\t2\t0\t4\t7\t0.25\t1",
 		"main/group-000000\t1\t0\t3\t0\t1",
@@ -83,7 +72,7 @@ func TestTheFormatIsTheDocumentedOne(t *testing.T) {
 }
 
 func TestWithoutAFileNothingIsKnown(t *testing.T) {
-	h, err := history.Load(filepath.Join(t.TempDir(), "missing"))
+	h, err := state.LoadHistory(filepath.Join(t.TempDir(), "missing"))
 	if err != nil || h.Known() != 0 {
 		t.Errorf("got %d groups, %v, want none and no error", h.Known(), err)
 	}
@@ -91,20 +80,20 @@ func TestWithoutAFileNothingIsKnown(t *testing.T) {
 
 func TestAHistoryGoesOnFromItsFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history")
-	kept := history.New()
+	kept := state.NewHistory()
 	for run := range 100 {
-		h, err := history.Load(path)
+		h, err := state.LoadHistory(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		took := scaled(usual(20-run/50), float64(run%3+1))
-		night(h, took)
-		night(kept, took)
+		learnFrom(h, took)
+		learnFrom(kept, took)
 		if err := h.Save(path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := history.Load(path)
+	got, err := state.LoadHistory(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +109,7 @@ func TestTheLongestSendOfAGroupIsKeptAndIsNotKnownFromAnOlderFile(t *testing.T) 
 	if err := os.WriteFile(path, summed("senddigest-history\t1\t1\t0\t1", name(0)+"\t2\t0.4\t3\t0"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h, err := history.Load(path)
+	h, err := state.LoadHistory(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,12 +117,12 @@ func TestTheLongestSendOfAGroupIsKeptAndIsNotKnownFromAnOlderFile(t *testing.T) 
 		t.Errorf("of an older file: %v of %d groups, want 0 of 1", got, h.Known())
 	}
 	for _, took := range []time.Duration{3 * time.Second, 90 * time.Second, time.Second} {
-		night(h, map[string]time.Duration{name(0): took})
+		learnFrom(h, map[string]time.Duration{name(0): took})
 	}
 	if err := h.Save(path); err != nil {
 		t.Fatal(err)
 	}
-	if h, err = history.Load(path); err != nil || h.Longest(name(0)) != 90*time.Second || h.Longest("main/none") != 0 {
+	if h, err = state.LoadHistory(path); err != nil || h.Longest(name(0)) != 90*time.Second || h.Longest("main/none") != 0 {
 		t.Errorf("got %v, and of a group that is not known %v, %v, want 1m30s and 0", h.Longest(name(0)), h.Longest("main/none"), err)
 	}
 }
@@ -145,27 +134,27 @@ func TestAFileOfTheFirstVersionIsReadAndGoesOn(t *testing.T) {
 	if err := os.WriteFile(path, old, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h, err := history.Load(path)
+	h, err := state.LoadHistory(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := h.Found(); got != (history.Found{}) || h.Known() != 1 || h.Abreast() < 2.59 {
+	if got := h.Found(); got != (state.FoundLimit{}) || h.Known() != 1 || h.Abreast() < 2.59 {
 		t.Errorf("got %+v, %d groups, %v in flight, want nothing found, 1 and 2.6", got, h.Known(), h.Abreast())
 	}
-	want := history.Found{Sends: 3, Spare: 7, Share: 0.5}
+	want := state.FoundLimit{Sends: 3, Spare: 7, Share: 0.5}
 	h.KeepFound(want)
-	h.KeepFound(history.Found{}) // a run that found nothing
+	h.KeepFound(state.FoundLimit{}) // a run that found nothing
 	if err := h.Save(path); err != nil {
 		t.Fatal(err)
 	}
-	if h, err = history.Load(path); err != nil || h.Found() != want || h.Known() != 1 {
+	if h, err = state.LoadHistory(path); err != nil || h.Found() != want || h.Known() != 1 {
 		t.Errorf("the next run: got %+v, %d groups, %v, want %+v and 1", h.Found(), h.Known(), err, want)
 	}
 }
 
 // A group that was listed and never accepted tells nothing that is worth a line.
 func TestOnlyGroupsWithASendAreWritten(t *testing.T) {
-	h := history.New()
+	h := state.NewHistory()
 	h.List(maps.Keys(usual(3)))
 	h.Observe(ended(name(1), time.Second, dispatcher.Accepted))
 	h.Learn()
@@ -190,7 +179,7 @@ func TestADamagedFileIsNoHistoryAndReplaced(t *testing.T) {
 	if err := os.WriteFile(path, []byte("senddigest-history\t1\t2\t0\t1\nmain/"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h, err := history.Load(path)
+	h, err := state.LoadHistory(path)
 	if e := readError(t, err); e.Path != path {
 		t.Errorf("got path %s, want %s", e.Path, path)
 	}
@@ -200,18 +189,18 @@ func TestADamagedFileIsNoHistoryAndReplaced(t *testing.T) {
 	if h.Known() != 0 {
 		t.Errorf("%d groups are known, want none", h.Known())
 	}
-	night(h, usual(2))
+	learnFrom(h, usual(2))
 	if err := h.Save(path); err != nil {
 		t.Fatal(err)
 	}
-	h, err = history.Load(path)
+	h, err = state.LoadHistory(path)
 	if err != nil || h.Known() != 2 {
 		t.Errorf("the next run: got %d groups, %v, want 2", h.Known(), err)
 	}
 }
 
 func TestAnEmptyFileIsNoHistory(t *testing.T) {
-	_, err := history.Read(nil)
+	_, err := state.ReadHistory(nil)
 	if err == nil {
 		t.Error("got no error")
 	}
@@ -223,11 +212,11 @@ func TestANewerFileIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(path, newer, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h, err := history.Load(path)
+	h, err := state.LoadHistory(path)
 	if e := readError(t, err); !strings.Contains(e.Error(), "version 3") || !strings.Contains(e.Hint(), "newer senddigest") {
 		t.Errorf("got %q, hint %q, want the version named", e, e.Hint())
 	}
-	night(h, usual(2))
+	learnFrom(h, usual(2))
 	if err := h.Save(path); err != nil {
 		t.Errorf("got %v, want no second complaint", err)
 	}
@@ -238,14 +227,14 @@ func TestANewerFileIsLeftAlone(t *testing.T) {
 
 func TestAFileThatCannotBeOpenedIsNoHistory(t *testing.T) {
 	dir := t.TempDir()
-	h, err := history.Load(dir)
+	h, err := state.LoadHistory(dir)
 	if e := readError(t, err); !errors.Is(e, syscall.EISDIR) || strings.Count(e.Error(), dir) != 1 {
 		t.Errorf("got %q, want the folder named once", e)
 	}
 	if h == nil || h.Known() != 0 {
 		t.Errorf("got %v, want an empty history", h)
 	}
-	denied := &history.ReadError{Path: "history", Err: fs.ErrPermission}
+	denied := &state.HistoryReadError{Path: "history", Err: fs.ErrPermission}
 	if !strings.Contains(denied.Hint(), "let the user") {
 		t.Errorf("got hint %q, want who may read", denied.Hint())
 	}
@@ -254,14 +243,14 @@ func TestAFileThatCannotBeOpenedIsNoHistory(t *testing.T) {
 func TestAFileThatCannotBeWrittenIsAWriteError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "history")
 	err := settled(2, 1).Save(path)
-	e, ok := errors.AsType[*history.WriteError](err)
+	e, ok := errors.AsType[*state.HistoryWriteError](err)
 	if !ok || e.Path != path || !errors.Is(err, fs.ErrNotExist) || strings.Contains(e.Error(), "/.") {
 		t.Fatalf("got %v, want a WriteError for %s", err, path)
 	}
 	for err, want := range map[error]string{
 		fs.ErrPermission: "let the user", syscall.ENOSPC: "make room", syscall.EIO: "the digests are not affected",
 	} {
-		if got := (&history.WriteError{Path: path, Err: err}).Hint(); !strings.HasPrefix(got, want) {
+		if got := (&state.HistoryWriteError{Path: path, Err: err}).Hint(); !strings.HasPrefix(got, want) {
 			t.Errorf("%v: got hint %q, want %q", err, got, want)
 		}
 	}
@@ -277,13 +266,13 @@ func TestAFullDiskLeavesTheOldHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), exe)
-	cmd.Env = append(os.Environ(), fullVariable+"="+path)
+	cmd := exec.CommandContext(t.Context(), exe, path)
+	cmd.Env = append(os.Environ(), childVariable+"="+childSaves)
 	said, err := cmd.CombinedOutput()
 	if want := "history " + path + ": file too large\n"; err != nil || string(said) != want {
 		t.Errorf("got %q, %v, want %q", said, err, want)
 	}
-	h, err := history.Load(path)
+	h, err := state.LoadHistory(path)
 	if err != nil || h.Known() != 3 {
 		t.Errorf("got %d groups, %v, want the 3 of before", h.Known(), err)
 	}
@@ -295,7 +284,7 @@ func TestAFullDiskLeavesTheOldHistory(t *testing.T) {
 // Each of these has a checksum that is right: what wrote it was no senddigest.
 func TestWhatCannotBeIsNotRead(t *testing.T) {
 	const head, a, b = "senddigest-history\t1\t2\t0\t1\t0.5", "main/a\t1.5\t0.4\t3\t0", "main/b\t2\t0\t1\t59"
-	if h, err := history.Read(summed(head, a, b)); err != nil || h.Known() != 2 {
+	if h, err := state.ReadHistory(summed(head, a, b)); err != nil || h.Known() != 2 {
 		t.Fatalf("got %v, want it good", err)
 	}
 	for _, tt := range []struct {
@@ -319,7 +308,7 @@ func TestWhatCannotBeIsNotRead(t *testing.T) {
 		{"a group too few", []string{head, a}},
 		{"a vast count", []string{"senddigest-history\t1\t4000000000\t1", a, b}},
 		{"no key", []string{head, "\t1.5\t0.4\t3\t0", b}},
-		{"too long a key", []string{head, a, strings.Repeat("x", history.MaxKey+1) + "\t1\t1\t1\t1"}},
+		{"too long a key", []string{head, a, strings.Repeat("x", state.MaxKey+1) + "\t1\t1\t1\t1"}},
 		{"too long a line", []string{head, a, strings.Repeat("x", 1<<17) + "\t1\t1\t1\t1"}},
 		{"the same key twice", []string{head, a, a}},
 		{"the wrong order", []string{head, b, a}},
@@ -339,21 +328,21 @@ func TestWhatCannotBeIsNotRead(t *testing.T) {
 		{"a group that is forgotten", []string{head, "main/a\t1.5\t0.4\t3\t60", b}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := history.Read(summed(tt.lines...)); err == nil {
+			if _, err := state.ReadHistory(summed(tt.lines...)); err == nil {
 				t.Error("got no error")
 			}
 		})
 	}
-	if _, err := history.Read(append(summed(head, a, b), '\n')); err == nil {
+	if _, err := state.ReadHistory(append(summed(head, a, b), '\n')); err == nil {
 		t.Error("something behind the end: got no error")
 	}
 }
 
 // anyHistory is what some runs of a small site leave.
-func anyHistory(t *rapid.T) (*history.History, []string) {
+func anyHistory(t *rapid.T) (*state.History, []string) {
 	key := rapid.OneOf(rapid.StringMatching(`[a-c]/[a-z.\-]{1,3}`), rapid.StringN(1, 5, -1))
 	keys := rapid.SliceOfNDistinct(key, 0, 30, rapid.ID).Draw(t, "keys")
-	h := history.New()
+	h := state.NewHistory()
 	for range rapid.IntRange(0, 8).Draw(t, "runs") {
 		h.List(slices.Values(keys[:rapid.IntRange(0, len(keys)).Draw(t, "listed")]))
 		for _, k := range keys {
@@ -363,7 +352,7 @@ func anyHistory(t *rapid.T) (*history.History, []string) {
 		}
 		h.Learn()
 	}
-	h.KeepFound(history.Found{
+	h.KeepFound(state.FoundLimit{
 		Sends: rapid.IntRange(-1, 2e6).Draw(t, "sends found"), Spare: rapid.IntRange(-1, 2e3).Draw(t, "spare"),
 		Share: rapid.Float64Range(-1, 2e3).Draw(t, "share"),
 	})
@@ -374,7 +363,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h, keys := anyHistory(t)
 		written := text(t, h)
-		got, err := history.Read(written)
+		got, err := state.ReadHistory(written)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, written)
 		}
@@ -406,7 +395,7 @@ func TestDamageIsNoticed(t *testing.T) {
 		} else {
 			damaged[at] ^= rapid.ByteRange(1, 255).Draw(t, "by")
 		}
-		if _, err := history.Read(damaged); err == nil {
+		if _, err := state.ReadHistory(damaged); err == nil {
 			t.Errorf("read without an error:\n%s\nfrom:\n%s", damaged, whole)
 		}
 	})
@@ -415,13 +404,13 @@ func TestDamageIsNoticed(t *testing.T) {
 func TestEveryCutAndEveryBitIsNoticed(t *testing.T) {
 	whole := text(t, settled(3, 2))
 	for at := range whole {
-		if _, err := history.Read(whole[:at]); err == nil {
+		if _, err := state.ReadHistory(whole[:at]); err == nil {
 			t.Errorf("cut at %d: got no error", at)
 		}
 		for bit := range 8 {
 			damaged := slices.Clone(whole)
 			damaged[at] ^= 1 << bit
-			if _, err := history.Read(damaged); err == nil {
+			if _, err := state.ReadHistory(damaged); err == nil {
 				t.Errorf("bit %d of byte %d: got no error", bit, at)
 			}
 		}
@@ -439,7 +428,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("senddigest-history\t3\t2\n"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, in := range [][]byte{body, fmt.Appendf(slices.Clone(body), "end\t%08x\n", crc32.ChecksumIEEE(body))} {
-			h, err := history.Read(in)
+			h, err := state.ReadHistory(in)
 			if err != nil {
 				if strings.ContainsRune(err.Error(), '\n') {
 					t.Errorf("an error of several lines: %q", err)
@@ -447,7 +436,7 @@ func FuzzRead(f *testing.F) {
 				continue
 			}
 			written := text(t, h)
-			again, err := history.Read(written)
+			again, err := state.ReadHistory(written)
 			if err != nil {
 				t.Fatalf("%v, of what was written:\n%s", err, written)
 			}
@@ -458,8 +447,8 @@ func FuzzRead(f *testing.F) {
 					t.Errorf("%q: got %+v, want %+v", key, got, want)
 				}
 			}
-			night(h, usual(10)) // what was read can be learned from
-			if _, err := history.Read(text(t, h)); err != nil {
+			learnFrom(h, usual(10)) // what was read can be learned from
+			if _, err := state.ReadHistory(text(t, h)); err != nil {
 				t.Errorf("%v, after a night", err)
 			}
 		}
@@ -480,11 +469,11 @@ func BenchmarkHistory(b *testing.B) {
 	b.Run("load", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if h, err := history.Load(path); err != nil || h.Known() != n {
+			if h, err := state.LoadHistory(path); err != nil || h.Known() != n {
 				b.Fatal(err)
 			}
 		}
-		held := grown(func() any { h, _ := history.Load(path); h.List(many(n)); return h })
+		held := grown(func() any { h, _ := state.LoadHistory(path); h.List(many(n)); return h })
 		b.ReportMetric(held/n-float64(len(name(0))), "heap-B/group")
 		b.ReportMetric(float64(info.Size())/n-float64(len(name(0))), "file-B/group")
 	})
@@ -497,7 +486,7 @@ func BenchmarkHistory(b *testing.B) {
 	b.Run("first-list", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			history.New().List(many(n))
+			state.NewHistory().List(many(n))
 		}
 	})
 	b.Run("estimate", func(b *testing.B) {

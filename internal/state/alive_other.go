@@ -1,6 +1,6 @@
 //go:build !unix
 
-package journal
+package state
 
 // alive cannot tell.
 func alive(int) bool { return true }

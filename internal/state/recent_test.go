@@ -1,4 +1,4 @@
-package journal_test
+package state_test
 
 import (
 	"bytes"
@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/state"
 	"pgregory.net/rapid"
 )
 
 func TestRecentReadsTheJournalsThatAreYoungEnough(t *testing.T) {
 	d := open(t)
 	list := groups(4)
-	write := func(h journal.Header, skipped []journal.Skip, accepted ...int) {
+	write := func(h state.Header, skipped []state.Skip, accepted ...int) {
 		w := begin(t, d, h)
 		w.List(list, skipped)
 		for _, i := range accepted {
@@ -34,7 +34,7 @@ func TestRecentReadsTheJournalsThatAreYoungEnough(t *testing.T) {
 	}
 	write(night(1), nil, 0, 1, 2, 3)
 	write(night(2), nil, 0, 1, 2)
-	write(night(3), []journal.Skip{{Group: journal.Group{Site: "main", Group: "earlier"}, In: "x", At: night(2).Started}}, 0)
+	write(night(3), []state.Skip{{Group: state.Group{Site: "main", Group: "earlier"}, In: "x", At: night(2).Started}}, 0)
 	// Nobody may read what is too old: it would fail.
 	old := night(1)
 	old.Run = "20261101T010000Z-0000"
@@ -53,15 +53,15 @@ func TestRecentReadsTheJournalsThatAreYoungEnough(t *testing.T) {
 	recent, failed := d.Recent(here, since)
 	second, third := night(2).Started, night(3).Started
 	for _, row := range []struct {
-		group journal.Group
+		group state.Group
 		want  time.Time
 	}{
 		{list[0], third.Add(time.Second)},
 		{list[1], second.Add(time.Minute + time.Second)},
 		{list[2], second.Add(2*time.Minute + time.Second)},
 		{list[3], time.Time{}}, // too long ago
-		{journal.Group{Site: "main", Group: "earlier"}, second},
-		{journal.Group{Site: "other", Group: list[0].Group}, time.Time{}},
+		{state.Group{Site: "main", Group: "earlier"}, second},
+		{state.Group{Site: "other", Group: list[0].Group}, time.Time{}},
 	} {
 		if at, ok := recent.Accepted(row.group); ok == row.want.IsZero() || !at.Equal(row.want) {
 			t.Errorf("%v: got %v, %v, want %v", row.group, at, ok, row.want)
@@ -77,7 +77,7 @@ func TestRecentReadsTheJournalsThatAreYoungEnough(t *testing.T) {
 	if len(failed) != 1 {
 		t.Fatalf("with a damaged file: %v", failed)
 	}
-	if e, ok := errors.AsType[*journal.DamagedError](failed[0]); !ok || e.Path != path {
+	if e, ok := errors.AsType[*state.DamagedError](failed[0]); !ok || e.Path != path {
 		t.Errorf("with a damaged file: %v", failed)
 	}
 	if at, ok := recent.Accepted(list[3]); !ok || !at.Equal(night(1).Started.Add(3*time.Minute+time.Second)) {
@@ -132,7 +132,7 @@ func TestRecentKnowsWhatIsOnRecordInAJournalSetAside(t *testing.T) {
 		group          string
 		accepted, open time.Time
 	}{{"a", at(1), at(1)}, {"b", at(3), time.Time{}}, {"c", at(5), at(4)}, {"d", time.Time{}, time.Time{}}} {
-		g := journal.Group{Site: "main", Group: row.group}
+		g := state.Group{Site: "main", Group: row.group}
 		accepted, _ := recent.Accepted(g)
 		began, _ := recent.Open(g)
 		if !accepted.Equal(row.accepted) || !began.Equal(row.open) {
@@ -147,7 +147,7 @@ func TestRecentSaysWhatTheRunsSay(t *testing.T) {
 		d := open(t)
 		list := groups(4)
 		since := night(1).Started.Add(time.Duration(rapid.IntRange(0, 60).Draw(rt, "since")) * time.Second)
-		accepted, opened := map[journal.Group]time.Time{}, map[journal.Group]time.Time{}
+		accepted, opened := map[state.Group]time.Time{}, map[state.Group]time.Time{}
 		for n := range rapid.IntRange(0, 3).Draw(rt, "runs") {
 			h := night(1)
 			h.Run = fmt.Sprintf("%s%d", h.Run[:len(h.Run)-1], n)
@@ -178,7 +178,7 @@ func TestRecentSaysWhatTheRunsSay(t *testing.T) {
 			if run.Last.Before(since) { // these times are in no order, so an earlier record may say a later one
 				continue
 			}
-			later := func(m map[journal.Group]time.Time, g journal.Group, at time.Time) {
+			later := func(m map[state.Group]time.Time, g state.Group, at time.Time) {
 				if !at.Before(since) && at.After(m[g]) {
 					m[g] = at
 				}
@@ -200,8 +200,8 @@ func TestRecentSaysWhatTheRunsSay(t *testing.T) {
 		}
 		for _, g := range list {
 			for name, got := range map[string]struct {
-				of   func(journal.Group) (time.Time, bool)
-				want map[journal.Group]time.Time
+				of   func(state.Group) (time.Time, bool)
+				want map[state.Group]time.Time
 			}{"accepted": {recent.Accepted, accepted}, "open": {recent.Open, opened}} {
 				at, ok := got.of(g)
 				want, known := got.want[g]
@@ -242,7 +242,7 @@ func TestAJournalThatCannotBeReadMattersWhileItIsYoung(t *testing.T) {
 				t.Errorf("%s: the other journal was not read", row.name)
 			}
 			runs, err := d.Runs(here)
-			if i := slices.IndexFunc(runs, func(s journal.Summary) bool { return s.Run == run1 }); err != nil || !runs[i].Last.Equal(written) {
+			if i := slices.IndexFunc(runs, func(s state.Summary) bool { return s.Run == run1 }); err != nil || !runs[i].Last.Equal(written) {
 				t.Errorf("%s: %+v, %v, want last %v", row.name, runs, err, written)
 			}
 		}
@@ -250,14 +250,14 @@ func TestAJournalThatCannotBeReadMattersWhileItIsYoung(t *testing.T) {
 }
 
 // bigRun writes a run of many groups, and gives the size of its file.
-func bigRun(b *testing.B, d *journal.Dir, h journal.Header, n int) int64 {
+func bigRun(b *testing.B, d *state.Dir, h state.Header, n int) int64 {
 	w, err := d.Begin(h, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	list := make([]journal.Group, n)
+	list := make([]state.Group, n)
 	for i := range list {
-		list[i] = journal.Group{Site: "main", Group: fmt.Sprintf("group-%06d", i)}
+		list[i] = state.Group{Site: "main", Group: fmt.Sprintf("group-%06d", i)}
 	}
 	w.List(list, nil)
 	for i, g := range list {
@@ -293,13 +293,13 @@ func live[T any](b *testing.B, n int, f func() T) {
 // What a run needs of earlier ones: B/op is the most that can be in use at once.
 func BenchmarkEarlierRun(b *testing.B) {
 	const n = 200_000
-	d, err := journal.Open(b.TempDir())
+	d, err := state.Open(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}
 	size := bigRun(b, d, header(run1), n)
-	last := journal.Group{Site: "main", Group: fmt.Sprintf("group-%06d", n-1)}
-	whole := func() *journal.Run {
+	last := state.Group{Site: "main", Group: fmt.Sprintf("group-%06d", n-1)}
+	whole := func() *state.Run {
 		run, err := d.Load(run1)
 		if err != nil || run.Len() != n {
 			b.Fatal(err)
@@ -315,7 +315,7 @@ func BenchmarkEarlierRun(b *testing.B) {
 		b.ReportMetric(float64(size)/n, "file-B/group")
 	})
 	b.Run("read=whole and asked", func(b *testing.B) {
-		found := func() *journal.Run {
+		found := func() *state.Run {
 			run := whole()
 			if e, _ := run.Entry(last); e.Outcome != dispatcher.Accepted {
 				b.Fatal(e)
@@ -329,7 +329,7 @@ func BenchmarkEarlierRun(b *testing.B) {
 		live(b, n, found)
 	})
 	b.Run("read=recent", func(b *testing.B) {
-		recent := func() *journal.Recent {
+		recent := func() *state.Recent {
 			recent, failed := d.Recent(here, epoch.Add(-time.Hour))
 			if _, ok := recent.Accepted(last); !ok {
 				b.Fatal(failed)

@@ -1,4 +1,4 @@
-package history_test
+package state_test
 
 import (
 	"cmp"
@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/internal/history"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // A job is known by its key alone.
@@ -32,7 +32,7 @@ func ended(key string, took time.Duration, o dispatcher.Outcome) dispatcher.Even
 }
 
 // night is a run in which all groups of the list are accepted, and what each took.
-func night(h *history.History, took map[string]time.Duration) {
+func learnFrom(h *state.History, took map[string]time.Duration) {
 	h.List(maps.Keys(took))
 	for key, d := range took {
 		h.Observe(ended(key, d, dispatcher.Accepted))
@@ -61,16 +61,16 @@ func scaled(took map[string]time.Duration, by float64) map[string]time.Duration 
 }
 
 // settled is the history of a site with that many groups after so many usual nights.
-func settled(groups, nights int) *history.History {
-	h := history.New()
+func settled(groups, nights int) *state.History {
+	h := state.NewHistory()
 	for range nights {
-		night(h, usual(groups))
+		learnFrom(h, usual(groups))
 	}
 	return h
 }
 
 // near fails the test unless the group is known to take want, give or take a share of it.
-func near(t *testing.T, h *history.History, key string, want time.Duration, within float64) {
+func near(t *testing.T, h *state.History, key string, want time.Duration, within float64) {
 	t.Helper()
 	e := h.Estimate(key)
 	if off := math.Abs(e.Median.Seconds()/want.Seconds() - 1); !e.Known || off > within {
@@ -102,7 +102,7 @@ func TestAGroupIsExpectedToTakeWhatItTook(t *testing.T) {
 }
 
 func TestAtFirstNothingIsKnown(t *testing.T) {
-	h := history.New()
+	h := state.NewHistory()
 	if e := h.Estimate("main/any"); e.Known || e.Median != 0 || !(e.Spread > 0) {
 		t.Errorf("got %+v, want a median of 0 that is not known", e)
 	}
@@ -136,10 +136,10 @@ func TestTheSpreadOfANewGroupIsThatOfTheSite(t *testing.T) {
 		for i := range 2000 {
 			took[name(i)] = time.Duration(math.Exp(want*random.NormFloat64()) * float64(time.Second))
 		}
-		h := history.New()
-		night(h, took)
-		if got := h.Typical().Spread; math.Abs(got/math.Hypot(want, history.UsualSpread)-1) > 0.05 {
-			t.Errorf("got %.2f, want the groups' %g and the %g of their sends", got, want, history.UsualSpread)
+		h := state.NewHistory()
+		learnFrom(h, took)
+		if got := h.Typical().Spread; math.Abs(got/math.Hypot(want, state.UsualSpread)-1) > 0.05 {
+			t.Errorf("got %.2f, want the groups' %g and the %g of their sends", got, want, state.UsualSpread)
 		}
 	}
 }
@@ -149,7 +149,7 @@ func TestTheFirstSendOfAGroupCountsWhole(t *testing.T) {
 	h := settled(9, 20)
 	took := usual(9)
 	took["main/new"] = 40 * time.Minute
-	night(h, took)
+	learnFrom(h, took)
 	near(t, h, "main/new", 40*time.Minute, 1e-5)
 }
 
@@ -189,7 +189,7 @@ func TestALastingChangeReachesAGroupByNineTenthsInTenRuns(t *testing.T) {
 		took[name(7)] = time.Duration(float64(took[name(7)]) * factor)
 		runs := 0
 		for share := 0.0; share < 0.9 && runs < 100; runs++ {
-			night(h, took)
+			learnFrom(h, took)
 			share = math.Log(h.Estimate(name(7)).Median.Seconds()/8) / math.Log(factor)
 		}
 		// A change by 10 looks like an outlier at first.
@@ -206,18 +206,18 @@ func TestOneOutlierChangesLittle(t *testing.T) {
 		before := h.Estimate(name(7)).Median
 		took := usual(100)
 		took[name(7)] = time.Duration(before.Seconds() * factor * float64(time.Second))
-		night(h, took)
+		learnFrom(h, took)
 		near(t, h, name(7), before, 0.35)
 		near(t, h, name(8), 9*time.Second, 0.4)
 	}
 }
 
 // noisy is a history of usual nights in which each send is off by some 40 %.
-func noisy(groups, nights int) *history.History {
+func noisy(groups, nights int) *state.History {
 	random := rand.New(rand.NewPCG(1, 2))
-	h := history.New()
+	h := state.NewHistory()
 	for range nights {
-		night(h, withNoise(random, usual(groups)))
+		learnFrom(h, withNoise(random, usual(groups)))
 	}
 	return h
 }
@@ -233,12 +233,12 @@ func withNoise(random *rand.Rand, took map[string]time.Duration) map[string]time
 func TestASlowNightRescalesNothing(t *testing.T) {
 	for _, factor := range []float64{0.2, 3, 20} {
 		h := settled(20, 10)
-		night(h, scaled(usual(20), factor))
+		learnFrom(h, scaled(usual(20), factor))
 		for key, took := range usual(20) {
 			near(t, h, key, took, 1e-5)
 		}
-		night(h, scaled(usual(20), factor))
-		night(h, usual(20))
+		learnFrom(h, scaled(usual(20), factor))
+		learnFrom(h, usual(20))
 		for key, took := range usual(20) {
 			near(t, h, key, took, 1e-5)
 		}
@@ -247,7 +247,7 @@ func TestASlowNightRescalesNothing(t *testing.T) {
 
 func TestAGroupFirstSentInASlowNightIsNotTakenForSlow(t *testing.T) {
 	h := settled(20, 10)
-	night(h, scaled(usual(21), 5))
+	learnFrom(h, scaled(usual(21), 5))
 	near(t, h, name(20), 21*time.Second, 1e-5)
 }
 
@@ -256,7 +256,7 @@ func TestInASlowNightAGroupStillTellsItsOwnChange(t *testing.T) {
 	for range 10 {
 		took := scaled(usual(20), 3)
 		took[name(0)] *= 2
-		night(h, took)
+		learnFrom(h, took)
 	}
 	near(t, h, name(0), 2*3*time.Second, 0.1)
 	near(t, h, name(1), 2*3*time.Second, 1e-3)
@@ -271,10 +271,10 @@ func TestCostsAreComparedAcrossNumbersOfWorkers(t *testing.T) {
 	for i := range groups {
 		costs[name(i)] = time.Duration(math.Exp(1.5*random.NormFloat64()) * float64(time.Second))
 	}
-	h := history.New()
-	night(h, costs)
+	h := state.NewHistory()
+	learnFrom(h, costs)
 	for run := range 20 {
-		night(h, queued(h, withNoise(random, costs), []int{2, 8, 4}[run%3], threads))
+		learnFrom(h, queued(h, withNoise(random, costs), []int{2, 8, 4}[run%3], threads))
 	}
 	if got := h.Pace(); got < 1.5 || got > 2.5 {
 		t.Errorf("got a usual pace of %g with 2, 4 and 8 workers, want 2", got)
@@ -290,7 +290,7 @@ func TestCostsAreComparedAcrossNumbersOfWorkers(t *testing.T) {
 }
 
 // queued is a night of sends, longest first as h has it, that so many workers make and the server's threads serve in turn.
-func queued(h *history.History, costs map[string]time.Duration, workers, threads int) map[string]time.Duration {
+func queued(h *state.History, costs map[string]time.Duration, workers, threads int) map[string]time.Duration {
 	order := slices.SortedFunc(maps.Keys(costs), func(a, b string) int {
 		return cmp.Or(cmp.Compare(h.Estimate(b).Median, h.Estimate(a).Median), cmp.Compare(a, b))
 	})
@@ -309,7 +309,7 @@ func queued(h *history.History, costs map[string]time.Duration, workers, threads
 func TestARealChangeOfTheSiteCountsFromTheThirdRun(t *testing.T) {
 	h := settled(20, 10)
 	for run, want := range []float64{1, 1, 3, 3, 3, 3, 3} {
-		night(h, scaled(usual(20), 3))
+		learnFrom(h, scaled(usual(20), 3))
 		if got := h.Pace(); math.Abs(got/want-1) > 1e-4 {
 			t.Errorf("after run %d got pace %g, want %g", run+1, got, want)
 		}
@@ -321,9 +321,9 @@ func TestAFewSendsTellNothingOfThePace(t *testing.T) {
 	for _, tt := range []struct {
 		groups int
 		want   float64
-	}{{history.LeastPaced - 1, 1}, {history.LeastPaced, 3}} {
+	}{{state.LeastPaced - 1, 1}, {state.LeastPaced, 3}} {
 		h := settled(30, 5)
-		for range history.KeptPaces {
+		for range state.KeptPaces {
 			h.List(maps.Keys(usual(30)))
 			for i := range tt.groups {
 				h.Observe(ended(name(i), time.Duration(i+1)*3*time.Second, dispatcher.Accepted))
@@ -339,8 +339,8 @@ func TestAFewSendsTellNothingOfThePace(t *testing.T) {
 func TestNightsThatDifferWidenTheSpreadOfThePace(t *testing.T) {
 	even, uneven := settled(20, 10), settled(20, 10)
 	for _, factor := range []float64{1, 2, 0.5, 3} {
-		night(even, usual(20))
-		night(uneven, scaled(usual(20), factor))
+		learnFrom(even, usual(20))
+		learnFrom(uneven, scaled(usual(20), factor))
 	}
 	if a, b := even.PaceSpread(), uneven.PaceSpread(); !(a > 0.05 && a < 0.2) || !(b > 0.4 && b < 1) {
 		t.Errorf("got %g for even nights and %g for others, want about 0.1 and 0.6", a, b)
@@ -350,13 +350,13 @@ func TestNightsThatDifferWidenTheSpreadOfThePace(t *testing.T) {
 func TestTheSpreadIsSensibleAfterOneSend(t *testing.T) {
 	for nights := 1; nights <= 3; nights++ {
 		h := settled(1, nights)
-		if got := h.Estimate(name(0)).Spread; got < history.UsualSpread/2 || got > history.UsualSpread*1.5 {
-			t.Errorf("after %d sends got %g, want about %g", nights, got, history.UsualSpread)
+		if got := h.Estimate(name(0)).Spread; got < state.UsualSpread/2 || got > state.UsualSpread*1.5 {
+			t.Errorf("after %d sends got %g, want about %g", nights, got, state.UsualSpread)
 		}
 	}
 	h := noisy(100, 20)
 	took := usual(101)
-	night(h, took)
+	learnFrom(h, took)
 	if got := h.Estimate(name(100)).Spread; got < 0.4 || got > 0.7 {
 		t.Errorf("got %g after a group's first send, want what other groups have and more: 0.57", got)
 	}
@@ -369,7 +369,7 @@ func TestTwoThirdsOfTheSendsAreWithinOneSpread(t *testing.T) {
 	for i := range 500 {
 		site[name(i)] = time.Duration(math.Exp(1.5*random.NormFloat64()) * float64(time.Second))
 	}
-	h := history.New()
+	h := state.NewHistory()
 	within, all := 0, 0
 	for run := range 60 {
 		took := withNoise(random, scaled(site, math.Exp(0.3*random.NormFloat64())))
@@ -387,7 +387,7 @@ func TestTwoThirdsOfTheSendsAreWithinOneSpread(t *testing.T) {
 				within++
 			}
 		}
-		night(h, took)
+		learnFrom(h, took)
 	}
 	if share := float64(within) / float64(all); share < 0.65 || share > 0.72 {
 		t.Errorf("got %.3f of the sends within one spread of the night's pace, want two thirds", share)
@@ -398,18 +398,18 @@ func TestAGroupThatVanishedIsForgottenAfterSixtyRuns(t *testing.T) {
 	h := settled(10, 1)
 	all := usual(10)
 	rest := usual(9)
-	for range history.ForgetAfter - 1 {
-		night(h, rest)
+	for range state.ForgetAfter - 1 {
+		learnFrom(h, rest)
 	}
 	near(t, h, name(9), 10*time.Second, 1e-4)
 	h.List(maps.Keys(all)) // it is back
-	for range history.ForgetAfter - 1 {
+	for range state.ForgetAfter - 1 {
 		h.List(maps.Keys(rest))
 	}
 	near(t, h, name(9), 10*time.Second, 1e-4)
 	h.List(maps.Keys(rest))
 	if h.Estimate(name(9)).Known {
-		t.Errorf("known after %d runs without it", history.ForgetAfter)
+		t.Errorf("known after %d runs without it", state.ForgetAfter)
 	}
 	near(t, h, name(8), 9*time.Second, 1e-4)
 	if got := h.Known(); got != 9 {
@@ -420,7 +420,7 @@ func TestAGroupThatVanishedIsForgottenAfterSixtyRuns(t *testing.T) {
 // Left out by the user, or skipped since an earlier run sent it: it is on the list all the same.
 func TestAGroupThatIsListedAndNotSentIsKept(t *testing.T) {
 	h := settled(10, 1)
-	for range 3 * history.ForgetAfter {
+	for range 3 * state.ForgetAfter {
 		h.List(maps.Keys(usual(10)))
 		h.Learn()
 	}
@@ -428,7 +428,7 @@ func TestAGroupThatIsListedAndNotSentIsKept(t *testing.T) {
 }
 
 func TestGroupsThatComeAndGoAreFoundInAnyOrder(t *testing.T) {
-	h := history.New()
+	h := state.NewHistory()
 	random := rand.New(rand.NewPCG(5, 6))
 	seen := map[string]int{}
 	for run := range 150 {
@@ -437,12 +437,12 @@ func TestGroupsThatComeAndGoAreFoundInAnyOrder(t *testing.T) {
 			i := random.IntN(200)
 			list[fmt.Sprintf("s%d/g%d", i%7, i)] = time.Duration(i+1) * time.Second
 		}
-		night(h, list)
+		learnFrom(h, list)
 		for key := range list {
 			seen[key] = run
 		}
 		for key, last := range seen {
-			if got, want := h.Estimate(key).Known, run-last < history.ForgetAfter; got != want {
+			if got, want := h.Estimate(key).Known, run-last < state.ForgetAfter; got != want {
 				t.Fatalf("run %d: %s, last seen in run %d, is known: %v, want %v", run, key, last, got, want)
 			}
 		}
@@ -450,7 +450,7 @@ func TestGroupsThatComeAndGoAreFoundInAnyOrder(t *testing.T) {
 }
 
 func TestAGroupListedTwiceIsOne(t *testing.T) {
-	h := history.New()
+	h := state.NewHistory()
 	h.List(slices.Values([]string{"main/a", "main/b", "main/a"}))
 	h.Observe(ended("main/a", time.Second, dispatcher.Accepted))
 	h.Learn()
@@ -461,8 +461,8 @@ func TestAGroupListedTwiceIsOne(t *testing.T) {
 }
 
 func TestKeysThatCannotBeWrittenAreNotKept(t *testing.T) {
-	h := history.New()
-	bad := []string{"", "a\tb", "a\n", strings.Repeat("x", history.MaxKey+1)}
+	h := state.NewHistory()
+	bad := []string{"", "a\tb", "a\n", strings.Repeat("x", state.MaxKey+1)}
 	h.List(slices.Values(append(slices.Clone(bad), "main/good")))
 	for _, key := range append(bad, "main/good") {
 		h.Observe(ended(key, time.Second, dispatcher.Accepted))
@@ -480,7 +480,7 @@ func TestTimesThatCannotBeAreHarmless(t *testing.T) {
 	for _, d := range []time.Duration{math.MinInt64, -1, 0, 1, math.MaxInt64} {
 		h := settled(20, 3)
 		for range 50 {
-			night(h, map[string]time.Duration{name(0): d, name(1): d})
+			learnFrom(h, map[string]time.Duration{name(0): d, name(1): d})
 		}
 		for i := range 2 {
 			e := h.Estimate(name(i))
@@ -523,9 +523,9 @@ func many(n int) iter.Seq[string] {
 }
 
 // large is the history of a large site after its first run.
-func large(n int) *history.History {
+func large(n int) *state.History {
 	random := rand.New(rand.NewPCG(7, 8))
-	h := history.New()
+	h := state.NewHistory()
 	for range 2 {
 		h.List(many(n))
 		for key := range many(n) {
@@ -558,7 +558,7 @@ func TestAGroupTakesLittleMoreThanItsName(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := grown(func() any {
-		h, err := history.Load(path)
+		h, err := state.LoadHistory(path)
 		if err != nil {
 			t.Error(err)
 		}
@@ -575,7 +575,7 @@ func TestHowManySendsWereInFlightIsKept(t *testing.T) {
 	for i := range 40 {
 		keys = append(keys, fmt.Sprintf("main/g%02d", i))
 	}
-	h := history.New()
+	h := state.NewHistory()
 	began := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
 	for range 1 {
 		h.List(slices.Values(keys))
@@ -592,7 +592,7 @@ func TestHowManySendsWereInFlightIsKept(t *testing.T) {
 	if err := h.Save(path); err != nil {
 		t.Fatal(err)
 	}
-	again, err := history.Load(path)
+	again, err := state.LoadHistory(path)
 	if err != nil || again.Abreast() != 4 {
 		t.Errorf("%v in flight, %v; want 4", again.Abreast(), err)
 	}
@@ -614,10 +614,10 @@ func TestTheSumOfTheMeansIsThatOfANightHoweverManyNightsAreKnown(t *testing.T) {
 		return took, sum
 	}
 	_, usual := another()
-	h := history.New()
+	h := state.NewHistory()
 	for n := range 12 {
 		took, _ := another()
-		night(h, took)
+		learnFrom(h, took)
 		var sum float64
 		for key := range cost {
 			sum += h.Estimate(key).Mean.Seconds()

@@ -1,4 +1,4 @@
-package journal_test
+package state_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 func parse(t *testing.T, text string) *url.URL {
@@ -25,7 +25,7 @@ func parse(t *testing.T, text string) *url.URL {
 }
 
 func TestAnInstallationIsTheSameUnderAllItsHostNames(t *testing.T) {
-	a := journal.NewInstallation("digest", parse(t, "https://groups.example.com/"))
+	a := state.NewInstallation("digest", parse(t, "https://groups.example.com/"))
 	for _, row := range []struct {
 		name, digest, url string
 		token, site       bool // the same as a's
@@ -39,7 +39,7 @@ func TestAnInstallationIsTheSameUnderAllItsHostNames(t *testing.T) {
 		{"a prefix", "other", "https://groups.example.com/site/", false, false},
 		{"no token", "", "https://groups.example.com/", false, true},
 	} {
-		b := journal.NewInstallation(row.digest, parse(t, row.url))
+		b := state.NewInstallation(row.digest, parse(t, row.url))
 		if got := b.Token == a.Token; got != row.token {
 			t.Errorf("%s: same token key: got %v, want %v", row.name, got, row.token)
 		}
@@ -53,7 +53,7 @@ func TestAnInstallationIsTheSameUnderAllItsHostNames(t *testing.T) {
 	if len(a.Token) != 16 || len(a.Site) != 16 || strings.Contains(a.Token, "digest") {
 		t.Errorf("keys %+v", a)
 	}
-	if (journal.Installation{}).Matches(a) != true || a.Matches(journal.Installation{}) {
+	if (state.Installation{}).Matches(a) != true || a.Matches(state.Installation{}) {
 		t.Error("the zero value must match all, and be matched by nothing else")
 	}
 }
@@ -66,9 +66,9 @@ func TestOneRunAtATimeAndTheOtherIsToldWhoHoldsTheLock(t *testing.T) {
 	}
 	tokenOnly, siteOnly := here, here
 	tokenOnly.Site, siteOnly.Token = "0000000000000000", "0000000000000000"
-	for _, in := range []journal.Installation{here, tokenOnly, siteOnly} {
+	for _, in := range []state.Installation{here, tokenOnly, siteOnly} {
 		_, err := d.Lock(t.Context(), in, holder("20261123T020001Z-0000"), 0)
-		held, ok := errors.AsType[*journal.HeldError](err)
+		held, ok := errors.AsType[*state.HeldError](err)
 		if !ok {
 			t.Fatalf("%+v: got %v, want a HeldError", in, err)
 		}
@@ -83,7 +83,7 @@ func TestOneRunAtATimeAndTheOtherIsToldWhoHoldsTheLock(t *testing.T) {
 			}
 		}
 	}
-	other := journal.Installation{Token: "1111111111111111", Site: "2222222222222222"}
+	other := state.Installation{Token: "1111111111111111", Site: "2222222222222222"}
 	l, err := d.Lock(t.Context(), other, holder(run1), 0)
 	if err != nil {
 		t.Fatalf("another installation: %v", err)
@@ -106,7 +106,7 @@ func TestKillingTheHolderFreesTheLock(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = d.Lock(t.Context(), here, holder("20261123T030000Z-0002"), 0)
-		held, ok := errors.AsType[*journal.HeldError](err)
+		held, ok := errors.AsType[*state.HeldError](err)
 		if !ok || held.Run != "20261123T030000Z-0001" || held.PID != os.Getpid() {
 			t.Errorf("after a kill: got %v, want the new holder", err)
 		}
@@ -129,7 +129,7 @@ func TestWhatStandsInALockFileIsNeverAReasonToRefuse(t *testing.T) {
 			t.Fatalf("%.20q: %v", text, err)
 		}
 		_, err = d.Lock(t.Context(), here, holder(run1), 0)
-		if held, ok := errors.AsType[*journal.HeldError](err); !ok || held.Run != run1 {
+		if held, ok := errors.AsType[*state.HeldError](err); !ok || held.Run != run1 {
 			t.Errorf("%.20q: got %v, want the holder", text, err)
 		}
 		if err := l.Unlock(); err != nil {
@@ -152,7 +152,7 @@ func TestAHolderThatCannotBeNamedIsStillAHolder(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			_, err := d.Lock(t.Context(), here, holder(run1), 0)
-			if held, ok := errors.AsType[*journal.HeldError](err); !ok || held.Error() != "another run holds the lock" {
+			if held, ok := errors.AsType[*state.HeldError](err); !ok || held.Error() != "another run holds the lock" {
 				t.Errorf("%q: got %v", text, err)
 			}
 		})
@@ -161,7 +161,7 @@ func TestAHolderThatCannotBeNamedIsStillAHolder(t *testing.T) {
 }
 
 func TestTheMessageOfAHeldLockIsOneHarmlessLine(t *testing.T) {
-	e := &journal.HeldError{Holder: journal.Holder{PID: 1, Run: "a\nb", URL: "\x1b[2J"}}
+	e := &state.HeldError{Holder: state.Holder{PID: 1, Run: "a\nb", URL: "\x1b[2J"}}
 	if strings.ContainsAny(e.Error(), "\n\x1b") {
 		t.Errorf("%q", e.Error())
 	}
@@ -176,7 +176,7 @@ func TestWaitingForTheLockEndsWhenItIsFreeWhenTimeIsOverOrWithTheContext(t *test
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		_, err := d.Lock(t.Context(), here, holder(run1), 10*time.Minute)
-		if _, ok := errors.AsType[*journal.HeldError](err); !ok || time.Since(begin) != 10*time.Minute {
+		if _, ok := errors.AsType[*state.HeldError](err); !ok || time.Since(begin) != 10*time.Minute {
 			t.Errorf("time over: got %v after %v", err, time.Since(begin))
 		}
 
@@ -216,7 +216,7 @@ func TestAHolderIsNamedFromWhenItHadTheLockHoweverLongItWaited(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = d.Lock(t.Context(), here, holder(latest), 0)
-		held, ok := errors.AsType[*journal.HeldError](err)
+		held, ok := errors.AsType[*state.HeldError](err)
 		if !ok || held.Run != later || held.Since.Before(free) {
 			t.Errorf("got %v, want the holder since %v", err, free)
 		}
@@ -231,14 +231,14 @@ func TestASignalThatInterruptsTheLockNeitherLosesNorKeepsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rival, err := journal.Open(d.Path())
+	rival, err := state.Open(d.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := rival.Lock(t.Context(), here, holder(later), 0); err == nil {
 		t.Error("two have the lock")
 	}
-	if run := (&journal.Summary{Header: header(run1)}); !d.Running(run) {
+	if run := (&state.Summary{Header: header(run1)}); !d.Running(run) {
 		t.Error("its run does not count as running")
 	}
 	if err := l.Unlock(); err != nil {
@@ -285,7 +285,7 @@ func TestALockFileKeepsItsSize(t *testing.T) {
 func TestLockFilesAreNeverRemovedAreTheOwnersAndHoldNoToken(t *testing.T) {
 	d := open(t)
 	const secret = "s3cr3tT0ken"
-	in := journal.NewInstallation(secret, parse(t, "https://groups.example.com/"))
+	in := state.NewInstallation(secret, parse(t, "https://groups.example.com/"))
 	l, err := d.Lock(t.Context(), in, holder(run1), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +328,7 @@ func TestALockFileThatSomebodyRemovedDoesNotLetTwoIn(t *testing.T) {
 }
 
 func TestNothingToLockIsAnError(t *testing.T) {
-	if _, err := open(t).Lock(t.Context(), journal.Installation{}, holder(run1), 0); err == nil {
+	if _, err := open(t).Lock(t.Context(), state.Installation{}, holder(run1), 0); err == nil {
 		t.Error("a lock of nothing was given")
 	}
 }
@@ -336,7 +336,7 @@ func TestNothingToLockIsAnError(t *testing.T) {
 const later, latest = "20261123T030000Z-7f3b", "20261123T040000Z-7f3c"
 
 func TestWhatAKilledHolderMayHaveUnderWayIsInDoubtWhereNoJournalTells(t *testing.T) {
-	journalled := func(t *testing.T, d *journal.Dir, listed bool) {
+	journalled := func(t *testing.T, d *state.Dir, listed bool) {
 		w := begin(t, d, header(run1))
 		if listed {
 			w.List(groups(2), nil)
@@ -347,26 +347,26 @@ func TestWhatAKilledHolderMayHaveUnderWayIsInDoubtWhereNoJournalTells(t *testing
 	}
 	for _, tt := range []struct {
 		name   string
-		before func(t *testing.T, d *journal.Dir)
+		before func(t *testing.T, d *state.Dir)
 		killed bool
 		doubt  bool
 	}{
-		{"no journal", func(*testing.T, *journal.Dir) {}, true, true},
-		{"a journal that was set aside", func(t *testing.T, d *journal.Dir) {
+		{"no journal", func(*testing.T, *state.Dir) {}, true, true},
+		{"a journal that was set aside", func(t *testing.T, d *state.Dir) {
 			journalled(t, d, true)
 			path := filepath.Join(d.Path(), run1)
 			if err := os.Rename(path+".jsonl", path+".aside.jsonl"); err != nil {
 				t.Fatal(err)
 			}
 		}, true, true},
-		{"a journal that cannot be read", func(t *testing.T, d *journal.Dir) {
+		{"a journal that cannot be read", func(t *testing.T, d *state.Dir) {
 			if err := os.WriteFile(filepath.Join(d.Path(), run1+".jsonl"), []byte("rubbish\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, true, true},
-		{"a journal", func(t *testing.T, d *journal.Dir) { journalled(t, d, true) }, true, false},
-		{"a journal without a list: nothing was sent", func(t *testing.T, d *journal.Dir) { journalled(t, d, false) }, true, false},
-		{"no journal, and it has given the lock back", func(*testing.T, *journal.Dir) {}, false, false},
+		{"a journal", func(t *testing.T, d *state.Dir) { journalled(t, d, true) }, true, false},
+		{"a journal without a list: nothing was sent", func(t *testing.T, d *state.Dir) { journalled(t, d, false) }, true, false},
+		{"no journal, and it has given the lock back", func(*testing.T, *state.Dir) {}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := open(t)
@@ -406,7 +406,7 @@ func TestADoubtLastsUntilAJournalTellsOfIt(t *testing.T) {
 	}
 }
 
-func lock(t *testing.T, d *journal.Dir, run string) *journal.Lock {
+func lock(t *testing.T, d *state.Dir, run string) *state.Lock {
 	t.Helper()
 	l, err := d.Lock(t.Context(), here, holder(run), 0)
 	if err != nil {
@@ -416,7 +416,7 @@ func lock(t *testing.T, d *journal.Dir, run string) *journal.Lock {
 }
 
 // end gives a lock back, or leaves its files as a holder does that is killed.
-func end(t *testing.T, d *journal.Dir, l *journal.Lock, killed bool) {
+func end(t *testing.T, d *state.Dir, l *state.Lock, killed bool) {
 	t.Helper()
 	left := map[string][]byte{}
 	for _, path := range d.LockPaths(here) {
@@ -444,7 +444,7 @@ func TestARunIsRunningWhileAProcessHoldsTheLockInItsName(t *testing.T) {
 	d := open(t)
 	running := func(run string) bool {
 		t.Helper()
-		return d.Running(&journal.Summary{Header: journal.Header{Run: run, Installation: here}})
+		return d.Running(&state.Summary{Header: state.Header{Run: run, Installation: here}})
 	}
 	if running(run1) {
 		t.Error("running without a lock")
@@ -459,10 +459,10 @@ func TestARunIsRunningWhileAProcessHoldsTheLockInItsName(t *testing.T) {
 	if running(run2) {
 		t.Error("another run is running")
 	}
-	if d.Running(&journal.Summary{Header: journal.Header{Run: run1, Installation: here}, Finished: epoch}) {
+	if d.Running(&state.Summary{Header: state.Header{Run: run1, Installation: here}, Finished: epoch}) {
 		t.Error("a run is running that has ended")
 	}
-	if d.Running(&journal.Summary{Header: journal.Header{Run: run1}}) {
+	if d.Running(&state.Summary{Header: state.Header{Run: run1}}) {
 		t.Error("a run of no installation is running")
 	}
 	child.kill()

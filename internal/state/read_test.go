@@ -1,4 +1,4 @@
-package journal_test
+package state_test
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/state"
 	"pgregory.net/rapid"
 )
 
@@ -43,7 +43,7 @@ var ends = []dispatcher.Outcome{
 }
 
 // anyRun writes a random run, and gives its bytes with what is known at each size of the file.
-func anyRun(t *rapid.T, d *journal.Dir, disk *disk) (text []byte, at map[int]model) {
+func anyRun(t *rapid.T, d *state.Dir, disk *disk) (text []byte, at map[int]model) {
 	name := rapid.StringMatching(`[a-z"\\é\n]{1,6}`)
 	list := rapid.SliceOfNDistinct(name, 0, 5, rapid.ID).Draw(t, "groups")
 	left := rapid.SliceOfNDistinct(name, 0, 3, rapid.ID).Draw(t, "skipped")
@@ -55,14 +55,14 @@ func anyRun(t *rapid.T, d *journal.Dir, disk *disk) (text []byte, at map[int]mod
 	m := model{}
 	note := func() { at[disk.text.Len()] = m.clone() }
 	note()
-	var jobs []journal.Group
+	var jobs []state.Group
 	for _, g := range list {
-		jobs = append(jobs, journal.Group{Site: "main", Group: g})
+		jobs = append(jobs, state.Group{Site: "main", Group: g})
 		m.groups = append(m.groups, known{outcome: dispatcher.NotAttempted})
 	}
-	var skips []journal.Skip
+	var skips []state.Skip
 	for i, g := range left {
-		s := journal.Skip{Group: journal.Group{Site: "left", Group: g}, Reason: "left out"}
+		s := state.Skip{Group: state.Group{Site: "left", Group: g}, Reason: "left out"}
 		if i%2 == 0 {
 			s.In, s.At = "20261122T020000Z-01c2", epoch.Add(-time.Hour)
 		}
@@ -112,7 +112,7 @@ func anyRun(t *rapid.T, d *journal.Dir, disk *disk) (text []byte, at map[int]mod
 		note()
 	}
 	if rapid.Bool().Draw(t, "finish") {
-		w.Finish(journal.Ending{At: epoch.Add(offset), StoppedBy: rapid.SampledFrom([]string{"", "signal"}).Draw(t, "stop")})
+		w.Finish(state.Ending{At: epoch.Add(offset), StoppedBy: rapid.SampledFrom([]string{"", "signal"}).Draw(t, "stop")})
 		m.finished = true
 		note()
 	}
@@ -138,7 +138,7 @@ func TestWhereverTheFileIsCutNothingIsForgottenOrInvented(t *testing.T) {
 			}
 			tail := rapid.SampledFrom([]string{"", "\x00\x00\x00", "{", `["`}).Draw(rt, "tail")
 			torn := append(bytes.Clone(text[:cut]), tail...)
-			run, err := journal.LoadBytes(path, torn)
+			run, err := state.LoadBytes(path, torn)
 			if err != nil {
 				rt.Fatalf("cut at %d: %v", cut, err)
 			}
@@ -147,7 +147,7 @@ func TestWhereverTheFileIsCutNothingIsForgottenOrInvented(t *testing.T) {
 				if err := os.WriteFile(path, torn, 0o600); err != nil {
 					rt.Fatal(err)
 				}
-				runs, err := d.Runs(journal.Installation{})
+				runs, err := d.Runs(state.Installation{})
 				if err != nil || len(runs) != 1 {
 					rt.Fatalf("cut at %d: runs %v, %v", cut, runs, err)
 				}
@@ -159,7 +159,7 @@ func TestWhereverTheFileIsCutNothingIsForgottenOrInvented(t *testing.T) {
 	})
 }
 
-func compare(t *rapid.T, cut int, want model, run *journal.Run) {
+func compare(t *rapid.T, cut int, want model, run *state.Run) {
 	if run.Listed != want.listed || run.Finished.IsZero() == want.finished {
 		t.Fatalf("cut at %d: listed %v, finished %v, want %+v", cut, run.Listed, run.Finished, want)
 	}
@@ -236,7 +236,7 @@ func TestGarbageInTheMiddleIsAnErrorThatNamesTheLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := d.Load(run1)
-		e, ok := errors.AsType[*journal.DamagedError](err)
+		e, ok := errors.AsType[*state.DamagedError](err)
 		if !ok || e.Line != row.line || !strings.Contains(err.Error(), fmt.Sprintf("%s: line %d: ", path, row.line)) {
 			t.Errorf("%s: got %v, want line %d", row.name, err, row.line)
 		}
@@ -294,8 +294,8 @@ func TestAFigureOrAWordThatNoRunCanHaveIsDamageThatNamesItsLine(t *testing.T) {
 		{"a burst below none", header(`"started":"2026-11-23T02:00:00Z","burst":-1`), head},
 		{"another program's run of the year 9999", header(`"started":"2026-11-23T02:00:00Z","assumed":"9999-11-23T02:00:00Z"`), head},
 	} {
-		_, err := journal.LoadBytes(run1+".jsonl", row.text)
-		if e, ok := errors.AsType[*journal.DamagedError](err); !ok || e.Line != row.line {
+		_, err := state.LoadBytes(run1+".jsonl", row.text)
+		if e, ok := errors.AsType[*state.DamagedError](err); !ok || e.Line != row.line {
 			t.Errorf("%s: got %v, want damage in line %d", row.name, err, row.line)
 		}
 	}
@@ -312,7 +312,7 @@ func TestACommandThatATerminalWouldNotShowAsItIsCountsAsNotKnown(t *testing.T) {
 }
 
 func TestFieldsOfALaterDayArePassedBy(t *testing.T) {
-	run, err := journal.LoadBytes(run1+".jsonl", lines(
+	run, err := state.LoadBytes(run1+".jsonl", lines(
 		`{"list":1,"skipped":0,"later":"x"}`, `["main","a"]`, `{"listed":1,"later":null}`,
 		` { "start" : 0 , "later" : true , "t" : 1.5 , "w" : 2 } `, `{"end":0,"t":2,"outcome":"accepted","later":-1.5}`,
 	))
@@ -338,7 +338,7 @@ func TestANewerVersionIsNamedAndNotTouched(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := d.Load(run1)
-		e, ok := errors.AsType[*journal.VersionError](err)
+		e, ok := errors.AsType[*state.VersionError](err)
 		if !ok || e.Version != 2 || !strings.Contains(e.Error(), "version 2") || !strings.Contains(e.Hint(), "newer senddigest") {
 			t.Errorf("%s: %v", row.installation, err)
 		}
@@ -346,8 +346,8 @@ func TestANewerVersionIsNamedAndNotTouched(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		newest, _ := journal.Newest(runs)
-		if _, ok := errors.AsType[*journal.VersionError](newest.Err); ok != row.ours {
+		newest, _ := state.Newest(runs)
+		if _, ok := errors.AsType[*state.VersionError](newest.Err); ok != row.ours {
 			t.Errorf("%s: the newest is %s, %v", row.installation, newest.Run, newest.Err)
 		}
 		if removed, err := d.Keep(here, 0, ""); err != nil || len(removed) > 1 {
@@ -371,7 +371,7 @@ func TestARunKilledAtBirthIsListedAndNothingToGoOnWith(t *testing.T) {
 		if err != nil || len(runs) != 2 || runs[0].Run != run1 || runs[0].Err != nil || runs[0].Began() {
 			t.Fatalf("cut at %d: %+v, %v", cut, runs, err)
 		}
-		if newest, ok := journal.Newest(runs); !ok || newest.Run != night(1).Run || !newest.Unfinished() {
+		if newest, ok := state.Newest(runs); !ok || newest.Run != night(1).Run || !newest.Unfinished() {
 			t.Errorf("cut at %d: the newest is %+v", cut, newest)
 		}
 		if run := load(t, d, run1); run.Len() != 0 {
@@ -383,7 +383,7 @@ func TestARunKilledAtBirthIsListedAndNothingToGoOnWith(t *testing.T) {
 func TestARunWithoutAListIsNothingToGoOnWith(t *testing.T) {
 	d := open(t)
 	w := begin(t, d, header(run1))
-	w.Finish(journal.Ending{At: epoch.Add(time.Second), Error: "503 Service Unavailable"})
+	w.Finish(state.Ending{At: epoch.Add(time.Second), Error: "503 Service Unavailable"})
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -391,7 +391,7 @@ func TestARunWithoutAListIsNothingToGoOnWith(t *testing.T) {
 	if err != nil || len(runs) != 1 || runs[0].Began() || runs[0].Error == "" || runs[0].Finished.IsZero() {
 		t.Fatalf("%+v, %v", runs, err)
 	}
-	if _, ok := journal.Newest(runs); ok {
+	if _, ok := state.Newest(runs); ok {
 		t.Error("it can be gone on with")
 	}
 	if r := load(t, d, run1).Report(); len(r.Results) != 0 || r.Finished.Sub(r.Started) != time.Second {
@@ -400,7 +400,7 @@ func TestARunWithoutAListIsNothingToGoOnWith(t *testing.T) {
 }
 
 func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
-	run, err := journal.LoadBytes(run1+".jsonl", lines(
+	run, err := state.LoadBytes(run1+".jsonl", lines(
 		`{"list":3,"skipped":0}`, `["main","a"]`, `["main","b"]`, `["main","c"]`, `{"listed":3}`,
 		`{"start":0,"t":1,"w":1}`, `{"end":0,"t":2,"outcome":"not_ok","status":500,"reason":"r","error":"e","retry":true}`,
 		`{"start":1,"t":3,"w":2}`, `{"end":1,"t":4,"outcome":"not_ok","status":500,"reason":"r","error":"e","retry":true}`,
@@ -410,22 +410,22 @@ func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := func(s int) time.Time { return time.Date(2026, 11, 23, 2, 0, s, 0, time.UTC) }
-	want := []journal.Entry{
+	want := []state.Entry{
 		{
-			Group: journal.Group{Site: "main", Group: "a"}, Outcome: dispatcher.Ambiguous, Open: true, Attempts: 2, Worker: 3,
+			Group: state.Group{Site: "main", Group: "a"}, Outcome: dispatcher.Ambiguous, Open: true, Attempts: 2, Worker: 3,
 			Start: at(1), Last: at(9), End: at(2),
 		},
 		{
-			Group: journal.Group{Site: "main", Group: "b"}, Outcome: dispatcher.NotOK, Again: true, Status: 500, Reason: "r",
+			Group: state.Group{Site: "main", Group: "b"}, Outcome: dispatcher.NotOK, Again: true, Status: 500, Reason: "r",
 			Error: "e", Attempts: 1, Worker: 2, Start: at(3), Last: at(3), End: at(4),
 		},
-		{Group: journal.Group{Site: "main", Group: "c"}, Outcome: dispatcher.NotAttempted},
+		{Group: state.Group{Site: "main", Group: "c"}, Outcome: dispatcher.NotAttempted},
 	}
 	if diff := cmp.Diff(want, all(run)); diff != "" {
 		t.Error(diff)
 	}
 	report := run.Report()
-	if _, ok := errors.AsType[*journal.CutError](report.StoppedBy); !ok {
+	if _, ok := errors.AsType[*state.CutError](report.StoppedBy); !ok {
 		t.Errorf("stopped by %v", report.StoppedBy)
 	}
 	if got := report.Results[2].Reason; got != "the run was cut off" {
@@ -435,7 +435,7 @@ func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
 	// While the run goes on, the same record says so.
 	run.Running = true
 	report = run.Report()
-	if _, ok := errors.AsType[*journal.RunningError](report.StoppedBy); !ok {
+	if _, ok := errors.AsType[*state.RunningError](report.StoppedBy); !ok {
 		t.Errorf("stopped by %v", report.StoppedBy)
 	}
 	if r := report.Results[0]; r.Reason != "it is in flight" || !r.Start.Equal(at(9)) || r.Took != 0 {
@@ -469,11 +469,11 @@ func TestAnAmbiguousTryIsRememberedWhateverFollowsIt(t *testing.T) {
 		{"of an earlier run, in flight", open, first[:2], dispatcher.Ambiguous, at(1), &dispatcher.Lost{Reason: "r0", Start: at(-9)}},
 		{"of an earlier run and this one", open, again, dispatcher.Ambiguous, at(9), &dispatcher.Lost{Reason: "r0", Start: at(-9)}},
 	} {
-		run, err := journal.LoadBytes(run1+".jsonl", lines(slices.Concat(tt.list, tt.events)...))
+		run, err := state.LoadBytes(run1+".jsonl", lines(slices.Concat(tt.list, tt.events)...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, _ := run.Entry(journal.Group{Site: "main", Group: "a"})
+		e, _ := run.Entry(state.Group{Site: "main", Group: "a"})
 		if e.Outcome != tt.outcome || !e.Last.Equal(tt.last) {
 			t.Errorf("%s: got %v at %v, want %v at %v", tt.name, e.Outcome, e.Last, tt.outcome, tt.last)
 		}
@@ -491,7 +491,7 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 	w := begin(t, d, h)
 	w.List(list, nil)
 	tries, lost := 0, 0
-	report := dispatcher.Run(t.Context(), list, func(_ context.Context, g journal.Group) dispatcher.Verdict {
+	report := dispatcher.Run(t.Context(), list, func(_ context.Context, g state.Group) dispatcher.Verdict {
 		switch g.Group[8:] {
 		case "00":
 			if tries++; tries < 3 { // its tries are one after the other
@@ -515,7 +515,7 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 			return r.Start.Add(time.Millisecond), r.Reason == "its answer was lost"
 		},
 	})
-	w.Finish(journal.Ending{At: report.Finished})
+	w.Finish(state.Ending{At: report.Finished})
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -541,12 +541,12 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 func TestValuesAreReadAsTheyWereWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := time.Duration(rapid.Int64Range(-9e18, 9e18).Draw(t, "time"))
-		text := journal.AppendSeconds(d)
-		if got, ok := journal.ParseSeconds(text); !ok || got != d || !json.Valid(text) {
+		text := state.AppendSeconds(d)
+		if got, ok := state.ParseSeconds(text); !ok || got != d || !json.Valid(text) {
 			t.Fatalf("%v: %s, %v, %v", d, text, got, ok)
 		}
 		s := rapid.String().Draw(t, "text")
-		text = journal.AppendString(s)
+		text = state.AppendString(s)
 		var got string
 		if err := json.Unmarshal(text, &got); err != nil || got != strings.ToValidUTF8(s, "\ufffd") {
 			t.Fatalf("%q: %s, %q", s, text, got)
@@ -567,12 +567,12 @@ func FuzzLoad(f *testing.F) {
 		`"assumed":"2026-11-22T01:00:00Z","assumed_seconds":21600.5}` + "\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for line := range bytes.Lines(text) {
-			if journal.ParseLine(bytes.TrimSuffix(line, []byte("\n"))) && !json.Valid(line) {
+			if state.ParseLine(bytes.TrimSuffix(line, []byte("\n"))) && !json.Valid(line) {
 				t.Errorf("read as a record, and not JSON: %q", line)
 			}
 		}
 		for _, name := range []string{run1 + ".jsonl", run1 + ".aside.jsonl", run1 + ".overtaken.jsonl"} {
-			run, err := journal.LoadBytes(name, text)
+			run, err := state.LoadBytes(name, text)
 			if err != nil {
 				if strings.ContainsRune(err.Error(), '\n') {
 					t.Errorf("an error of several lines: %q", err)
@@ -600,7 +600,7 @@ func FuzzLoad(f *testing.F) {
 }
 
 func TestOfATryLeftOpenInAJournalSetAsideNobodyKnowsWhenItStarted(t *testing.T) {
-	run, err := journal.LoadBytes(run1+".aside.jsonl", lines(
+	run, err := state.LoadBytes(run1+".aside.jsonl", lines(
 		`{"list":2,"skipped":0}`, `["main","a"]`, `["main","b"]`, `{"open":1,"t":-60}`, `{"listed":2}`, `{"start":0,"t":1,"w":1}`,
 	))
 	if err != nil {
@@ -619,8 +619,8 @@ func TestAnOpenTryOfNoGroupOfTheListIsDamage(t *testing.T) {
 		{`{"list":1,"skipped":0}`, `{"open":0}`, `["main","a"]`, `{"listed":1}`},
 		{`{"list":1,"skipped":0}`, `["main","a"]`, `{"listed":1}`, `{"open":0}`},
 	} {
-		_, err := journal.LoadBytes(run1+".jsonl", lines(list...))
-		if _, ok := errors.AsType[*journal.DamagedError](err); !ok {
+		_, err := state.LoadBytes(run1+".jsonl", lines(list...))
+		if _, ok := errors.AsType[*state.DamagedError](err); !ok {
 			t.Errorf("%s: got %v, want damage", list, err)
 		}
 	}

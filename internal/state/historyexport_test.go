@@ -1,4 +1,4 @@
-package history
+package state
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ const (
 	MaxKey      = maxKey
 )
 
-// Read reads a history that was never a file.
-func Read(text []byte) (*History, error) { return read(bytes.NewReader(text)) }
+// ReadHistory reads a history that was never a file.
+func ReadHistory(text []byte) (*History, error) { return readHistory(bytes.NewReader(text)) }
 
 // Write writes one that becomes no file.
 func (h *History) Write(w io.Writer) error { return h.write(w) }

@@ -1,4 +1,4 @@
-package journal_test
+package state_test
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/internal/journal"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 func TestDefaultDirFollowsSystemdThenXDGThenHome(t *testing.T) {
@@ -26,7 +26,7 @@ func TestDefaultDirFollowsSystemdThenXDGThenHome(t *testing.T) {
 		{"", "", "", ""},
 	} {
 		env := map[string]string{"STATE_DIRECTORY": row.systemd, "XDG_STATE_HOME": row.xdg}
-		got := journal.DefaultDir(func(name string) string { return env[name] }, row.home)
+		got := state.DefaultDir(func(name string) string { return env[name] }, row.home)
 		if got != row.want {
 			t.Errorf("%+v: got %q", row, got)
 		}
@@ -36,7 +36,7 @@ func TestDefaultDirFollowsSystemdThenXDGThenHome(t *testing.T) {
 func TestTheDirectoryAndItsFilesAreTheOwnersAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "senddigest")
 	for range 2 { // made, then found
-		d, err := journal.Open(path)
+		d, err := state.Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestTheDirectoryAndItsFilesAreTheOwnersAlone(t *testing.T) {
 			t.Errorf("path %s", d.Path())
 		}
 	}
-	d, _ := journal.Open(path)
+	d, _ := state.Open(path)
 	w := begin(t, d, header(run1))
 	if info, err := os.Stat(w.Path()); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("journal: %v, %v", info.Mode(), err)
@@ -99,12 +99,12 @@ func TestADirectoryThatCannotBeUsedIsAnErrorThatSaysWhatToDo(t *testing.T) {
 		{"no home", "", nil, "no home directory"},
 	} {
 		asNobody(t, func() {
-			_, err := journal.Open(row.path)
+			_, err := state.Open(row.path)
 			checkDirError(t, row.name, err, row.is, row.says)
 		})
 	}
 	asNobody(t, func() { // can be read, which is enough for a report
-		d, err := journal.Open(closed)
+		d, err := state.Open(closed)
 		if err != nil {
 			t.Error(err)
 			return
@@ -121,7 +121,7 @@ func TestADirectoryThatCannotBeUsedIsAnErrorThatSaysWhatToDo(t *testing.T) {
 
 func checkDirError(t *testing.T, name string, err, is error, says string) {
 	t.Helper()
-	e, ok := errors.AsType[*journal.DirError](err)
+	e, ok := errors.AsType[*state.DirError](err)
 	switch {
 	case !ok, is != nil && !errors.Is(err, is):
 		t.Errorf("%s: got %v, want %v", name, err, is)
@@ -153,11 +153,11 @@ func TestNamesOfRunsLeadNowhereElse(t *testing.T) {
 		{"20261123T020000Z-7f3a\n", false},
 		{"20261123T020000Z-\x007f3a", false},
 	} {
-		if got := journal.ValidRun(row.run); got != row.ok {
+		if got := state.ValidRun(row.run); got != row.ok {
 			t.Errorf("ValidRun(%q) = %v", row.run, got)
 		}
 		_, err := d.Load(row.run)
-		if _, ok := errors.AsType[*journal.RunError](err); !ok {
+		if _, ok := errors.AsType[*state.RunError](err); !ok {
 			t.Errorf("Load(%q): %v", row.run, err)
 		}
 		h := header(row.run)
@@ -173,17 +173,17 @@ func TestNamesOfRunsLeadNowhereElse(t *testing.T) {
 }
 
 // put writes a journal of one group by hand.
-func put(t *testing.T, d *journal.Dir, h journal.Header, events ...dispatcher.Outcome) {
+func put(t *testing.T, d *state.Dir, h state.Header, events ...dispatcher.Outcome) {
 	t.Helper()
 	w := begin(t, d, h)
 	g := groups(1)[0]
-	w.List([]journal.Group{g}, nil)
+	w.List([]state.Group{g}, nil)
 	r := dispatcher.Result{Job: g, Attempts: 1, Worker: 1, Start: h.Started}
 	for _, o := range events {
 		w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
 		r.Outcome, r.Took = o, time.Second
 		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
-		w.Finish(journal.Ending{At: h.Started.Add(time.Minute)})
+		w.Finish(state.Ending{At: h.Started.Add(time.Minute)})
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
@@ -191,14 +191,14 @@ func put(t *testing.T, d *journal.Dir, h journal.Header, events ...dispatcher.Ou
 }
 
 // night is a run on a day of November 2026.
-func night(day int) journal.Header {
+func night(day int) state.Header {
 	at := time.Date(2026, 11, day, 2, 0, 0, 0, time.UTC)
 	h := header(at.Format("20060102T150405Z") + "-0000")
 	h.Started = at
 	return h
 }
 
-func names(runs []journal.Summary) (names []string) {
+func names(runs []state.Summary) (names []string) {
 	for _, s := range runs {
 		names = append(names, s.Run)
 	}
@@ -211,7 +211,7 @@ func TestRunsAreListedNewestFirstAndByInstallation(t *testing.T) {
 		put(t, d, night(day), dispatcher.Accepted)
 	}
 	other := night(4)
-	other.Installation = journal.Installation{Token: "1111111111111111", Site: "2222222222222222"}
+	other.Installation = state.Installation{Token: "1111111111111111", Site: "2222222222222222"}
 	put(t, d, other, dispatcher.Accepted)
 	newToken := night(5)
 	newToken.Installation.Token = "1111111111111111"
@@ -227,7 +227,7 @@ func TestRunsAreListedNewestFirstAndByInstallation(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	if runs, _ := d.Runs(journal.Installation{}); len(runs) != 5 {
+	if runs, _ := d.Runs(state.Installation{}); len(runs) != 5 {
 		t.Errorf("all installations: %v", names(runs))
 	}
 }
@@ -262,45 +262,45 @@ func TestForeignFilesAreLeftAlone(t *testing.T) {
 }
 
 func TestKeepRemovesTheOldestAndNothingThatIsNeeded(t *testing.T) {
-	resumes := func(day, of int) journal.Header {
+	resumes := func(day, of int) state.Header {
 		h := night(day)
 		h.Resumes = night(of).Run
 		return h
 	}
 	for _, row := range []struct {
 		name    string
-		make    func(d *journal.Dir)
+		make    func(d *state.Dir)
 		n       int
 		current int
 		want    []int // days left, newest first
 	}{
-		{"the last n", func(d *journal.Dir) {
+		{"the last n", func(d *state.Dir) {
 			for day := 1; day <= 5; day++ {
 				put(t, d, night(day), dispatcher.Accepted)
 			}
 		}, 3, 0, []int{5, 4, 3}},
-		{"fewer than n", func(d *journal.Dir) { put(t, d, night(1), dispatcher.Accepted) }, 3, 0, []int{1}},
-		{"none at all, but the one being written", func(d *journal.Dir) {
+		{"fewer than n", func(d *state.Dir) { put(t, d, night(1), dispatcher.Accepted) }, 3, 0, []int{1}},
+		{"none at all, but the one being written", func(d *state.Dir) {
 			put(t, d, night(1), dispatcher.Accepted)
 			put(t, d, night(2), dispatcher.Accepted)
 		}, 0, 1, []int{1}},
-		{"an unfinished run needs what it resumes", func(d *journal.Dir) {
+		{"an unfinished run needs what it resumes", func(d *state.Dir) {
 			put(t, d, night(1))
 			put(t, d, resumes(2, 1))
 			put(t, d, night(3))
 			put(t, d, resumes(4, 2))
 		}, 1, 0, []int{4, 2, 1}},
-		{"a finished one does not", func(d *journal.Dir) {
+		{"a finished one does not", func(d *state.Dir) {
 			put(t, d, night(1))
 			put(t, d, resumes(2, 1), dispatcher.Accepted)
 		}, 1, 0, []int{2}},
-		{"a newer run that never began changes nothing", func(d *journal.Dir) {
+		{"a newer run that never began changes nothing", func(d *state.Dir) {
 			put(t, d, night(1))
 			put(t, d, resumes(2, 1))
 			_ = begin(t, d, night(3)).Close()
 			_ = begin(t, d, night(4)).Close()
 		}, 1, 0, []int{4, 2, 1}},
-		{"runs that resume each other in a circle end", func(d *journal.Dir) {
+		{"runs that resume each other in a circle end", func(d *state.Dir) {
 			put(t, d, resumes(1, 2))
 			put(t, d, resumes(2, 1))
 		}, 0, 0, []int{2, 1}},
@@ -331,7 +331,7 @@ func TestKeepLeavesOtherInstallationsAlone(t *testing.T) {
 	d := open(t)
 	put(t, d, night(1), dispatcher.Accepted)
 	other := night(2)
-	other.Installation = journal.Installation{Token: "1111111111111111"}
+	other.Installation = state.Installation{Token: "1111111111111111"}
 	put(t, d, other, dispatcher.Accepted)
 	if removed, err := d.Keep(other.Installation, 0, ""); err != nil || !slices.Equal(removed, []string{other.Run}) {
 		t.Errorf("removed %v, %v", removed, err)
@@ -344,7 +344,7 @@ func TestRunsThatNeverBeganPushOutNothingThatWasMailed(t *testing.T) {
 	put(t, d, night(2), dispatcher.Accepted)
 	for day := 3; day <= 7; day++ { // the site was down
 		w := begin(t, d, night(day))
-		w.Finish(journal.Ending{At: night(day).Started.Add(time.Second), Error: "503 Service Unavailable"})
+		w.Finish(state.Ending{At: night(day).Started.Add(time.Second), Error: "503 Service Unavailable"})
 		_ = w.Close()
 	}
 	removed, err := d.Keep(here, 2, "")
@@ -373,7 +373,7 @@ func TestARunWithoutAJournalOvertakesTheNewest(t *testing.T) {
 	h := night(2)
 	w := begin(t, d, h)
 	list := groups(6)
-	w.List(list[:5], []journal.Skip{{Group: list[5], Reason: "left out by --exclude"}})
+	w.List(list[:5], []state.Skip{{Group: list[5], Reason: "left out by --exclude"}})
 	outcomes := []dispatcher.Outcome{
 		dispatcher.Accepted, dispatcher.UnknownGroup, dispatcher.Rejected, dispatcher.NotOK, dispatcher.Ambiguous,
 	}
@@ -383,7 +383,7 @@ func TestARunWithoutAJournalOvertakesTheNewest(t *testing.T) {
 		r.Took, r.Verdict = time.Second, dispatcher.Verdict{Outcome: o, Status: 500, Reason: "r", Err: errors.New("e")}
 		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
 	}
-	w.Finish(journal.Ending{At: h.Started.Add(time.Minute)})
+	w.Finish(state.Ending{At: h.Started.Add(time.Minute)})
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -391,7 +391,7 @@ func TestARunWithoutAJournalOvertakesTheNewest(t *testing.T) {
 	distrust()
 
 	runs, err := d.Runs(here)
-	newest, ok := journal.Newest(runs)
+	newest, ok := state.Newest(runs)
 	if err != nil || !ok || newest.Run != h.Run || !newest.Overtaken || newest.Aside || newest.Unfinished() || !runs[1].Overtaken {
 		t.Fatalf("%+v, %v", runs, err)
 	}
@@ -411,7 +411,7 @@ func TestARunWithoutAJournalOvertakesTheNewest(t *testing.T) {
 			t.Errorf("group %d: %+v, want %v", i, e, want)
 		}
 	}
-	if e, listed := run.Entry(journal.Group{Site: "main", Group: "new"}); listed || e.Outcome != dispatcher.Ambiguous {
+	if e, listed := run.Entry(state.Group{Site: "main", Group: "new"}); listed || e.Outcome != dispatcher.Ambiguous {
 		t.Errorf("a group that is not in its list: %+v, %v", e, listed)
 	}
 	// The guard knows what was accepted, and when.

@@ -1,4 +1,4 @@
-package journal
+package state
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ const syncEvery = time.Second
 type Writer struct {
 	dir      *Dir
 	run      string
-	setAside func(*WriteError)
+	setAside func(*JournalWriteError)
 	started  time.Time
 
 	dirty chan struct{} // holds a value while something is not on the disk
@@ -40,7 +40,7 @@ type Writer struct {
 	skipped int
 	listed  bool
 	closed  bool
-	err     *WriteError
+	err     *JournalWriteError
 }
 
 const (
@@ -53,7 +53,7 @@ var _ dispatcher.Observer = (*Writer)(nil)
 // Begin makes the journal of a run and writes its header. If the journal has to be set aside later, setAside is
 // called, at most once, from whichever goroutine notices it; it must be quick and not call the Writer. It may be nil.
 // Errors are [*DirError].
-func (d *Dir) Begin(h Header, setAside func(*WriteError)) (*Writer, error) {
+func (d *Dir) Begin(h Header, setAside func(*JournalWriteError)) (*Writer, error) {
 	path := filepath.Join(d.path, h.Run+suffix)
 	if !ValidRun(h.Run) {
 		return nil, dirError(path, errRunName)
@@ -285,12 +285,12 @@ func (w *Writer) change(write func() error) {
 }
 
 // failed sets the journal aside for err, if it is the first. The caller holds mu, and tells the owner without it.
-func (w *Writer) failed(err error) *WriteError {
+func (w *Writer) failed(err error) *JournalWriteError {
 	if err == nil || w.err != nil {
 		return nil
 	}
 	aside := filepath.Join(w.dir.path, w.run+asideMark+suffix)
-	w.err = &WriteError{Path: w.path, Err: err}
+	w.err = &JournalWriteError{Path: w.path, Err: err}
 	if os.Rename(w.path, aside) == nil {
 		w.err.Path, w.err.Marked = aside, true
 		w.path = aside
@@ -299,7 +299,7 @@ func (w *Writer) failed(err error) *WriteError {
 	return w.err
 }
 
-func (w *Writer) tell(e *WriteError) {
+func (w *Writer) tell(e *JournalWriteError) {
 	if w.setAside != nil {
 		w.setAside(e)
 	}
@@ -365,7 +365,7 @@ func (w *Writer) syncNow() bool {
 	return false
 }
 
-// Err is why the journal was set aside, a [*WriteError]; nil if it was not.
+// Err is why the journal was set aside, a [*JournalWriteError]; nil if it was not.
 func (w *Writer) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
