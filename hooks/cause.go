@@ -33,6 +33,7 @@ var (
 	prepare   = regexp.MustCompile(`^(?:PREPARE TRANSACTION|COMMIT PREPARED|ROLLBACK PREPARED)`)
 
 	exceptions = regexp.MustCompile(`^(?:[\s(:]*[\w.]*(?:Error|Exception)[\s):]*)*$`) // the names of their classes alone
+	exception  = regexp.MustCompile(`^\(?([\w.]*(?:Error|Exception))\b`)
 	quoted     = regexp.MustCompile(`(^|[\s(\[{<=:,])u?(?:'([^']*)'|"([^"]*)")`)
 	codeName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z_.]{0,39}$`)
 	address    = regexp.MustCompile(`[^\s<>("']+@[^\s<>)"']+`)
@@ -64,6 +65,17 @@ func causeOf(message string, ids ...string) (cause string, prepared bool) {
 		return said + " (" + failed + ")", false
 	}
 	return said, false
+}
+
+// impersonal leaves of a cause what can name nobody: this program's own words, and the class of an exception.
+func impersonal(cause string) string {
+	if cause == preparedCause || cause == noMessage {
+		return cause
+	}
+	if class := exception.FindStringSubmatch(cause); class != nil {
+		return class[1]
+	}
+	return ""
 }
 
 func space(before string) string {

@@ -1,15 +1,16 @@
 // Package hooks speaks to the web-hooks of a GroupServer site.
 //
-// It posts the forms of docs/groupserver.md section 1 and judges the answers by section 3: a 200 proves nothing
-// until the page has been read. Every answer becomes a [Reply], a list, or one of the error types in errors.go.
+// It posts the forms of docs/groupserver.md sections 1 and 11 and judges the answers by sections 3 and 11: a 200 proves
+// nothing until the page has been read. Every answer becomes a [Reply], a [ProfileAnswer], a [List], or one of the error
+// types in errors.go.
 //
 // Rules of this package: the token goes into the body of a POST to the site's own host and nowhere else; whatever
-// a server said is scrubbed of it before it can be printed; nothing is ever sent a second time, except to follow
-// a redirect, which says that the hook did not run. The package starts no goroutine that outlives a call.
+// a server said is scrubbed of it before it can be printed; of the profile hooks' answers, which name people, no text is
+// printed at all; nothing is ever sent a second time, except to follow a redirect, which says that the hook did not run.
+// The package starts no goroutine that outlives a call.
 package hooks
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -43,8 +44,7 @@ type Client struct {
 	reports   bool              // see reports
 	header    http.Header       // shared by all requests; never changed
 	hide      *strings.Replacer // takes the values of the user's own headers out of a text
-	groups    endpoint
-	send      endpoint
+	endpoints [len(endpoints)]endpoint
 	tls       atomic.Pointer[tls.ConnectionState]
 	buffers   sync.Pool // of *bytes.Buffer, for the pages
 
@@ -52,12 +52,6 @@ type Client struct {
 	// same bytes (docs/groupserver.md section 2), so that nearly all pages need no second reading; where a site's
 	// chrome changes from page to page, each is read.
 	confirmation atomic.Pointer[[]byte]
-}
-
-// An endpoint is a hook and where its requests go.
-type endpoint struct {
-	hook, path string
-	url        atomic.Pointer[url.URL] // moves when the site redirects
 }
 
 // New makes a client for the site at a URL as [ParseURL] gives it.
@@ -85,23 +79,14 @@ func New(site *url.URL, token Token, o Options) *Client {
 	}
 	maps.Copy(c.header, o.Header)
 	c.hide = hideValues(o.Header)
-	c.groups.hook, c.groups.path = groupsHook, groupsPath
-	c.send.hook, c.send.path = sendHook, sendPath
+	for h := range c.endpoints {
+		c.endpoints[h].hook = hook(h)
+	}
 	c.rebase(site)
 	return c
 }
 
-// rebase points both hooks below a site's URL.
-func (c *Client) rebase(site *url.URL) {
-	if site.Path == "" {
-		site = site.JoinPath("/") // or the requests would name a path without its first slash
-	}
-	for _, e := range []*endpoint{&c.groups, &c.send} {
-		e.url.Store(site.JoinPath("/", e.path)) // the slash is for a site without any path
-	}
-}
-
-// TLS is the state of the connection that the last list came over; nil for plain http.
+// TLS is the state of the connection that the last list or confirmation came over; nil for plain http, and before one.
 func (c *Client) TLS() *tls.ConnectionState { return c.tls.Load() }
 
 // Scrub removes the token from a text, see [Token.Scrub], and the values of the user's own headers.
@@ -129,8 +114,8 @@ func (c *Client) post(ctx context.Context, e *endpoint, form string) (*http.Resp
 
 // roundTrip makes one POST. It builds the request without net/http's own constructor and the header without a
 // copy: both would be the same for every send.
-func (c *Client) roundTrip(ctx context.Context, hook string, target *url.URL, form string) (*http.Response, *trip, error) {
-	t := &trip{hook: hook, client: c, target: target}
+func (c *Client) roundTrip(ctx context.Context, h hook, target *url.URL, form string) (*http.Response, *trip, error) {
+	t := &trip{hook: h, client: c, target: target}
 	ctx = t.trace(ctx)
 	t.ctx = ctx
 	req := (&http.Request{
@@ -151,16 +136,20 @@ func (c *Client) roundTrip(ctx context.Context, hook string, target *url.URL, fo
 }
 
 // notOK makes an error of an answer with another status than 200. The ids are those that were sent.
-func (c *Client) notOK(hook string, resp *http.Response, t *trip, ids ...string) error {
+func (c *Client) notOK(h hook, resp *http.Response, t *trip, ids ...string) error {
 	// What cannot be read of an error page is not missed: the status decides.
 	body, _ := io.ReadAll(io.LimitReader(t.reader(resp), maxErrorPage))
 	message, own := c.readErrorPage(resp, body)
 	cause, prepared := causeOf(message, ids...)
+	words := phrase(resp)
+	if h.personal() {
+		cause, message, words = impersonal(cause), "", http.StatusText(resp.StatusCode)
+	}
 	if proxy := c.proxy(t.target); proxy != "" && resp.StatusCode == http.StatusProxyAuthRequired {
 		cause = strings.TrimSuffix("proxy "+proxy+": "+cause, ": ")
 	}
 	return &NotOKError{
-		Hook: hook, Status: resp.StatusCode, Phrase: c.quote(phrase(resp)),
+		Hook: h.String(), Status: resp.StatusCode, Phrase: c.quote(words),
 		Detail: c.quote(cause), Message: message, Prepared: prepared,
 		Zope:       own || fromZope(resp.Header),
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
@@ -169,28 +158,6 @@ func (c *Client) notOK(hook string, resp *http.Response, t *trip, ids ...string)
 
 // maxErrorPage bounds how much of an error page is read for its cause.
 const maxErrorPage = 64 << 10
-
-// readPage reads and judges a 200 of the send hook.
-func (c *Client) readPage(r io.Reader) (page, error) {
-	buffer, ok := c.buffers.Get().(*bytes.Buffer)
-	if !ok {
-		buffer = new(bytes.Buffer)
-	}
-	defer c.buffers.Put(buffer)
-	buffer.Reset()
-	if _, err := buffer.ReadFrom(io.LimitReader(r, maxPage)); err != nil {
-		return page{}, err
-	}
-	if known := c.confirmation.Load(); known != nil && bytes.Equal(*known, buffer.Bytes()) {
-		return page{message: true, confirmed: true}, nil
-	}
-	p := readPage(buffer.Bytes())
-	if p.confirmed && !p.refused {
-		known := bytes.Clone(buffer.Bytes())
-		c.confirmation.Store(&known)
-	}
-	return p, nil
-}
 
 // try bounds one try in time.
 func (c *Client) try(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -49,7 +49,7 @@ func (u *unpacker) Read(p []byte) (n int, err error) {
 		return n, u.trip.failed(err, true) // an answer had begun
 	}
 	encoding := u.trip.client.quote(u.encoding)
-	return n, &UnexpectedPageError{u.trip.hook, "packed (Content-Encoding: " + encoding + ") in a way that cannot be read"}
+	return n, &UnexpectedPageError{u.trip.hook.String(), "packed (Content-Encoding: " + encoding + ") in a way that cannot be read"}
 }
 
 // open begins to unpack; io.EOF if there is nothing.

@@ -67,7 +67,7 @@ func TestAPackedAnswerIsReadAllTheSame(t *testing.T) {
 				return client(t, &site{answer: a}, fixtureToken)
 			}
 			list, err := packed(200, "application/json", "groups-ok-empty-group-id.json").DigestGroups(t.Context())
-			if err != nil || len(list.Groups) != 317 {
+			if err != nil || len(list.Entries) != 317 {
 				t.Errorf("list: %v", err)
 			}
 			_, err = packed(200, "application/json", "groups-wrong-token.json").DigestGroups(t.Context())

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// Every error of this package has been scrubbed of the token. Its Error text is one line and names the hook;
-// its Reason is shorter and the same for all sends that failed for one cause.
+// Every error of this package has been scrubbed of the token, and those of the profile hooks quote nothing of an answer's
+// text, which holds people's names. Its Error text is one line and names the hook; its Reason is shorter and the same for
+// all sends that failed for one cause.
 
 // A NotOKError is an answer with any status but 200: the NotOk of the Python script.
 type NotOKError struct {
@@ -87,7 +88,7 @@ func (e *UnexpectedPageError) Reason() string { return "200, but " + e.Problem }
 
 func (e *UnexpectedPageError) Error() string { return e.Hook + ": " + e.Reason() }
 
-// A MalformedListError says where a list of groups stops making sense.
+// A MalformedListError says where a list stops making sense.
 type MalformedListError struct {
 	Hook    string
 	Entry   int   // from 1; 0 if it is no entry's fault
@@ -100,7 +101,7 @@ func (e *MalformedListError) Error() string {
 	if e.Entry > 0 {
 		where = fmt.Sprintf("entry %d, %s", e.Entry, where)
 	}
-	return fmt.Sprintf("%s: the list of groups makes no sense (%s): %s", e.Hook, where, e.Problem)
+	return fmt.Sprintf("%[1]s: the %[1]s makes no sense (%[2]s): %[3]s", e.Hook, where, e.Problem)
 }
 
 // A RedirectError is a redirect that the client does not follow: it would take the token to where it must not go.
@@ -203,10 +204,23 @@ func boil(err error) string {
 	if e, ok := errors.AsType[*net.OpError](err); ok {
 		return e.Op + ": " + e.Err.Error()
 	}
-	if _, said, ok := strings.Cut(err.Error(), "transport connection broken: "); ok {
-		return "the answer is not HTTP: " + said
+	if _, said, ok := strings.Cut(err.Error(), broken); ok {
+		return errNotHTTP.Error() + ": " + said
 	}
 	return err.Error()
+}
+
+// broken is how net/http begins to quote an answer that is not HTTP; it exports no type for that.
+const broken = "transport connection broken: "
+
+var errNotHTTP = errors.New("the answer is not HTTP")
+
+// withoutAnswer is a network error that does not quote what came.
+func withoutAnswer(err error) error {
+	if strings.Contains(err.Error(), broken) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return errNotHTTP
+	}
+	return err
 }
 
 func certificate(err error) string {

@@ -32,7 +32,7 @@ func ExampleClient_DigestGroups() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, group := range list.Groups {
+	for _, group := range list.Entries {
 		fmt.Println(group.Key())
 	}
 	// Output:

@@ -92,14 +92,27 @@ func TestTheFormsAreTheHooksOwn(t *testing.T) {
 	if _, err := c.SendDigest(t.Context(), hooks.Group{Site: "a site", Group: "a&b"}); err != nil {
 		t.Fatal(err)
 	}
+	s.answer = answer{200, "application/json", nil, fixture(t, "profile-members-ok.json")}
+	if _, err := c.ProfileMembers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.answer = answer{200, "application/json", nil, fixture(t, "profile-send-ok.json")}
+	if _, err := c.SendProfile(t.Context(), "u&1"); err != nil {
+		t.Fatal(err)
+	}
 	want := []url.Values{
 		{"token": {"t&k=n"}, "get": {""}},
 		{"form.siteId": {"a site"}, "form.groupId": {"a&b"}, "form.token": {"t&k=n"}, "form.actions.send": {"Send"}},
+		{"token": {"t&k=n"}, "get": {""}},
+		{"profileId": {"u&1"}, "token": {"t&k=n"}, "send": {"Send"}},
 	}
 	if diff := cmp.Diff(want, s.forms); diff != "" {
 		t.Error(diff)
 	}
-	for i, path := range []string{"/gs-group-messages-topic-digest-groups.html", "/gs-group-messages-topic-digest-send.html"} {
+	for i, path := range []string{
+		"/gs-group-messages-topic-digest-groups.html", "/gs-group-messages-topic-digest-send.html",
+		"/gs-profile-status-members.html", "/gs-profile-status-send.html",
+	} {
 		req := s.requests[i]
 		if req.Method != "POST" || req.URL.Path != path || req.URL.RawQuery != "" {
 			t.Errorf("request %d: %s %s", i, req.Method, req.URL)
@@ -245,9 +258,6 @@ func TestEveryCapturedAnswerIsJudgedByItsElements(t *testing.T) {
 	judged := 0
 	for _, row := range rows[1:] {
 		name, hook, status, contentType, class := row[0], row[1], row[2], row[3], row[4]
-		if strings.HasPrefix(hook, "profile-") {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			code, err := strconv.Atoi(status[:3])
 			if err != nil {
@@ -258,6 +268,8 @@ func TestEveryCapturedAnswerIsJudgedByItsElements(t *testing.T) {
 			switch class {
 			case "list", "accepted":
 				want = "confirmed"
+			case "skipped":
+				want = "skipped"
 			case "rejected-token":
 				want = "rejected: token"
 			case "rejected-field":
@@ -278,19 +290,31 @@ func TestEveryCapturedAnswerIsJudgedByItsElements(t *testing.T) {
 				t.Fatalf("class %q is not known", class)
 			}
 			c := client(t, &site{answer: a}, fixtureToken)
-			if hook != "send" {
+			if hook == "groups" || hook == "any" {
 				_, err := c.DigestGroups(t.Context())
 				check(t, word(true, err), want, err)
 			}
-			if hook != "groups" {
+			if hook == "send" || hook == "any" {
 				reply, err := c.SendDigest(t.Context(), hooks.Group{Site: "example_site", Group: "alpha"})
 				check(t, word(reply.Confirmed, err), want, err)
+			}
+			if hook == "profile-members" || hook == "any" {
+				_, err := c.ProfileMembers(t.Context())
+				check(t, word(true, err), want, err)
+			}
+			if hook == "profile-send" || hook == "any" {
+				answer, err := c.SendProfile(t.Context(), "u1")
+				got := word(answer == hooks.ProfileSent, err)
+				if err == nil && answer.Reason() != "" {
+					got = "skipped"
+				}
+				check(t, got, want, err)
 			}
 			judged++
 		})
 	}
-	if judged != 55 {
-		t.Errorf("%d answers judged, want 55: has the index changed?", judged)
+	if judged != 68 {
+		t.Errorf("%d answers judged, want 68: has the index changed?", judged)
 	}
 }
 
@@ -425,7 +449,7 @@ func TestTheListIsInTheScriptsOrderWithoutDuplicates(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []hooks.Group{{"Site2", "a"}, {"site1", "a"}, {"site1", "grüppe"}, {"site1", "z"}, {"site10", "b"}}
-	if diff := cmp.Diff(want, got.Groups); diff != "" {
+	if diff := cmp.Diff(want, got.Entries); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -462,11 +486,11 @@ func TestAMalformedListSaysWhere(t *testing.T) {
 
 // The server lists what its table holds; a row that nobody can be sent to must not cost the others their digests.
 func TestAnEntryThatIsNoGroupIsLeftOutAlone(t *testing.T) {
-	fetch := func(list []byte) (*hooks.List, error) {
+	fetch := func(list []byte) (*hooks.List[hooks.Group], error) {
 		return client(t, &site{answer: answer{200, "application/json", nil, list}}, fixtureToken).DigestGroups(t.Context())
 	}
 	list, err := fetch(fixture(t, "groups-ok-empty-group-id.json"))
-	if err != nil || len(list.Groups) != 317 {
+	if err != nil || len(list.Entries) != 317 {
 		t.Fatalf("%v, want 317 groups", err)
 	}
 	if got, want := list.Unusable.String(), "1 of 318 entries of the list cannot be sent to: entry 265, site initial_site: its group is empty"; got != want {
@@ -492,7 +516,7 @@ func TestAnEntryThatIsNoGroupIsLeftOutAlone(t *testing.T) {
 			t.Errorf("%s: %v", row.entry, err)
 			continue
 		}
-		if diff := cmp.Diff([]hooks.Group{{"x", "w"}, {"z", "y"}}, list.Groups); diff != "" {
+		if diff := cmp.Diff([]hooks.Group{{"x", "w"}, {"z", "y"}}, list.Entries); diff != "" {
 			t.Errorf("%s: %s", row.entry, diff)
 		}
 		if got, want := list.Unusable.String(), "1 of 3 entries of the list cannot be sent to: "+row.want; got != want {
@@ -621,11 +645,11 @@ func FuzzGroupList(f *testing.F) {
 			}
 			return
 		}
-		if left := list.Unusable; strings.Contains(left.String(), fixtureToken) || len(list.Groups)+left.N > left.Of || list.Groups == nil && left.N > 0 {
-			t.Errorf("%d groups and %v", len(list.Groups), left)
+		if left := list.Unusable; strings.Contains(left.String(), fixtureToken) || len(list.Entries)+left.N > left.Of || list.Entries == nil && left.N > 0 {
+			t.Errorf("%d groups and %v", len(list.Entries), left)
 		}
-		for i, g := range list.Groups {
-			if g.Site == "" || g.Group == "" || i > 0 && list.Groups[i-1] == g {
+		for i, g := range list.Entries {
+			if g.Site == "" || g.Group == "" || i > 0 && list.Entries[i-1] == g {
 				t.Errorf("entry %d: %q", i, g)
 			}
 		}

@@ -8,22 +8,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 )
 
-// maxList bounds the list of groups: some 600,000 groups with long names.
+// maxList bounds a list, in bytes: some 600,000 groups with long names.
 const maxList = 64 << 20
 
 // The largest known installations have some thousands of groups, with ids of a few dozen characters. What is far
 // beyond that is no list, and must not cost the memory of one.
 const (
-	maxGroups = 1_000_000
-	maxID     = 1 << 10 // bytes
+	maxEntries = 1_000_000
+	maxID      = 1 << 10 // bytes
 )
-
-// maxRefusal bounds the object that the hook sends instead of a list.
-const maxRefusal = 64 << 10
 
 // errTooLarge ends a body that is longer than we are ready to read.
 var errTooLarge = errors.New("longer than allowed")
@@ -43,9 +39,9 @@ func (t tooLarge) Read(p []byte) (int, error) {
 	return 0, err
 }
 
-// A List is what the groups hook lists.
-type List struct {
-	Groups   []Group  // of all sites of the installation, in the order of site and group, each once
+// A List is what a hook lists.
+type List[E any] struct {
+	Entries  []E
 	Unusable Unusable // the entries that were left out
 }
 
@@ -60,7 +56,7 @@ type Unusable struct {
 // An UnusableEntry is one of them.
 type UnusableEntry struct {
 	Entry   int    // its place in the list, from 1
-	Site    string // the id of its site, scrubbed and bounded; empty: it has none
+	Site    string // the id of its site, scrubbed and bounded; empty: none
 	Problem string // "its group is empty"
 }
 
@@ -87,33 +83,28 @@ func (u Unusable) String() string {
 	return text.String()
 }
 
-// readList judges what the groups hook answered with 200 (docs/groupserver.md section 3). It decodes the list
+// readList judges what a hook answered with 200 that lists something (docs/groupserver.md section 3). It decodes the list
 // entry by entry, so that memory never holds the whole text.
-func (c *Client) readList(body io.Reader, contentType string) (*List, error) {
-	r := bufio.NewReader(limit(body, maxList))
-	first, err := firstByte(r)
-	switch {
-	case errors.Is(err, io.EOF):
-		return nil, &UnexpectedPageError{groupsHook, "an empty answer"}
-	case err != nil:
-		return nil, err
-	case first == '[':
-		list, err := c.decodeList(r)
-		if err != nil {
-			return nil, c.listError(err)
+func readList[E any](entry func(*listDecoder) (E, *MalformedListError)) func(*Client, hook, io.Reader, string) (*List[E], error) {
+	return func(c *Client, h hook, body io.Reader, contentType string) (*List[E], error) {
+		r := bufio.NewReader(limit(body, maxList))
+		first, err := firstByte(r)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, &UnexpectedPageError{h.String(), "an empty answer"}
+		case err != nil:
+			return nil, err
+		case first == '[':
+			return decodeList(c, h, r, entry)
+		case first == '{':
+			return nil, c.readRefusal(h, r, contentType)
 		}
-		// The order of the Python script; the server's own is that of a set.
-		slices.SortFunc(list.Groups, Group.compare)
-		list.Groups = slices.Compact(list.Groups)
-		return list, nil
-	case first == '{':
-		return nil, c.readRefusal(r, contentType)
+		page, err := io.ReadAll(io.LimitReader(r, maxPage))
+		if err != nil {
+			return nil, err
+		}
+		return nil, &UnexpectedPageError{h.String(), c.describe(h, readPage(page), contentType)}
 	}
-	page, err := io.ReadAll(io.LimitReader(r, maxPage))
-	if err != nil {
-		return nil, err
-	}
-	return nil, &UnexpectedPageError{groupsHook, c.describe(readPage(page), contentType)}
 }
 
 // firstByte peeks at the first byte that is not JSON's white space.
@@ -131,28 +122,29 @@ func firstByte(r *bufio.Reader) (byte, error) {
 	}
 }
 
-// decodeList reads [["site", "group"], …] to the end of the body. An entry that is no such pair is left out; a list
-// of nothing but such entries is none. Its errors are *MalformedListError, and those of the body.
-func (c *Client) decodeList(r io.Reader) (*List, error) {
-	d := &listDecoder{json: json.NewDecoder(r), sites: map[string]string{}}
-	list := &List{}
+// decodeList reads a list to the end of the body. entry reads one entry, and says why it is none. Such an entry is left
+// out; a list of nothing but such entries is none. The errors are *MalformedListError, and those of the body.
+func decodeList[E any](c *Client, h hook, r io.Reader, entry func(*listDecoder) (E, *MalformedListError)) (*List[E], error) {
+	d := &listDecoder{hook: h, json: json.NewDecoder(r), sites: map[string]string{}}
+	list := &List[E]{}
 	var first *MalformedListError // of the entries left out
 	d.token()                     // the opening bracket, which the caller has seen
 	for d.more() {
 		d.entry++
-		if d.entry > maxGroups {
-			d.fail(fmt.Sprintf("there are more than %d", maxGroups))
+		if d.entry > maxEntries {
+			d.fail(fmt.Sprintf("there are more than %d", maxEntries))
 			break
 		}
-		g, bad := d.pair()
+		d.site = ""
+		e, bad := entry(d)
 		switch {
 		case d.err != nil:
 		case bad == nil:
-			list.Groups = append(list.Groups, g)
+			list.Entries = append(list.Entries, e)
 		default:
 			first = cmp.Or(first, bad)
 			if list.Unusable.N++; list.Unusable.N <= maxExamples {
-				list.Unusable.Examples = append(list.Unusable.Examples, UnusableEntry{d.entry, c.quote(g.Site), bad.Problem})
+				list.Unusable.Examples = append(list.Unusable.Examples, UnusableEntry{d.entry, c.quote(d.site), bad.Problem})
 			}
 		}
 	}
@@ -163,16 +155,23 @@ func (c *Client) decodeList(r io.Reader) (*List, error) {
 			d.fail("text follows the list")
 		}
 	}
-	if d.err == nil && list.Groups == nil && first != nil {
-		d.err = first
+	switch {
+	case errors.Is(d.err, errTooLarge):
+		return nil, &MalformedListError{Hook: h.String(), Offset: maxList, Problem: fmt.Sprintf("it is longer than %d MiB", maxList>>20)}
+	case d.err != nil:
+		return nil, d.err
+	case list.Entries == nil && first != nil:
+		return nil, first
 	}
-	return list, d.err
+	return list, nil
 }
 
 // A listDecoder reads a list token by token; after the first error it does nothing.
 type listDecoder struct {
+	hook  hook
 	json  *json.Decoder
 	entry int               // the entry being read, from 1
+	site  string            // .. its site, as far as it has one
 	sites map[string]string // thousands of groups share a few site ids
 	err   error
 }
@@ -204,8 +203,7 @@ func (d *listDecoder) token() json.Token {
 
 func (d *listDecoder) more() bool { return d.err == nil && d.json.More() }
 
-// pair reads an entry to its end. bad is why and where it is no pair of ids, nil if it is one; the pair has what
-// could be read.
+// pair reads ["site", "group"]. bad is why and where an entry is no such pair, nil if it is one.
 func (d *listDecoder) pair() (g Group, bad *MalformedListError) {
 	token := d.token()
 	if token != json.Delim('[') {
@@ -220,6 +218,7 @@ func (d *listDecoder) pair() (g Group, bad *MalformedListError) {
 		case 0:
 			g.Site, problem = id(token, "site")
 			g.Site = d.intern(g.Site)
+			d.site = g.Site
 		case 1:
 			g.Group, problem = id(token, "group")
 		default:
@@ -252,16 +251,27 @@ func (d *listDecoder) skip(token json.Token) {
 	}
 }
 
-// id judges one half of an entry.
-func id(token json.Token, half string) (id, problem string) {
+// profile reads the id of a person's profile. bad is why and where an entry is no id, nil if it is one.
+func (d *listDecoder) profile() (p Profile, bad *MalformedListError) {
+	token := d.token()
+	text, problem := id(token, "profile id")
+	if problem != "" {
+		bad = d.problem(problem)
+		d.skip(token)
+	}
+	return Profile(text), bad
+}
+
+// id judges an id, or half of an entry.
+func id(token json.Token, name string) (id, problem string) {
 	id, ok := token.(string)
 	switch {
 	case !ok:
-		return "", "its " + half + " is not a string"
+		return "", "its " + name + " is not a string"
 	case id == "":
-		return "", "its " + half + " is empty"
+		return "", "its " + name + " is empty"
 	case len(id) > maxID:
-		return "", fmt.Sprintf("its %s is longer than %d bytes", half, maxID)
+		return "", fmt.Sprintf("its %s is longer than %d bytes", name, maxID)
 	}
 	return id, ""
 }
@@ -273,59 +283,5 @@ func (d *listDecoder) fail(problem string) {
 }
 
 func (d *listDecoder) problem(problem string) *MalformedListError {
-	return &MalformedListError{groupsHook, d.entry, d.json.InputOffset(), problem}
-}
-
-// listError names what ended the list.
-func (c *Client) listError(err error) error {
-	if errors.Is(err, errTooLarge) {
-		return &MalformedListError{Hook: groupsHook, Offset: maxList, Problem: fmt.Sprintf("it is longer than %d MiB", maxList>>20)}
-	}
-	return err
-}
-
-// readRefusal judges an object where the list should be.
-func (c *Client) readRefusal(r io.Reader, contentType string) error {
-	body, err := io.ReadAll(io.LimitReader(r, maxRefusal))
-	if err != nil {
-		return err
-	}
-	var answer struct {
-		Status    *float64
-		Message   []string
-		Actions   map[string]any
-		Arguments map[string]any
-	}
-	switch err := json.Unmarshal(body, &answer); {
-	case err != nil && !json.Valid(body) && len(body) < maxRefusal && strings.Contains(contentType, "json"):
-		// The hook does not escape what it repeats: a token with a backslash or a line end in it spoils the JSON.
-		return &RejectedError{Hook: groupsHook, Token: true}
-	case err != nil:
-		return &UnexpectedPageError{groupsHook, "neither the list of groups nor the hook's refusal"}
-	case answer.Status != nil:
-		return c.refusal(*answer.Status, answer.Message)
-	case answer.Actions != nil && answer.Arguments != nil:
-		return &UnexpectedPageError{groupsHook, "the hook describes itself: the form did not reach it. " +
-			"Does something between here and the site turn POST into GET?"}
-	}
-	return &UnexpectedPageError{groupsHook, "an object that is not the hook's"}
-}
-
-// designed is the status that the hook's authors meant for a refused form; the released versions say -1, and put
-// other texts beside it (docs/groupserver.md section 4).
-const designed = 100
-
-func (c *Client) refusal(status float64, messages []string) error {
-	e := &RejectedError{Hook: groupsHook}
-	var others []string
-	for _, message := range messages {
-		switch {
-		case strings.HasPrefix(message, tokenLabel), status == designed && strings.Contains(message, "'token'"):
-			e.Token = true // the text repeats the token
-		default:
-			others = append(others, c.quote(message))
-		}
-	}
-	e.Message = strings.Join(others, "; ")
-	return e
+	return &MalformedListError{d.hook.String(), d.entry, d.json.InputOffset(), problem}
 }

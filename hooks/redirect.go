@@ -23,7 +23,7 @@ func redirects(resp *http.Response) bool {
 // which the hook answers with 200 and its blank form (docs/groupserver.md section 6).
 func (c *Client) follow(e *endpoint, from *url.URL, resp *http.Response, hop int) (*url.URL, error) {
 	refused := func(to *url.URL, problem string) error {
-		err := &RedirectError{Hook: e.hook, Status: resp.StatusCode, Problem: problem}
+		err := &RedirectError{Hook: e.String(), Status: resp.StatusCode, Problem: problem}
 		if to != nil {
 			err.To = c.quote(bare(to).String())
 			err.Use = c.quote(advice(to, e))
@@ -61,7 +61,7 @@ func advice(to *url.URL, e *endpoint) string {
 }
 
 // learn keeps for the rest of the run where redirects led, so that the token goes there at once. Where only the
-// site's place changed, that holds for both hooks.
+// site's place changed, that holds for all hooks.
 func (c *Client) learn(e *endpoint, t *trip) {
 	if t.hops == 0 {
 		return
@@ -77,7 +77,7 @@ func (c *Client) learn(e *endpoint, t *trip) {
 // siteOf takes the hook's own path from a URL, where it ends so.
 func siteOf(u *url.URL, e *endpoint) *url.URL {
 	site := bare(u)
-	if strings.HasSuffix(site.Path, "/"+e.path) {
+	if strings.HasSuffix(site.Path, "/"+e.path()) {
 		return site.ResolveReference(&url.URL{Path: "."})
 	}
 	return site

@@ -145,7 +145,9 @@ func TestNoEchoOfTheTokenGetsIntoAnError(t *testing.T) {
 				c := client(t, s, token)
 				_, listErr := c.DigestGroups(t.Context())
 				_, sendErr := c.SendDigest(t.Context(), group)
-				for _, err := range []error{listErr, sendErr} {
+				_, membersErr := c.ProfileMembers(t.Context())
+				_, profileErr := c.SendProfile(t.Context(), "u1")
+				for _, err := range []error{listErr, sendErr, membersErr, profileErr} {
 					free(t, fmt.Sprintf("%s as %d, %s", name, status, contentType), err)
 				}
 			}
@@ -159,22 +161,27 @@ func TestNoEchoOfTheTokenGetsIntoAnError(t *testing.T) {
 // free fails if anything that can be printed of an error holds the token of the fixtures.
 func free(t *testing.T, name string, err error) {
 	t.Helper()
+	for _, text := range printed(err) {
+		if strings.Contains(text, fixtureToken) {
+			t.Errorf("%s: the token stands in %s", name, text)
+		}
+	}
+}
+
+// printed is all that can be printed of an error; nothing of nil.
+func printed(err error) (texts []string) {
 	if err == nil {
-		return
+		return nil
 	}
 	encoded, _ := json.Marshal(err)
-	texts := []string{fmt.Sprintf("%v %+v %#v %s %q", err, err, err, err, err), string(encoded)}
+	texts = append(texts, fmt.Sprintf("%v %+v %#v %s %q", err, err, err, err, err), string(encoded))
 	if e, ok := err.(interface{ Reason() string }); ok {
 		texts = append(texts, e.Reason())
 	}
 	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(cause) {
 		texts = append(texts, fmt.Sprintf("%v %#v", cause, cause))
 	}
-	for _, text := range texts {
-		if strings.Contains(text, fixtureToken) {
-			t.Errorf("%s: the token stands in %s", name, text)
-		}
-	}
+	return texts
 }
 
 func TestScrubFindsTheTokenInEveryForm(t *testing.T) {

@@ -594,7 +594,7 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("%s: a TLS state before the list", name)
 		}
 		list, err := c.DigestGroups(t.Context())
-		if err != nil || len(list.Groups) != 1 || c.TLS() == nil || c.TLS().PeerCertificates[0].Subject.CommonName != "groups.example.com" {
+		if err != nil || len(list.Entries) != 1 || c.TLS() == nil || c.TLS().PeerCertificates[0].Subject.CommonName != "groups.example.com" {
 			t.Errorf("%s: %v, %v", name, list, err)
 		}
 		if reply, err := c.SendDigest(t.Context(), group); err != nil || !reply.Confirmed {

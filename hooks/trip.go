@@ -25,7 +25,7 @@ import (
 // A trip has one connection: net/http takes another only for a request that met a kept connection's end, and a
 // body without GetBody is never sent again.
 type trip struct {
-	hook     string
+	hook     hook
 	client   *Client
 	ctx      context.Context
 	target   *url.URL
@@ -99,7 +99,10 @@ func (t *trip) failed(err error, wrote bool) error {
 		_, timeout := errors.AsType[*TimeoutError](err)
 		ended = !timeout
 	}
-	e := &TransportError{Hook: t.hook, Wrote: wrote, Err: err}
+	if t.hook.personal() {
+		err = withoutAnswer(err)
+	}
+	e := &TransportError{Hook: t.hook.String(), Wrote: wrote, Err: err}
 	if lacks := shortage(err); lacks != "" && !wrote {
 		e.Local, e.text = true, lacks
 		return e

@@ -25,7 +25,7 @@ func (e *ListError) Unwrap() error { return e.Err }
 // askPatiently asks for the list of groups until it is there. It has the patience of the sends: a failure that may pass is
 // followed by another request, after a back-off or when Retry-After says so, until the site has given no list for
 // s.GiveUpAfter. That hook only reads, so that a request is harmless whatever became of the one before.
-func askPatiently(ctx context.Context, client *hooks.Client, s *Settings) (*hooks.List, error) {
+func askPatiently(ctx context.Context, client *hooks.Client, s *Settings) (*hooks.List[hooks.Group], error) {
 	backoff := s.Backoff
 	if backoff == nil {
 		backoff = dispatcher.FullJitter(time.Second, time.Minute)
@@ -68,7 +68,7 @@ func askPatiently(ctx context.Context, client *hooks.Client, s *Settings) (*hook
 }
 
 // ask asks for the list once. Its error is a [*ListError], or the cause of ctx where that ended first.
-func ask(ctx context.Context, client *hooks.Client) (*hooks.List, error) {
+func ask(ctx context.Context, client *hooks.Client) (*hooks.List[hooks.Group], error) {
 	list, err := client.DigestGroups(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return nil, cause

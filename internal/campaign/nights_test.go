@@ -98,7 +98,7 @@ func (in *installation) groups() int {
 	if err != nil {
 		in.Fatal(err)
 	}
-	return len(list.Groups)
+	return len(list.Entries)
 }
 
 // run makes a run with a journal. A guard without Last gets it from the journals.

@@ -60,8 +60,8 @@ func Fetch(ctx context.Context, client *hooks.Client, s Settings) (*Plan, error)
 }
 
 // planOf plans a run of what a site listed.
-func planOf(list *hooks.List, s Settings) *Plan {
-	p := plan(list.Groups, s, time.Now())
+func planOf(list *hooks.List[hooks.Group], s Settings) *Plan {
+	p := plan(list.Entries, s, time.Now())
 	p.Unusable = list.Unusable
 	return p
 }
