@@ -791,7 +791,8 @@ func TestCausesReadWellAsTheReasonOfWhatTheyLeft(t *testing.T) {
 		{&ratelimit.DownError{For: 24 * time.Hour, Asked: true}, "the site asked for a pause of 24h0m0s"},
 		{&campaign.SignalError{Signal: os.Interrupt}, "stopped by SIGINT"},
 		{&campaign.SignalError{Signal: syscall.SIGTERM}, "stopped by SIGTERM"},
-		{&campaign.SignalError{Signal: syscall.SIGHUP}, "stopped by a signal"},
+		{&campaign.SignalError{Signal: syscall.SIGHUP}, "stopped by SIGHUP"},
+		{&campaign.SignalError{Signal: syscall.SIGQUIT}, "stopped by a signal"},
 	} {
 		if got := tt.cause.Error(); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
