@@ -138,6 +138,9 @@ type Group struct {
 	Start    float64 `json:"start"` // seconds since the run started; 0 if the group was not tried
 	Seconds  float64 `json:"seconds"`
 	Worker   int     `json:"worker"` // from 1; 0 if the group was not tried
+	// Lost is the first try whose answer was lost, where the group was sent to again: all above is of the last try, and the
+	// outcome is ambiguous where that one failed. nil: there is none.
+	Lost *Lost `json:"lost,omitempty"`
 }
 
 // New makes the document of a run.
@@ -247,7 +250,7 @@ func (d *Document) Groups() iter.Seq[Group] {
 func (d *Document) group(r *dispatcher.Result) Group {
 	g := Group{
 		Outcome: r.Outcome.String(), Status: r.Status, Reason: r.Reason,
-		Attempts: r.Attempts, Seconds: seconds(r.Took), Worker: r.Worker,
+		Attempts: r.Attempts, Seconds: seconds(r.Took), Worker: r.Worker, Lost: d.lost(r),
 	}
 	g.Site, g.Group = d.meta.Names(r.Job)
 	if r.Err != nil {

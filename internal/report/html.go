@@ -341,7 +341,8 @@ func (d *Document) writeData(out *bufio.Writer) error {
 		}
 		b = strconv.AppendInt(append(b, "\n["...), int64(number(siteOf, &sites, site)), 10)
 		b = append(append(b, ','), name...)
-		numbers := []int64{int64(r.Outcome), int64(number(reasonOf, &reasons, r.Reason))}
+		reason := cmp.Or(settled(r), r.Reason)
+		numbers := []int64{int64(r.Outcome), int64(number(reasonOf, &reasons, reason))}
 		if r.Attempts > 0 {
 			numbers = append(numbers, int64(r.Attempts), r.Start.Sub(d.meta.Started).Round(time.Millisecond).Milliseconds(),
 				r.Took.Round(time.Millisecond).Milliseconds(), int64(r.Worker), int64(r.Status))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,7 +87,7 @@ func (d *Document) notes() []string {
 	case CutOff:
 		list = append(list, "no end is on record, the last record is of "+clock(d.Finished)+"; what was in flight then counts as ambiguous")
 	}
-	return append(list, d.meta.Notes...)
+	return slices.Concat(list, d.meta.Notes, d.settledNotes())
 }
 
 func groups(n int) string {
