@@ -65,7 +65,7 @@ func (l *logger) Observe(e dispatcher.Event) {
 	attrs := []slog.Attr{
 		slog.String("group", r.Job.Key()), slog.String("outcome", r.Outcome.String()), slog.Int("status", r.Status),
 		slog.Float64("seconds", r.Took.Seconds()), slog.Int("worker", r.Worker),
-		slog.Int("attempts", r.Attempts), slog.Bool("again", e.Kind == dispatcher.Retrying),
+		slog.Int("attempts", r.Attempts), slog.Bool("again", e.Kind != dispatcher.Finished),
 	}
 	if r.Err != nil {
 		attrs = append(attrs, slog.String("error", r.Err.Error()))

@@ -55,6 +55,7 @@ type Display struct {
 	retries  int
 	sends    map[string]time.Time // those in flight, since when
 	backing  map[string]struct{}  // those that wait for another try
+	settling map[string]time.Time // those that wait to be settled, until when
 	breaker  ratelimit.BreakerState
 	paused   time.Time       // until when the site asked for a pause
 	ending   time.Time       // when what is in flight is cut; zero: it is not
@@ -83,7 +84,9 @@ type Forecast struct {
 
 // New makes a display on out. terminal is the one that out is; nil if it is none.
 func New(out io.Writer, terminal *Terminal) *Display {
-	return &Display{out: out, terminal: terminal, sends: map[string]time.Time{}, backing: map[string]struct{}{}}
+	return &Display{
+		out: out, terminal: terminal, sends: map[string]time.Time{}, backing: map[string]struct{}{}, settling: map[string]time.Time{},
+	}
 }
 
 // Begin starts to show a run of total groups; forecast may be nil. It is called once at most, and Close after it.
@@ -208,14 +211,25 @@ func (d *Display) Observe(e dispatcher.Event) {
 	d.flying = e.InFlight
 	key := e.Result.Job.Key()
 	delete(d.backing, key)
+	_, settles := d.settling[key]
+	delete(d.settling, key)
 	if e.Kind == dispatcher.Started {
+		if settles {
+			d.retries++
+		}
 		d.sends[key] = time.Now()
 		return
 	}
 	delete(d.sends, key)
-	if e.Kind == dispatcher.Retrying {
+	switch e.Kind {
+	case dispatcher.Retrying:
 		d.retries++
 		d.backing[key] = struct{}{}
+		return
+	case dispatcher.Settling:
+		d.settling[key] = e.Next
+		d.say(fmt.Sprintf("%s: %v: %s; sent again at %s at the earliest", printable.Line(key), e.Result.Outcome,
+			printable.Line(e.Result.Reason), printable.Instant(e.Next)), yellow)
 		return
 	}
 	d.counts[e.Result.Outcome]++
@@ -398,7 +412,7 @@ func (d *Display) view() view {
 	now := time.Now()
 	v := view{
 		total: d.total, flying: d.flying, limit: d.limit, retries: d.retries, counts: d.counts,
-		elapsed: now.Sub(d.began), speed: d.pace.at(now), waits: d.waits(now),
+		elapsed: now.Sub(d.began), speed: d.pace.at(now), waits: d.waits(now), settles: d.settles(now),
 	}
 	for key, since := range d.sends {
 		if age := now.Sub(since); age >= slowAfter {
@@ -438,8 +452,45 @@ func (d *Display) waits(now time.Time) string {
 // heldAlone tells whether all that is left is held back.
 func (d *Display) heldAlone(now time.Time) bool { return d.flying == 0 && now.Before(d.held) }
 
+// settles says how many groups wait to be settled, and until when the last of them does; empty: none does.
+func (d *Display) settles(now time.Time) string {
+	if len(d.settling) == 0 || !d.ending.IsZero() {
+		return ""
+	}
+	groups := "1 group waits"
+	if n := len(d.settling); n > 1 {
+		groups = fmt.Sprintf("%d groups wait", n)
+	}
+	if until := d.settled(); until.After(now) {
+		groups += " until " + printable.Instant(until)
+	}
+	return groups + " to be settled"
+}
+
+// settled is when the time comes of the last group that waits to be settled.
+func (d *Display) settled() (last time.Time) {
+	for _, at := range d.settling {
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
 // left is how long the run is expected to go on; negative where nobody knows.
 func (d *Display) left(now time.Time, v view) time.Duration {
+	if left := d.total - v.done(); left > 0 && left == len(d.settling) && d.ending.IsZero() {
+		return max(d.settled().Sub(now), 0)
+	}
+	left := d.leftOfOthers(now, v)
+	if left >= 0 && len(d.settling) > 0 {
+		left = max(left, d.settled().Sub(now))
+	}
+	return left
+}
+
+// leftOfOthers is what left would be if none waited to be settled.
+func (d *Display) leftOfOthers(now time.Time, v view) time.Duration {
 	done := v.done()
 	left := d.total - done
 	switch {

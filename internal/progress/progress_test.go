@@ -67,6 +67,18 @@ func end(d *progress.Display, kind dispatcher.Kind, key string, o dispatcher.Out
 	}})
 }
 
+// settle tells a display of the end of a send whose answer was lost, and that it may be repeated so much later.
+func settle(d *progress.Display, key string, after time.Duration) {
+	observe(d, -1, dispatcher.Event{Kind: dispatcher.Settling, Next: time.Now().Add(after), Result: dispatcher.Result{
+		Job: job(key), Attempts: 1, Verdict: dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Reason: "504"},
+	}})
+}
+
+// in is how an instant is shown that is so long after the beginning of fake time.
+func in(d time.Duration) string {
+	return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d).Local().Format(time.TimeOnly)
+}
+
 // timed notes when each line came.
 type timed struct {
 	began time.Time
@@ -135,6 +147,46 @@ func TestStatusSaysHowFarTheRunIs(t *testing.T) {
 		{
 			"while nothing goes before another try", 200, func(d *progress.Display) { start(d, 1); again(d, 1) }, time.Second,
 			"0 of 200 groups (0%), 1 tried again, 0 in flight, 0:01, waiting for the time of another try (groups: 1)",
+		},
+		{
+			"what waits to be settled is not done, and no other guess is needed when nothing else is left", 3, func(d *progress.Display) {
+				start(d, 3)
+				finish(d, 1, dispatcher.Accepted, "")
+				settle(d, "main/a", time.Minute)
+				settle(d, "main/b", 11*time.Minute)
+			}, time.Second,
+			"1 of 3 groups (33%), 0 in flight, 0:01, 2 groups wait until " + in(11*time.Minute) + " to be settled, about 10:59 left",
+		},
+		{
+			"the run does not end before all is settled", 20, func(d *progress.Display) {
+				start(d, 12)
+				finish(d, 10, dispatcher.Accepted, "")
+				settle(d, "main/a", 10*time.Minute)
+			}, time.Second,
+			"10 of 20 groups (50%), 1 in flight, 0:01, 1 group waits until " + in(10*time.Minute) + " to be settled, about 9:59 left",
+		},
+		{
+			"what is settled is tried again", 2, func(d *progress.Display) {
+				start(d, 1)
+				settle(d, "main/some", 0)
+				start(d, 1)
+			}, time.Second,
+			"0 of 2 groups (0%), 1 tried again, 1 in flight, 0:01",
+		},
+		{
+			"its time has come and something else holds it up", 1, func(d *progress.Display) {
+				start(d, 1)
+				settle(d, "main/a", time.Millisecond)
+			}, time.Second,
+			"0 of 1 groups (0%), 0 in flight, 0:01, 1 group waits to be settled, about 0:00 left",
+		},
+		{
+			"after a stop nothing is settled", 2, func(d *progress.Display) {
+				start(d, 2)
+				settle(d, "main/a", time.Minute)
+				d.Ending(time.Minute)
+			}, time.Second,
+			"0 of 2 groups (0%), 1 in flight, 0:01, waiting for what is in flight, for 0:59 at most",
 		},
 		{
 			"while the site is down", 200, func(d *progress.Display) { d.Down(ratelimit.BreakerState{Open: true}) }, time.Second,
@@ -214,6 +266,8 @@ func TestFailuresAreToldAtOnce(t *testing.T) {
 			start(d, 1)
 			fail(d, "main/"+o.String(), o, "its reason")
 		}
+		start(d, 1)
+		settle(d, "main/lo\tst", 10*time.Minute) // no failure yet
 		d.Close()
 		want := []string{
 			"30ms: main/rejected: rejected: its reason",
@@ -221,6 +275,7 @@ func TestFailuresAreToldAtOnce(t *testing.T) {
 			"50ms: main/unexpected: unexpected: its reason",
 			"60ms: main/unreachable: unreachable: its reason",
 			"70ms: main/ambiguous: ambiguous: its reason",
+			`90ms: main/lo\tst: ambiguous: 504; sent again at ` + in(10*time.Minute) + " at the earliest",
 		}
 		if diff := cmp.Diff(out.lines, want); diff != "" {
 			t.Errorf("got -, want +:\n%s", diff)

@@ -31,6 +31,7 @@ type view struct {
 	speed                  float64       // groups per second
 	slow                   []flight      // in flight for slowAfter or longer, the slowest first
 	waits                  string        // what for; empty: for nothing
+	settles                string        // how many groups wait to be settled; empty: none does
 }
 
 // A flight is a send in flight.
@@ -72,6 +73,9 @@ func (v view) lines(columns, rows int) []line {
 	all := []line{{v.bar(most), health}, {v.outcomes(most), 0}}
 	if v.waits != "" {
 		all = append(all, line{elide("waiting for "+v.waits, most), yellow})
+	}
+	if v.settles != "" {
+		all = append(all, line{elide(v.settles, most), yellow})
 	}
 	for _, f := range v.slow[:min(len(v.slow), mostSlow)] {
 		all = append(all, line{elide(fmt.Sprintf("%8s  %s", clock(f.age), printable.Line(f.key)), most), 0})
@@ -159,7 +163,7 @@ func (v view) line() string {
 		left = fmt.Sprintf("about %s left", clock(v.left))
 	}
 	return list(text, count(v.counts.Failed(), "failed"), count(v.counts[dispatcher.UnknownGroup], "unknown"),
-		count(v.retries, "tried again"), v.inFlight(), clock(v.elapsed), waits, left)
+		count(v.retries, "tried again"), v.inFlight(), clock(v.elapsed), waits, v.settles, left)
 }
 
 // count says how many there are of something; nothing where there are none.

@@ -344,3 +344,21 @@ func TestAQueueIsClosedBeforeAStoppedStreamInTime(t *testing.T) {
 		q.Close(t.Context())
 	})
 }
+
+func TestATerminalShowsHowManyGroupsWaitToBeSettledWhateverElseTheRunWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := watch(80)
+		d := progress.New(s, s.terminal())
+		d.Begin(100, nil)
+		d.Waiting(func() string { return "the rate of 5/s" })
+		start(d, 1)
+		settle(d, "main/a", time.Hour)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		want := "\nwaiting for the rate of 5/s\n1 group waits until " + in(time.Hour) + " to be settled"
+		if got := s.Below(); !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q in it", got, want)
+		}
+		d.Close()
+	})
+}
