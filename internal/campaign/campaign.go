@@ -62,9 +62,9 @@ type Settings struct {
 	// ServerZone is the time zone of the server's clock, by which its guard goes; nil means this machine's.
 	ServerZone *time.Location
 	// Open is when the last try of unknown fate started, of a group that the server may still be at work on, see
-	// [state.Recent.Open]; it is sent to Settle after that at the earliest, in any run. nil: there is none.
+	// [state.Recent.Open]; it is sent to Settle.After that at the earliest, in any run. nil: there is none.
 	Open   func(state.Group) (time.Time, bool)
-	Settle time.Duration
+	Settle Settle
 	Order  schedule.Order
 	// MaxHeavy is how many groups far above the others in cost may be sent to at a time, see [schedule.Settings].
 	MaxHeavy  func(limit int) int
@@ -170,7 +170,7 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 	}
 	options := dispatcher.Options{
 		Workers: s.Workers, Throttle: s.Throttle, Retries: s.Retries, Backoff: s.Backoff,
-		Away: breaker.Health, Rule: rule,
+		Away: breaker.Health, Rule: rule, Settle: s.settle, Earlier: plan.earlier,
 		Grace: s.Grace, Abort: s.Abort, Observers: s.Observers,
 	}
 	var short shortage
@@ -227,7 +227,6 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 
 // result is what became of a run that had a plan.
 func (s *Settings) result(plan *Plan, results *dispatcher.Report, meta report.Meta) Result {
-	plan.doubt(results.Results)
 	meta.Guarded = plan.guarded(results.Results)
 	results.Results = append(results.Results, plan.left...)
 	meta.StopWord = StopWord(results.StoppedBy)
@@ -240,7 +239,7 @@ func (s *Settings) result(plan *Plan, results *dispatcher.Report, meta report.Me
 func (s *Settings) refused(ctx context.Context, plan *Plan, meta report.Meta) Result {
 	results := dispatcher.Run(ctx, plan.Groups, func(context.Context, hooks.Group) dispatcher.Verdict {
 		return dispatcher.Verdict{} // ctx has ended: nobody asks
-	}, dispatcher.Options{})
+	}, dispatcher.Options{Earlier: plan.earlier})
 	meta.Again = nil // the same would be refused again
 	return s.result(plan, results, meta)
 }

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/groupserver/senddigest/hooks"
@@ -85,3 +86,6 @@ func (g *Guard) assumed(groups []hooks.Group) map[hooks.Group]time.Time {
 	}
 	return at
 }
+
+// clock is the one that the server's guard goes by.
+func (s *Settings) clock() wallClock { return wallClock{cmp.Or(s.ServerZone, time.Local)} }

@@ -91,7 +91,7 @@ func TestARunThatGoesOnWithAnotherWaitsForTheListToo(t *testing.T) {
 			Groups: numbered(3), Faults: []standin.Fault{{Pattern: standin.ListPattern, Kind: standin.Reset, Times: 2}},
 		})
 		s := patient()
-		s.Previous = &campaign.Previous{Run: &state.Run{}, Settle: time.Minute, Ended: time.Now()}
+		s.Previous = &campaign.Previous{Run: &state.Run{}, Ended: time.Now()}
 		if r := campaign.Run(t.Context(), c, s); counted(r) != "3 accepted" || r.Document.Seconds.Wall != 2 {
 			t.Errorf("got %s, %v after %v s", counted(r), r.Err, r.Document.Seconds.Wall)
 		}

@@ -31,6 +31,7 @@ type installation struct {
 	dir    *state.Dir
 	first  time.Time // the midnight before the first night, in the server's time zone
 	cost   time.Duration
+	settle campaign.Settle // of the next runs
 	runs   int
 	seen   int // requests that are accounted for
 }
@@ -132,6 +133,7 @@ func (in *installation) runUntil(ctx context.Context, workers int, guard *campai
 	}
 	r := campaign.Run(ctx, in.client, campaign.Settings{
 		URL: siteURL, Run: name, Workers: workers, Guard: guard, Journal: w, Previous: previous, ServerZone: in.first.Location(),
+		Settle: in.settle,
 	})
 	if err := w.Close(); err != nil {
 		in.Fatal(err)
@@ -175,7 +177,8 @@ func threeNights(t *testing.T, guarded bool) (swallowed [3]int) {
 		t.Fatal(err)
 	}
 	in.swallowed()
-	in.run(2, guard(), &campaign.Previous{Run: run, Failed: true, Settle: 10 * time.Minute, SkipAmbiguous: true, Ended: time.Now()})
+	in.settle = campaign.Settle{After: 10 * time.Minute, Skip: true}
+	in.run(2, guard(), &campaign.Previous{Run: run, Failed: true, Ended: time.Now()})
 	swallowed[0] = len(in.swallowed())
 
 	in.until(2, "01:15")
@@ -276,14 +279,15 @@ func TestMigratingFromASixHourScriptLosesNoDigestThatWaitingSaves(t *testing.T) 
 	}
 }
 
-// previous is how to go on with the newest run.
+// previous is how to go on with the newest run, which is to settle after a time what that left ambiguous.
 func (in *installation) previous(settle time.Duration) *campaign.Previous {
 	in.Helper()
+	in.settle = campaign.Settle{After: settle}
 	run, err := in.dir.Load(in.newest())
 	if err != nil {
 		in.Fatal(err)
 	}
-	return &campaign.Previous{Run: run, Settle: settle, Ended: time.Now()}
+	return &campaign.Previous{Run: run, Ended: time.Now()}
 }
 
 func TestWhatMayHaveBeenMailedIsNotForgottenByARunThatEndsBeforeItsRepeat(t *testing.T) {
@@ -322,7 +326,7 @@ func TestAGroupThatOneRunDoesNotFindListedIsNotForgotten(t *testing.T) {
 		in.site.SetGroups(all...)
 
 		previous := in.previous(time.Hour)
-		previous.SkipAmbiguous = true
+		in.settle.Skip = true
 		r := in.run(1, nil, previous)
 		if got, want := counted(r), "1 ambiguous, 3 skipped"; got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -343,7 +347,7 @@ func TestAnyRunWaitsForSendsThatMayStillBeUnderWay(t *testing.T) {
 		_, c := site(t, standin.Options{Groups: numbered(3)})
 		first := numbered(3)[0]
 		r := campaign.Run(t.Context(), c, campaign.Settings{
-			URL: siteURL, Workers: 1, Settle: 10 * time.Minute,
+			URL: siteURL, Workers: 1, Settle: campaign.Settle{After: 10 * time.Minute},
 			Open: func(g state.Group) (time.Time, bool) {
 				return time.Now().Add(-4 * time.Minute), g == state.Group(first)
 			},

@@ -1,7 +1,6 @@
 package campaign
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -20,8 +19,10 @@ type Plan struct {
 	Unusable hooks.Unusable
 	// Held is how many of them wait for the server's guard.
 	Held int
-	// Settling is how many wait because an earlier send to them may still be under way.
-	Settling int
+	// Settling is how many wait because an earlier send to them may still be under way, and SettleAfter how long after the
+	// start of that send at most.
+	Settling    int
+	SettleAfter time.Duration
 	// Workers is how many sends the forecast takes to be in flight.
 	Workers int
 	// Forecast is how long the run will take, as past runs tell; nil: they tell of none of the groups. Its jobs are
@@ -36,8 +37,8 @@ type Plan struct {
 	opened    []state.LeftOpen             // and of those that an earlier run left open
 	gone      []state.LeftOpen             // the same, no longer in the list
 	left      []dispatcher.Result          // what the report says of the groups that are not sent to
-	alone     []state.LeftOpen             // of these, the ones of unknown fate
-	doubts    map[string]dispatcher.Result // what it says of groups of unknown fate that the run does not come to, by key
+	alone     []state.LeftOpen             // of these, the ambiguous ones
+	ambiguous map[string]dispatcher.Result // groups that an earlier run left so and that are sent to again, until then, by key
 	swallowed []bool                       // by place in Groups: it is sent to although the server's guard is up
 	waiting   int                          // groups that are held back
 	until     time.Time                    // when the last of them is not any more
@@ -69,14 +70,14 @@ func planOf(list *hooks.List[hooks.Group], s Settings) *Plan {
 // plan decides what becomes of each group of the list: by what the user left out, by what an earlier run did, by the
 // server's guard, and by what is known of their costs.
 func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
-	p := &Plan{doubts: map[string]dispatcher.Result{}}
-	clock := wallClock{cmp.Or(s.ServerZone, time.Local)}
+	p := &Plan{ambiguous: map[string]dispatcher.Result{}}
+	clock := s.clock()
 	var assumed map[hooks.Group]time.Time
 	if s.Guard != nil {
 		assumed = s.Guard.assumed(groups)
 	}
 	if s.Previous != nil {
-		p.remember(s.Previous, groups, clock, now)
+		p.remember(&s, groups, now)
 	}
 	if s.History != nil {
 		s.History.List(keys(groups))
@@ -87,7 +88,7 @@ func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 	for _, g := range groups {
 		c := choice{}
 		if s.Previous != nil {
-			c = s.Previous.choose(g, clock, now)
+			c = s.Previous.choose(g, &s, now)
 		}
 		// What an earlier run got accepted is no question of taste: the journal must know it in any case.
 		if c.class != leave && s.LeftOut != nil {
@@ -142,33 +143,35 @@ func (p *Plan) leave(g hooks.Group, c choice) {
 		p.skips = append(p.skips, c.skip)
 		return
 	}
-	p.alone = append(p.alone, state.LeftOpen{Group: state.Group(g), At: c.began})
+	p.alone = append(p.alone, c.open)
 }
 
 // settle takes a group in of which an earlier send may still be under way, and says from when on it may be sent to;
 // zero: at once.
 func (p *Plan) settle(g hooks.Group, c choice, s *Settings, now time.Time) time.Time {
-	began, again := c.began, c.notBefore
-	result := c.result
+	result, open, again := c.result, c.open, c.notBefore
 	switch {
 	case c.class == unknown:
 	case s.Open == nil:
 		return time.Time{}
 	default:
-		at, open := s.Open(state.Group(g))
-		began = earlier(at, now) // whatever the clock was then
-		again = began.Add(s.Settle)
-		if !open || !again.After(now) {
+		at, known := s.Open(state.Group(g))
+		at = earlier(at, now) // whatever the clock was then
+		again = at.Add(s.settleAfter(g.Key()))
+		if !known || !again.After(now) {
 			return time.Time{}
 		}
-		result = doubt(g, "it may have been mailed in an earlier run, and was not sent to again before this one ended")
+		lost := dispatcher.Lost{Reason: "an earlier run ended without its answer", Start: at}
+		open = state.LeftOpen{Group: state.Group(g), At: at, Lost: lost}
+		result = ambiguous(g, &open, "it may have been mailed in an earlier run, and was not sent to again before this one ended")
 	}
-	p.doubts[g.Key()] = result
-	p.opened = append(p.opened, state.LeftOpen{Group: state.Group(g), At: began})
+	p.ambiguous[g.Key()] = result
+	p.opened = append(p.opened, open)
 	if !again.After(now) {
 		return time.Time{}
 	}
 	p.Settling++
+	p.SettleAfter = max(p.SettleAfter, s.settleAfter(g.Key()))
 	return again
 }
 
@@ -203,21 +206,21 @@ func (p *Plan) Group(job int) hooks.Group {
 
 // remember keeps on record what an earlier run got accepted, or left open, of groups that are not in the list now: they
 // may come back.
-func (p *Plan) remember(previous *Previous, groups []hooks.Group, clock wallClock, now time.Time) {
+func (p *Plan) remember(s *Settings, groups []hooks.Group, now time.Time) {
 	listed := make(map[hooks.Group]bool, len(groups))
 	for _, g := range groups {
 		listed[g] = true
 	}
-	for e := range previous.Run.All() {
+	for e := range s.Previous.Run.All() {
 		g := hooks.Group(e.Group)
 		if listed[g] {
 			continue
 		}
-		switch c := previous.choose(g, clock, now); {
+		switch c := s.Previous.choose(g, s, now); {
 		case c.skip.In != "":
 			p.skips = append(p.skips, c.skip)
-		case !c.began.IsZero():
-			p.gone = append(p.gone, state.LeftOpen{Group: state.Group(g), At: c.began})
+		case !c.open.At.IsZero():
+			p.gone = append(p.gone, c.open)
 		}
 	}
 }
@@ -246,17 +249,8 @@ func (p *Plan) guarded(results []dispatcher.Result) (n int) {
 	return n
 }
 
-// doubt gives the groups of unknown fate that a run did not come to the outcome that they had before it: they are
-// not known to be unsent.
-func (p *Plan) doubt(results []dispatcher.Result) {
-	if len(p.doubts) == 0 {
-		return
-	}
-	for i := range results {
-		if results[i].Outcome == dispatcher.NotAttempted {
-			if r, ok := p.doubts[results[i].Job.Key()]; ok {
-				results[i] = r
-			}
-		}
-	}
+// earlier is what an earlier run left of a group that is ambiguous, see [dispatcher.Options].
+func (p *Plan) earlier(j dispatcher.Job) (dispatcher.Result, bool) {
+	r, ok := p.ambiguous[j.Key()]
+	return r, ok
 }

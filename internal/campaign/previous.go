@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -14,14 +15,8 @@ type Previous struct {
 	Run *state.Run
 	// Failed: send again what a finished run did not get accepted. Otherwise go on with one that was cut short.
 	Failed bool
-	// Settle is how long after its start a send of unknown fate may be repeated. The server may have it in its
-	// queue or be at work on it until then; afterwards its own duplicate check makes the repeat harmless
-	// (docs/groupserver.md section 5).
-	Settle time.Duration
-	// SkipAmbiguous leaves such sends alone.
-	SkipAmbiguous bool
-	// Ended is when the earlier run was over for certain: when its lock could be had. A send of which the journal
-	// does not know when it started counts from then.
+	// Ended is when the earlier run was over for certain: when its lock could be had. Of a send of which the journal
+	// does not know when it started, the time to settle counts from then.
 	Ended time.Time
 }
 
@@ -31,21 +26,21 @@ type class int
 const (
 	neverTried class = iota // first: the others have waited for their turn already
 	failed                  // it is proven that nothing was mailed
-	unknown                 // it may have been mailed, and is sent to again after a time
+	unknown                 // it may have been mailed, and is sent to again when that does no harm, see Settle
 	leave                   // it is not sent to
 )
 
 // A choice is what to do with one group.
 type choice struct {
 	class     class
-	began     time.Time         // of a group of unknown fate: when its last try started
+	open      state.LeftOpen    // of an ambiguous group
 	notBefore time.Time         // for unknown
 	result    dispatcher.Result // for leave, and for unknown until it is sent to again: what the report says
 	skip      state.Skip        // for leave, where the result is skipped
 }
 
 // choose decides what becomes of a group.
-func (p *Previous) choose(g hooks.Group, clock wallClock, now time.Time) choice {
+func (p *Previous) choose(g hooks.Group, s *Settings, now time.Time) choice {
 	e, known := p.Run.Entry(state.Group(g))
 	switch at, accepted := e.Accepted(); {
 	case accepted:
@@ -65,25 +60,38 @@ func (p *Previous) choose(g hooks.Group, clock wallClock, now time.Time) choice 
 	case proven(&e):
 		return choice{class: failed}
 	}
-	began := e.Last
-	if began.IsZero() {
-		began = p.Ended
-	}
-	began = earlier(began, now) // whatever the clock was then
-	doubtful := func(why string) dispatcher.Result {
-		r := doubt(g, "it may have been mailed in run "+p.Run.Header.Run+", and was "+why)
-		r.Status = e.Status
-		return r
-	}
-	again := began.Add(p.Settle)
+	open := p.open(&e, now)
+	c := choice{class: leave, open: open, notBefore: open.At.Add(s.settleAfter(g.Key()))}
+	why := "not sent to again before the run ended"
 	switch {
-	case p.SkipAmbiguous:
-		return choice{class: leave, began: began, result: doubtful("left alone")}
-	case latest(again, now).After(clock.guardStands(began, again).Add(-guardMargin)):
-		// What makes the repeat harmless is over, or will be: the next night's run sends to the group anyway.
-		return choice{class: leave, began: began, result: doubtful("left alone, since the server's guard is over")}
+	case s.Settle.Skip:
+		why = "left alone"
+	case !s.harmless(open.Lost.Start, latest(c.notBefore, now)):
+		why = "left alone, since the server's guard is over" // the next night's run sends to the group anyway
+	default:
+		c.class = unknown
 	}
-	return choice{class: unknown, began: began, notBefore: again, result: doubtful("not sent to again before the run ended")}
+	c.result = ambiguous(g, &open, "it may have been mailed in run "+p.Run.Header.Run+", and was "+why)
+	c.result.Status = e.Status
+	return c
+}
+
+// open is what the earlier run left of an ambiguous group.
+func (p *Previous) open(e *state.Entry, now time.Time) state.LeftOpen {
+	o := state.LeftOpen{Group: e.Group, At: e.Last, Lost: dispatcher.Lost{Reason: e.Reason, Start: e.Last}}
+	if e.Lost != nil {
+		o.Lost = *e.Lost
+	}
+	// Where the journal does not know when the last try started, that was while the run went on, or after it.
+	if o.At.IsZero() {
+		o.At = p.Ended
+	}
+	if o.Lost.Start.IsZero() {
+		o.Lost.Start = p.Run.Started
+	}
+	o.Lost.Reason = cmp.Or(o.Lost.Reason, "the run was cut off")
+	o.At, o.Lost.Start = earlier(o.At, now), earlier(o.Lost.Start, now) // whatever the clock was then
+	return o
 }
 
 // proven tells whether it is proven that the last try of a group mailed nothing: see the retry table. What came from
@@ -98,14 +106,12 @@ func proven(e *state.Entry) bool {
 	return false
 }
 
-// doubt is what the report says of a group of unknown fate that a run does not send to.
-func doubt(g hooks.Group, reason string) dispatcher.Result {
-	return dispatcher.Result{Job: g, Verdict: dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Reason: reason}}
+// ambiguous is what the report says of a group that an earlier run left so and that a run does not send to.
+func ambiguous(g hooks.Group, open *state.LeftOpen, reason string) dispatcher.Result {
+	return dispatcher.Result{
+		Job: g, Verdict: dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Reason: reason}, Lost: &open.Lost,
+	}
 }
-
-// guardMargin is how long before the end of the server's guard a send of unknown fate is repeated at the latest: the
-// repeat may have to wait for its turn.
-const guardMargin = 3 * time.Hour
 
 func latest(a, b time.Time) time.Time {
 	if a.After(b) {

@@ -23,6 +23,7 @@ import (
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
@@ -44,6 +45,9 @@ const (
 	abreast     = 64   // nights on sockets at once: they wait more than they work
 	replays     = 200  // of a night that failed
 	workersMost = 8
+
+	// longLived is longer than any request lives on sockets, where some hundred milliseconds of work may be before it.
+	longLived = 4 * time.Second
 )
 
 // night is one night, and what is known of it.
@@ -59,7 +63,7 @@ type night struct {
 	site    *standin.Site
 	guarded bool // the site has its duplicate check
 	settle  time.Duration
-	skip    bool // runs that go on leave alone what may have been mailed
+	skip    bool // runs leave alone what may have been mailed
 	anew    bool // some run was a new one although there was one to go on with
 	listed  []standin.Group
 	gone    []standin.Group // not listed at the moment
@@ -72,6 +76,7 @@ type night struct {
 	tries   map[string][]try
 	last    campaign.Result
 	doubts  int // outcomes that were ambiguous
+	settled int // groups that were accepted in the run in which they had been ambiguous
 	broken  []string
 }
 
@@ -88,7 +93,9 @@ type try struct {
 	start       time.Time
 	before      int // requests that had come to the site when the try began
 	outcome     dispatcher.Outcome
-	retried     bool
+	retried     bool // another follows, since it is proven that this one mailed nothing
+	settling    bool // another follows, since it is not known what this one did
+	repeated    bool // it follows one of unknown fate, of this run or an earlier one
 }
 
 func (n *night) fail(format string, args ...any) {
@@ -237,7 +244,7 @@ func (n *night) previous() *campaign.Previous {
 		return nil
 	}
 	return &campaign.Previous{
-		Run: run, Failed: !newest.Unfinished(), Settle: n.settle, SkipAmbiguous: n.skip, Ended: time.Now(),
+		Run: run, Failed: !newest.Unfinished(), Ended: time.Now(),
 	}
 }
 
@@ -250,7 +257,8 @@ func (n *night) run(ctx context.Context, final bool) {
 	defer n.lock(ctx, name)()
 	s := campaign.Settings{
 		URL: siteURL, Workers: 1 + n.IntN(workersMost), Retries: n.IntN(4), Previous: n.previous(),
-		Backoff: dispatcher.FullJitter(4*n.unit, 20*n.unit), Run: name, Settle: n.settle,
+		Backoff: dispatcher.FullJitter(4*n.unit, 20*n.unit), Run: name,
+		Settle: campaign.Settle{After: n.settle, Timeout: longLived, Skip: n.skip},
 	}
 	recent, failed := n.dir.Recent(n.in, time.Now().Add(-24*time.Hour))
 	if len(failed) > 0 {
@@ -292,7 +300,11 @@ func (n *night) run(ctx context.Context, final bool) {
 			s.Grace = 1 + n.upTo(60)
 		}
 		stop := 400 * n.unit
-		if n.chance(60) {
+		settles := !n.skip && n.chance(40) // there is time for it
+		switch {
+		case settles:
+			stop += 2 * max(n.settle, longLived)
+		case n.chance(60):
 			stop = n.upTo(100)
 		}
 		var cause error = &campaign.DeadlineError{Option: "--deadline"}
@@ -310,6 +322,7 @@ func (n *night) run(ctx context.Context, final bool) {
 			}
 		}
 		switch {
+		case settles:
 		case n.chance(5):
 			stopping() // perhaps before there is a list
 			stopping = func() {}
@@ -411,15 +424,19 @@ func (n *night) observe(e dispatcher.Event) {
 		}
 		n.tries[key] = append(tries, try{
 			run: n.runs, number: r.Attempts, start: r.Start, before: len(n.site.Requests()), outcome: dispatcher.NotAttempted,
+			repeated: r.Lost != nil,
 		})
-	case dispatcher.Retrying, dispatcher.Finished:
+	case dispatcher.Retrying, dispatcher.Settling, dispatcher.Finished:
 		t := &tries[len(tries)-1]
 		if t.run != n.runs || t.number != r.Attempts {
 			n.fail("%s: the end of try %d of run %d is told after try %d of run %d", key, r.Attempts, n.runs, t.number, t.run)
 		}
-		t.outcome, t.retried = r.Outcome, t.retried || e.Kind == dispatcher.Retrying
-		if r.Outcome == dispatcher.Ambiguous && e.Kind == dispatcher.Finished {
+		t.outcome, t.retried, t.settling = r.Outcome, t.retried || e.Kind == dispatcher.Retrying, t.settling || e.Kind == dispatcher.Settling
+		if r.Outcome == dispatcher.Ambiguous {
 			n.doubts++
+		}
+		if before := len(tries) - 2; before >= 0 && r.Outcome == dispatcher.Accepted && tries[before].run == n.runs && tries[before].settling {
+			n.settled++
 		}
 	}
 }
@@ -452,6 +469,22 @@ func (n *night) checkReport(listed int, s *campaign.Settings) {
 		if e, ok := run.Entry(state.Group{Site: g.Site, Group: g.Group}); !ok || e.Outcome.String() != g.Outcome {
 			n.fail("run %d: %v is %s in the report, and in the journal %v (%v)", n.runs, group, g.Outcome, e.Outcome, ok)
 		}
+		n.checkSettled(g)
+	}
+}
+
+// checkSettled checks that a group that ended ambiguous in a run that was not stopped, and so had time to settle it, was
+// sent to again, and that one to be left alone was not.
+func (n *night) checkSettled(g report.Group) {
+	if n.last.StoppedBy != nil || g.Outcome != dispatcher.Ambiguous.String() || g.Attempts == 0 {
+		return
+	}
+	settled := false
+	for _, t := range n.tries[g.Site+"/"+g.Group] {
+		settled = settled || t.run == n.runs && (t.settling || t.repeated)
+	}
+	if settled == n.skip {
+		n.fail("run %d: %v, leaving ambiguous groups alone %v: settled %v", n.runs, g, n.skip, settled)
 	}
 }
 
@@ -544,7 +577,7 @@ func (n *night) judgeTries() {
 				return q.Status == 200 && !q.Ended.IsZero() && (q.Fault.String() == "" || q.Fault == standin.SlowBody)
 			})
 			what := fmt.Sprintf("%s, run %d, try %d: %v (retried: %v)", key, t.run, t.number, t.outcome, t.retried)
-			if i > 0 && tries[i-1].outcome == dispatcher.Ambiguous {
+			if i > 0 && tries[i-1].outcome == dispatcher.Ambiguous && !tries[i-1].retried {
 				// By the clock on the wall, as runs reckon among each other.
 				if waited := t.start.Round(0).Sub(tries[i-1].start.Round(0)); n.skip || waited < n.settle {
 					n.fail("%s, %v after one of unknown fate in run %d", what, waited, tries[i-1].run)
@@ -560,7 +593,7 @@ func (n *night) judgeTries() {
 				n.fail("%s, and the site did not confirm it: %v", what, came)
 			case t.outcome == dispatcher.Unreachable && slices.ContainsFunc(came, func(q standin.Request) bool { return !redirected(q) }):
 				n.fail("%s, and yet it came: %v", what, came)
-			case t.outcome == dispatcher.Ambiguous && t.retried:
+			case t.outcome == dispatcher.Ambiguous && t.retried && !t.repeated:
 				n.fail("%s without proof", what)
 			case t.outcome != dispatcher.Accepted && t.outcome != dispatcher.Ambiguous && mailed:
 				n.fail("%s, and yet mailed: %v", what, came)
@@ -739,7 +772,7 @@ func TestSoakSendsNoDigestTwiceAndLosesNone(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	nights, first, step := nightsToMake(t)
 	root, nowhere := t.TempDir(), refusing(t)
-	var next, runs, sends, doubts atomic.Uint64
+	var next, runs, sends, doubts, settled atomic.Uint64
 	var pool sync.WaitGroup
 	for range min(abreast, nights) {
 		pool.Go(func() {
@@ -755,6 +788,7 @@ func TestSoakSendsNoDigestTwiceAndLosesNone(t *testing.T) {
 				n.report(t)
 				runs.Add(uint64(n.runs))
 				doubts.Add(uint64(n.doubts))
+				settled.Add(uint64(n.settled))
 				for _, tries := range n.tries {
 					sends.Add(uint64(len(tries)))
 				}
@@ -763,12 +797,13 @@ func TestSoakSendsNoDigestTwiceAndLosesNone(t *testing.T) {
 		})
 	}
 	pool.Wait()
-	t.Logf("%d nights from %d on: %d runs, %d tries, %d of unknown fate", nights, first, runs.Load(), sends.Load(), doubts.Load())
+	t.Logf("%d nights from %d on: %d runs, %d tries, %d of unknown fate, %d groups settled within their run",
+		nights, first, runs.Load(), sends.Load(), doubts.Load(), settled.Load())
 }
 
 func TestSoakInFakeTimeSendsNoDigestTwiceAndLosesNone(t *testing.T) {
 	nights, first, step := nightsToMake(t)
-	root := t.TempDir()
+	root, settled := t.TempDir(), 0
 	for i := range (nights + 9) / 10 {
 		var n *night
 		synctest.Test(t, func(t *testing.T) {
@@ -777,5 +812,7 @@ func TestSoakInFakeTimeSendsNoDigestTwiceAndLosesNone(t *testing.T) {
 			n.whole(t.Context())
 		})
 		n.report(t) // out here, for a bubble that fails ends the test
+		settled += n.settled
 	}
+	t.Logf("%d groups settled within their run", settled)
 }

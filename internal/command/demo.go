@@ -71,6 +71,7 @@ func (p Process) demo(c *cli.Context) error {
 	if d.cacert != "" {
 		args["cacert"] = []string{d.cacert}
 	}
+	args["skip-ambiguous"] = []string{"true"} // nobody waits ten minutes for a demo to settle them
 	if _, ok := args["workers"]; !ok {
 		args["workers"] = []string{fmt.Sprint(min(c.Int("threads"), standinWorkers))}
 	}

@@ -166,7 +166,7 @@ func (c *session) follow(plan *campaign.Plan, s *config.Settings, st *runState) 
 		fmt.Fprintf(c.display, "%d of them wait until 21.6 hours have passed since their last digest: before that the server skips them\n", plan.Held)
 	}
 	if plan.Settling > 0 {
-		fmt.Fprintf(c.display, "%d of them wait for up to %v, since an earlier send may still be under way\n", plan.Settling, settle(s))
+		fmt.Fprintf(c.display, "%d of them wait for up to %v, since an earlier send may still be under way\n", plan.Settling, plan.SettleAfter)
 	}
 	lines, _ := forecast(plan, c.ends, s)
 	for _, line := range lines {

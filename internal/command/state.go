@@ -152,15 +152,16 @@ func (st *runState) remember(c *session, s *config.Settings, settings *campaign.
 		assumed = state.Assumed{Start: s.Assume.Began(settings.Started), Length: s.Assume.Length}
 	}
 	settings.LeftOut = leftOut(only, exclude)
-	settings.Settle, settings.ServerZone = settle(s), s.ServerZone
+	settings.Settle = campaign.Settle{After: settle(s), Timeout: s.Timeout, Skip: s.SkipAmbiguous}
+	settings.ServerZone = s.ServerZone
 	settings.Guard = &campaign.Guard{Wait: s.GuardWait, AssumedStart: assumed.Start, AssumedLength: assumed.Length}
 	if c.ends != nil {
-		settings.Guard.Until = c.ends.At
+		settings.Guard.Until, settings.Settle.Until = c.ends.At, c.ends.At
 	}
 	if st.dir == nil {
 		return nil
 	}
-	back := max(campaign.GuardMemory, settings.Settle)
+	back := max(campaign.GuardMemory, settings.Settle.After)
 	recent, failed := st.dir.Recent(st.in, settings.Started.Add(-back))
 	for _, err := range failed {
 		fmt.Fprintf(c.display, "%s: warning: what earlier runs did is not all known: %v\n", program, err)
@@ -206,7 +207,7 @@ func patterns(texts []string) []config.Pattern {
 	return list
 }
 
-// settle is how long after its start a send of unknown fate may be repeated. Who raised the time for one try beyond
+// settle is how long after its start an ambiguous send may be repeated. Who raised the time for one try beyond
 // the usual knows that sends take so long there.
 func settle(s *config.Settings) time.Duration {
 	if s.Timeout > config.DefaultSettle {
@@ -239,7 +240,7 @@ func (st *runState) previous(s *config.Settings, now time.Time) (*campaign.Previ
 		return nil, err
 	}
 	return &campaign.Previous{
-		Run: run, Failed: s.RetryFailed, Settle: settle(s), SkipAmbiguous: s.SkipAmbiguous, Ended: now,
+		Run: run, Failed: s.RetryFailed, Ended: now,
 	}, nil
 }
 

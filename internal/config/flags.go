@@ -308,12 +308,12 @@ func Flags() []Flag {
 		},
 		{
 			Name: "settle", Arg: "TIME", Default: "10m", Category: catState,
-			Usage: "repeat a send of unknown fate only `TIME` after it started: longer than any can take on the server, queueing included",
+			Usage: "send once more to a group whose answer was lost, when `TIME` has passed since that send started: longer than any can take on the server, queueing included; never sooner than --timeout within the run",
 			set:   duration(func(s *Settings) *time.Duration { return &s.Settle }),
 		},
 		{
 			Name: "skip-ambiguous", Category: catState,
-			Usage: "with --resume or --retry-failed: do not repeat sends of unknown fate at all",
+			Usage: "do not send again to groups whose answer was lost, neither in the same run nor with --resume or --retry-failed",
 			set:   switchTo(func(s *Settings) *bool { return &s.SkipAmbiguous }),
 		},
 		{

@@ -1,4 +1,4 @@
-package e2e_test
+package main
 
 import (
 	"bytes"
@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/internal/command"
-	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/groupserver/senddigest/internal/standin"
 )
 
@@ -39,7 +38,7 @@ func TestWhatALibraryLogsIsSeenForDebuggingAloneAndWithoutTheToken(t *testing.T)
 			}
 			t.Cleanup(func() { server.Close(); site.Close() })
 			config := filepath.Join(t.TempDir(), "gsconfig.ini")
-			if err := program.WriteConfig(config, standin.DefaultToken); err != nil {
+			if err := writeConfig(config, standin.DefaultToken); err != nil {
 				t.Fatal(err)
 			}
 			var stdout, stderr bytes.Buffer
