@@ -79,3 +79,45 @@ func ExampleClient_SendDigest() {
 	// gardening: send digest: 500 Internal Server Error: RuntimeError: database error
 	// long gone: the site knows no such group
 }
+
+func ExampleClient_SendProfile() {
+	site := standin.New(standin.Options{
+		People: []string{"ann", "bob", "cy"},
+		Status: func(id string) int { return map[string]int{"bob": -32}[id] },
+		Faults: []standin.Fault{{Pattern: "people/cy", Kind: standin.Reset}},
+	})
+	defer site.Close()
+	server, err := site.Start()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+
+	url, err := hooks.ParseURL(server.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client := hooks.New(url, hooks.NewToken(standin.DefaultToken), hooks.Options{})
+
+	list, err := client.ProfileMembers(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, person := range append(list.Entries, "long gone") {
+		switch answer, err := client.SendProfile(context.Background(), person); {
+		case err != nil:
+			fmt.Printf("%s: %v\n", person, err)
+		case answer == hooks.ProfileSent:
+			fmt.Printf("%s: sent\n", person)
+		default:
+			fmt.Printf("%s: %s\n", person, answer.Reason())
+		}
+	}
+	fmt.Println(site.Mails()[standin.Person("cy")], "mail for cy: never send that again")
+	// Output:
+	// ann: sent
+	// bob: opted out
+	// cy: send profile status: connection reset by peer after the request was sent
+	// long gone: the site knows no such person
+	// 1 mail for cy: never send that again
+}

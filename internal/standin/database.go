@@ -17,7 +17,7 @@ type database struct {
 // withoutDatabase is what a hook answers while the database is away, also to the request whose fault takes it away; nil
 // where the database is there.
 func (s *Site) withoutDatabase(q *request) *reply {
-	if q.hook != Groups && q.hook != Send {
+	if !q.hook.lists() && !q.hook.sends() {
 		return nil
 	}
 	s.mu.Lock()
@@ -62,7 +62,7 @@ func (s *Site) takeDatabase(away time.Duration) {
 
 // databaseLost is the page of a request whose connection to the database broke.
 func (s *Site) databaseLost(q *request) *reply {
-	if q.hook == Groups {
+	if q.hook.lists() {
 		return s.pages.groupsDatabaseAway
 	}
 	return s.pages.databaseLost
@@ -70,7 +70,7 @@ func (s *Site) databaseLost(q *request) *reply {
 
 // databaseAway is the page of a request that found no database.
 func (s *Site) databaseAway(q *request) *reply {
-	if q.hook == Groups {
+	if q.hook.lists() {
 		return s.pages.groupsDatabaseAway
 	}
 	return s.pages.databaseAway

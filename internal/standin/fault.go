@@ -12,8 +12,8 @@ import (
 
 // A Fault makes requests go wrong.
 type Fault struct {
-	// Pattern tells which: "list" is the groups hook, "SITE/GROUP" the send hook for those groups, each half with the
-	// wildcards of path.Match.
+	// Pattern tells which: "list" is the two list hooks, "SITE/GROUP" the send hook for those groups, each half with the
+	// wildcards of path.Match. "people/ID" is the send hook for those profiles.
 	Pattern string
 
 	Kind Kind
@@ -38,7 +38,7 @@ type Fault struct {
 	MiB int
 }
 
-// ListPattern is the Pattern of faults of the groups hook.
+// ListPattern is the Pattern of faults of the list hooks.
 const ListPattern = "list"
 
 const (
@@ -164,7 +164,7 @@ func (s *Site) SetFaults(faults ...Fault) {
 
 // faultFor finds the fault for a request, and counts it as used. The caller holds s.mu.
 func (s *Site) faultFor(q *request, r *http.Request) *armed {
-	if q.hook != Groups && q.hook != Send {
+	if !q.hook.lists() && !q.hook.sends() {
 		return nil
 	}
 	for _, f := range s.faults {
@@ -184,9 +184,9 @@ func (s *Site) faultFor(q *request, r *http.Request) *armed {
 
 func (f *armed) matches(q *request) bool {
 	if f.Pattern == ListPattern {
-		return q.hook == Groups
+		return q.hook.lists()
 	}
-	if q.hook != Send || kinds[f.Kind].listOnly {
+	if !q.hook.sends() || kinds[f.Kind].listOnly {
 		return false
 	}
 	site, _ := path.Match(f.site, q.id.Site)

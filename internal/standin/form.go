@@ -82,7 +82,7 @@ func readMultipart(values url.Values, body []byte, boundary string) {
 	}
 }
 
-// The two hooks' paths (docs/groupserver.md section 1).
+// The digest hooks' paths (docs/groupserver.md section 1).
 const (
 	GroupsPath = "/gs-group-messages-topic-digest-groups.html"
 	SendPath   = "/gs-group-messages-topic-digest-send.html"
@@ -96,6 +96,10 @@ func route(r *http.Request) Hook {
 		return Groups
 	case SendPath:
 		return Send
+	case PeoplePath:
+		return People
+	case ProfilePath:
+		return Profile
 	case "/", "":
 		return Front
 	}

@@ -97,25 +97,19 @@ func (s *Site) faultPage(q *request) *reply {
 	case WrongToken:
 		// No request can hold this token: field values are not compared when they have a byte outside ASCII.
 		const changed = "\x80"
-		if q.hook == Groups {
-			return s.groupsHook(q, changed)
-		}
-		return s.sendHook(q, changed) // which refuses all tokens, but not, here either, the absence of one
+		return s.askHook(q, changed) // the digest's send hook refuses all tokens, but not, here either, the absence of one
 	case Blank:
-		if q.hook == Groups {
-			return s.pages.about
-		}
-		return s.pages.blank
+		return s.pages.blankOf(q.hook)
 	case HTML:
 		return s.pages.front
 	}
 	a := &reply{status: http.StatusOK, ctype: "application/json", from: fromZope}
 	switch q.fault.Kind {
 	case HalfJSON:
-		_, whole := s.answerList()
+		_, whole := s.answerList(q.hook)
 		a.body = whole[:len(whole)/2]
 	case Dicts:
-		listed, _ := s.answerList()
+		listed, _ := s.answerList(q.hook)
 		a.body = listOfDicts(listed)
 	}
 	return a // Huge is written elsewhere
@@ -134,7 +128,7 @@ func (s *Site) errorPage(q *request) *reply {
 		return s.pages.ownError
 	case k == NoPrepared:
 		return s.pages.noPrepared
-	case q.hook == Groups:
+	case q.hook.lists():
 		return s.pages.groupsError
 	case k == DigestError:
 		return s.pages.errDigest

@@ -94,7 +94,7 @@ var kinds = [...]struct {
 	Error503:   {"503", stagePage, false, noArg, "KeyError in the code, which Zope answers with 503 and its own error page"},
 	NotFound:   {"404", stagePage, false, noArg, "the host is no site of the installation"},
 	WrongToken: {"wrong-token", stagePage, false, noArg, "refused as if the site's token had been changed"},
-	Blank:      {"blank", stagePage, false, noArg, "the blank form, as for an unknown group; the list hook describes itself"},
+	Blank:      {"blank", stagePage, false, noArg, "the blank form, as for an unknown group; a hook that speaks JSON describes itself"},
 
 	Proxy502: {"proxy-502", stageAfter, false, delayArg, "the proxy loses Zope after DELAY (0) and answers; Zope goes on and mails"},
 	Proxy503: {"proxy-503", stageFront, false, noArg, "the proxy answers that the back end is down"},

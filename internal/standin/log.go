@@ -15,15 +15,22 @@ const (
 	Groups
 	Send
 	Front
+	People  // the list of [Options].People
+	Profile // the send to one of them
 )
 
-func (h Hook) String() string { return [...]string{"nothing", "groups", "send", "front"}[h] }
+func (h Hook) String() string {
+	return [...]string{"nothing", "groups", "send", "front", "people", "profile"}[h]
+}
+
+func (h Hook) lists() bool { return h == Groups || h == People }
+func (h Hook) sends() bool { return h == Send || h == Profile }
 
 // A Request is what the site knows about one request. One that was cut off before its body had come is not a request:
 // it never runs.
 type Request struct {
 	Hook    Hook
-	Group   Group // what the send hook was asked to send, known or not
+	Group   Group // to whom a send hook was asked to send, known or not
 	Arrived time.Time
 	Started time.Time // got a request thread; zero: not yet, or never
 	Ended   time.Time // the work was over, committed or rolled back; zero: not yet, or never
@@ -79,13 +86,17 @@ func (s *Site) arrive(q *request, r *http.Request, at int64) bool {
 		q.id.Site, _ = q.fields.get("form.siteId")
 		q.id.Group, _ = q.fields.get("form.groupId")
 	}
+	if q.hook == Profile {
+		id, _ := q.fields.get(profileFields[0].name)
+		q.id = Person(id)
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
-	if q.hook == Send {
+	if q.hook.sends() {
 		q.group = s.intern(q.id)
 		s.log.inFlight++
 		s.log.peak = max(s.log.peak, s.log.inFlight)
@@ -93,7 +104,7 @@ func (s *Site) arrive(q *request, r *http.Request, at int64) bool {
 	if r != nil {
 		q.fault = s.faultFor(q, r)
 	}
-	if q.hook == Send && q.fault.stage() != stageFront {
+	if q.hook.sends() && q.fault.stage() != stageFront {
 		g := &s.groups[q.group]
 		if g.open > 0 {
 			s.log.overlaps++
@@ -128,7 +139,7 @@ func (s *Site) end(q *request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q.rec.ended = s.now()
-	if q.hook == Send {
+	if q.hook.sends() {
 		s.groups[q.group].open--
 		s.log.working += time.Duration(q.rec.ended - q.rec.started)
 	}
@@ -152,7 +163,7 @@ func (s *Site) leave(q *request) {
 }
 
 func (s *Site) release(q *request) {
-	if q.hook == Send && q.rec.flags&settled == 0 {
+	if q.hook.sends() && q.rec.flags&settled == 0 {
 		s.log.inFlight--
 	}
 	q.rec.flags |= settled
@@ -191,7 +202,8 @@ func (s *Site) Requests() []Request {
 	return all
 }
 
-// Mails tells how many digests each group was sent. Groups without one are not in it.
+// Mails tells how many digests each group, and how many notifications each [Person], was sent. Who got none is not in
+// it.
 func (s *Site) Mails() map[Group]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,7 +239,7 @@ func (s *Site) Busy() time.Duration {
 	return s.log.working
 }
 
-// Starts gives the times at which requests came to the send hook, oldest first.
+// Starts gives the times at which requests came to the send hooks, oldest first.
 func (s *Site) Starts() []time.Time {
 	var at []time.Time
 	for _, t := range s.starts() {
@@ -236,7 +248,7 @@ func (s *Site) Starts() []time.Time {
 	return at
 }
 
-// MaxInWindow is the most requests that came to the send hook within any half-open stretch of time of length d: what a
+// MaxInWindow is the most requests that came to the send hooks within any half-open stretch of time of length d: what a
 // promise of so many sends a second is measured by.
 func (s *Site) MaxInWindow(d time.Duration) int {
 	at := s.starts()
@@ -256,7 +268,7 @@ func (s *Site) starts() []int64 {
 	var at []int64
 	for _, c := range s.log.chunks {
 		for _, r := range c {
-			if r.hook == Send {
+			if r.hook.sends() {
 				at = append(at, r.arrived)
 			}
 		}

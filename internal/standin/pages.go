@@ -75,10 +75,12 @@ type pages struct {
 	ownError, ownError503, noPrepared                        *reply
 	databaseLost, databaseAway, groupsDatabaseAway           *reply
 	siteError, login, proxy502, proxy503, proxy504           *reply
-	front                                                    *reply
+	front, aboutPeople, aboutProfile                         *reply
 
 	wrongToken, notFound halves
-	formParts            [5]string // the send page between message, site, group and token
+	profileRefused       halves         // the errors go between
+	profile              map[int]halves // what the send hook for profiles says, by status, around the id
+	formParts            [5]string      // the send page between message, site, group and token
 }
 
 // halves is a recorded answer around the one place where the server puts what was sent.
@@ -130,6 +132,18 @@ var recorded = sync.OnceValue(func() *pages {
 		front: &reply{status: 200, ctype: "text/html; charset=utf-8", body: []byte(`<!DOCTYPE html>
 <html lang="en"><head><title>Example Site</title></head><body><h1>Example Site</h1></body></html>
 `)},
+		aboutPeople:  load("profile-members-missing-action.json"),
+		aboutProfile: load("profile-send-missing-action.json"),
+
+		profileRefused: split(load("profile-send-missing-token.json"), "Token: "+requiredInput),
+		profile: map[int]halves{
+			0:             split(load("profile-send-ok.json"), "u1"),
+			unknownPerson: split(load("profile-send-no-user.json"), "nobody"),
+			noGroups:      split(load("profile-send-no-groups.json"), "nogroups"),
+			noAddress:     split(load("profile-send-no-email.json"), "noemail"),
+			noActivity:    split(load("profile-send-no-activity.json"), "idle"),
+			optedOut:      split(load("profile-send-skip.json"), "skipper"),
+		},
 		wrongToken: split(load("groups-wrong-token.json"), DefaultToken),
 		notFound:   split(load("not-found-404.html"), "http://groups.example.com/gs-no-such-page.html"),
 	}
@@ -137,7 +151,20 @@ var recorded = sync.OnceValue(func() *pages {
 	return p
 })
 
-// readIndex reads index.tsv and the bodies it names, as far as they are embedded.
+// blankOf is what a hook answers to a request that has lost its form.
+func (p *pages) blankOf(hook Hook) *reply {
+	switch hook {
+	case Groups:
+		return p.about
+	case People:
+		return p.aboutPeople
+	case Profile:
+		return p.aboutProfile
+	}
+	return p.blank
+}
+
+// readIndex reads index.tsv and the bodies it names.
 func readIndex() map[string]*reply {
 	table, err := groupserver.FS.ReadFile("index.tsv")
 	if err != nil {
@@ -154,7 +181,7 @@ func readIndex() map[string]*reply {
 		file, hook, status, ctype, class, provenance := row[0], row[1], row[2], row[3], row[4], row[5]
 		body, err := groupserver.FS.ReadFile(file)
 		if err != nil {
-			continue // the profile hooks' answers
+			panic(err)
 		}
 		code, _, _ := strings.Cut(status, " ")
 		a := &reply{ctype: ctype, body: body}

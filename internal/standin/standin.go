@@ -1,5 +1,5 @@
-// Package standin is a GroupServer site inside the process: the two digest hooks and a front page, answered with
-// the bodies that a real site sent, at the pace of a real site, with faults on demand. The demo, the command-line
+// Package standin is a GroupServer site inside the process: the hooks of the digests and of the profile notifications,
+// and a front page, answered with the bodies that a real site sent, at the pace of a real site, with faults on demand. The demo, the command-line
 // scripts, the tests and the benchmarks run against it.
 //
 // It models what a client can trip over (docs/groupserver.md has the facts, and each rule here names its section):
@@ -48,12 +48,19 @@ type Options struct {
 	// The send hook answers with its blank form.
 	Unknown []Group
 
-	// Threads is the number of requests that are worked on at once, of both hooks and the front page together;
+	// People are the profile ids that the people hook lists, in this order, duplicates included.
+	People []string
+
+	// Status is what the send hook for profiles says of a person: 0, sent, or why not, as in docs/groupserver.md section
+	// 11. nil means 0 for all of People. Of anybody else the hook says -2, no such person.
+	Status func(id string) int
+
+	// Threads is the number of requests that are worked on at once, of all hooks and the front page together;
 	// further ones queue without limit. 0 means DefaultThreads.
 	Threads int
 
-	// Cost is the server time of one send; nil means none. It is called in a request thread, once a send, perhaps
-	// by several at a time.
+	// Cost is the server time of one send, to a group or to a [Person]; nil means none. It is called in a request thread,
+	// once a send, perhaps by several at a time.
 	Cost func(Group) time.Duration
 
 	// FrontCost is the server time of the front page. It takes a request thread, like everything else.
@@ -96,6 +103,7 @@ type Site struct {
 	share   float64       // of server time that needs the lock
 	lock    chan struct{} // holds a value while a request thread has the lock; who waits is served in order
 	quiet   func(Group) bool
+	status  func(id string) int
 	guard   time.Duration
 	zone    *time.Location
 	noLog   bool
@@ -108,6 +116,7 @@ type Site struct {
 	faults []*armed
 	listed []Group
 	list   func() []byte // the list hook's answer, made when first asked for
+	people []Group       // whom the people hook lists
 	busy   int           // request threads at work
 	most   int           // so many may be
 	idle   *sync.Cond    // busy became 0
@@ -119,7 +128,7 @@ type Site struct {
 	database database
 }
 
-// groupState is what the site knows about one group, listed or only asked for.
+// groupState is what the site knows about one group, or one [Person], listed or only asked for.
 type groupState struct {
 	id    Group
 	known bool
@@ -141,7 +150,9 @@ func New(o Options) *Site {
 		guard: o.Guard,
 		zone:  o.Zone,
 		noLog: o.NoLog,
-		pages: recorded(),
+
+		status: o.Status,
+		pages:  recorded(),
 		// A second early, so that no time in the log is 0, which means never.
 		epoch:    time.Now().Add(-time.Second),
 		closing:  make(chan struct{}),
@@ -175,6 +186,10 @@ func New(o Options) *Site {
 		s.groups[s.intern(g)].known = false
 	}
 	s.list = sync.OnceValue(func() []byte { return listJSON(s.listed) })
+	for _, id := range o.People {
+		s.people = append(s.people, Person(id))
+		s.groups[s.intern(Person(id))].known = true
+	}
 	return s
 }
 
@@ -191,8 +206,11 @@ func (s *Site) SetGroups(groups ...Group) {
 	s.list = sync.OnceValue(func() []byte { return listJSON(listed) })
 }
 
-// answerList gives the groups that the list hook names, and its right answer.
-func (s *Site) answerList() ([]Group, []byte) {
+// answerList gives what a list hook names, and its right answer.
+func (s *Site) answerList(hook Hook) ([]Group, []byte) {
+	if hook == People {
+		return s.people, peopleJSON(s.people)
+	}
 	s.mu.Lock()
 	listed, list := s.listed, s.list
 	s.mu.Unlock()

@@ -49,6 +49,10 @@ func sendForm(g standin.Group) url.Values {
 
 func listForm() url.Values { return url.Values{"token": {standin.DefaultToken}, "get": {""}} }
 
+func profileForm(id string) url.Values {
+	return url.Values{"profileId": {id}, "token": {standin.DefaultToken}, "send": {"Send"}}
+}
+
 // answer is what a client got: the head, the body as far as it came, and what stopped it.
 type answer struct {
 	status int

@@ -15,15 +15,26 @@ func (s *Site) perform(q *request) *reply {
 		return s.rollBack(q)
 	}
 	switch q.hook {
-	case Groups:
-		return s.groupsHook(q, s.token)
-	case Send:
-		return s.sendHook(q, s.token)
+	case Nothing:
+		return s.pages.notFoundAt(q.url)
 	case Front:
 		s.spend(q, s.front)
 		return s.pages.front
 	}
-	return s.pages.notFoundAt(q.url)
+	return s.askHook(q, s.token)
+}
+
+// askHook is the hook that q asks for, on a site with this token.
+func (s *Site) askHook(q *request, token string) *reply {
+	switch q.hook {
+	case Groups:
+		return s.groupsHook(q, token)
+	case People:
+		return s.peopleHook(q, token)
+	case Profile:
+		return s.profileHook(q, token)
+	}
+	return s.sendHook(q, token)
 }
 
 // groupsHook is the list hook (docs/groupserver.md section 3). The action field counts by its presence; the token is
@@ -43,7 +54,7 @@ func (s *Site) groupsHook(q *request, token string) *reply {
 	case got != token:
 		return s.pages.groupsWrongToken(got)
 	}
-	_, list := s.answerList()
+	_, list := s.answerList(q.hook)
 	return &reply{status: 200, ctype: "application/json", body: list, from: fromZope}
 }
 
@@ -77,19 +88,20 @@ func (s *Site) sendHook(q *request, token string) *reply {
 	case !s.isKnown(q.group):
 		return s.pages.blank
 	}
-	return s.digest(q)
+	return s.send(q)
 }
 
-// digest is steps 3 to 9 of a send (docs/groupserver.md section 2). Rendering takes nearly all the time; the
+// send is steps 3 to 9 of a send (docs/groupserver.md section 2). Rendering takes nearly all the time; the
 // duplicate check comes after it, and the row that it looks for is written at the very end, without a lock between.
 // So two requests for one group mail twice if the second reaches its check before the first has committed.
-func (s *Site) digest(q *request) *reply {
+// A notification for a person goes the same way, without the check.
+func (s *Site) send(q *request) *reply {
 	breaks := s.databaseBreaks()
 	cost := s.costOf(q.id)
 	// Nine tenths: how the time is shared out on a real site is not established (section 14), only the order.
 	before := cost / 10 * 9
 	s.spend(q, before)
-	due := !(s.quiet != nil && s.quiet(q.id)) && !s.sentLately(q.group)
+	page, due := s.outcome(q)
 	if due {
 		if !s.prepare() {
 			q.rec.fault = NoPrepared
@@ -101,7 +113,16 @@ func (s *Site) digest(q *request) *reply {
 	if due && !s.commit(q, breaks) || s.databaseBreaks() != breaks {
 		return s.databaseLost(q)
 	}
-	return s.pages.sendOK
+	return page
+}
+
+// outcome is what a send that nothing undoes is answered, and whether mail is due.
+func (s *Site) outcome(q *request) (page *reply, due bool) {
+	if q.hook == Profile {
+		status := s.statusOf(q)
+		return s.pages.said(status, q.id.Group), status == 0
+	}
+	return s.pages.sendOK, !(s.quiet != nil && s.quiet(q.id)) && !s.sentLately(q.group)
 }
 
 // sentLately is the duplicate check. It subtracts two readings of a clock on the wall, so it is an hour off when that
@@ -139,7 +160,7 @@ func (s *Site) commit(q *request, breaks int) bool {
 
 // rollBack is a send that fails with an exception: the time passes, nothing stays (docs/groupserver.md section 2).
 func (s *Site) rollBack(q *request) *reply {
-	if q.hook == Send && s.isKnown(q.group) {
+	if q.hook.sends() && s.isKnown(q.group) {
 		cost := s.costOf(q.id)
 		if q.fault.Kind == Conflict {
 			// Zope's publisher tries four times. It also sleeps up to 1, 2 and 4 s between, left out here.
