@@ -2,24 +2,28 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/rogpeppe/go-internal/testscript"
 )
-
-// programProcess marks a process of the test binary that is the program.
-const programProcess = "SENDDIGEST_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if groups := os.Getenv(siteProcess); groups != "" {
@@ -28,19 +32,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(bareProcess) != "" {
 		os.Exit(bareClient(os.Args[1], os.Args[2], os.Args[3]))
 	}
-	if os.Getenv(programProcess) != "" {
-		main()
-	}
+	program.BeProgram()
 	testscript.Main(m, map[string]func(){"senddigest": main})
 }
 
-// scriptToken is the token of every script's site. Nothing but the configuration file may ever hold it.
-const scriptToken = "s3cretTokenOfTheScripts"
-
-// patience is how long a script waits for something that comes at once where all is well.
-const patience = 30 * time.Second
-
 func TestScripts(t *testing.T) {
+	program.SkipIfShort(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -56,7 +53,7 @@ func TestScripts(t *testing.T) {
 			// A proxy of this machine has no say, and neither has a user's own setting.
 			e.Setenv("NO_PROXY", "*")
 			e.Setenv("SENDDIGEST_WORKERS", "2") // what is found in the course of a run depends on the machine's load
-			e.Setenv("GORACE", raceEnd)
+			e.Setenv("GORACE", program.RaceEnd)
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, ".state", "0"))
 			e.Values[siteKey{}] = &scriptSite{}
 			e.Values[monitorKey{}] = &scriptMonitor{make(chan heardPing, 1000)}
@@ -116,7 +113,7 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 		costs[group(ts, name)] = d
 	}
 	options := standin.Options{
-		Token: scriptToken, Threads: *threads, Groups: standin.Generate(*generated, 1), MaxPrepared: *prepared,
+		Token: program.Token, Threads: *threads, Groups: standin.Generate(*generated, 1), MaxPrepared: *prepared,
 		Cost: func(g standin.Group) time.Duration {
 			site.started <- g
 			if d, ok := costs[g]; ok {
@@ -151,11 +148,10 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 	scheme, address, _ := strings.Cut(server.URL, "://")
 	ts.Setenv("SCHEME", scheme)
 	ts.Setenv("ADDRESS", address)
-	write := func(name, text string) { ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600)) }
 	if *useTLS {
-		write("ca.pem", string(server.CA))
+		ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), server.CA, 0o600))
 	}
-	write("gsconfig.ini", "[config-default]\nwebservice = default\n\n[webservice-default]\ntoken = "+scriptToken+"\n")
+	ts.Check(program.WriteConfig(ts.MkAbs("gsconfig.ini"), program.Token))
 	ts.Setenv("SENDDIGEST_CONFIG", ts.MkAbs("gsconfig.ini"))
 }
 
@@ -207,7 +203,7 @@ func checkInFlight(ts *testscript.TestScript, neg bool, args []string) {
 
 // atWork: atwork N: waits until the site has begun to work on N more sends.
 func atWork(ts *testscript.TestScript, neg bool, args []string) {
-	deadline := time.After(patience)
+	deadline := time.After(program.Patience)
 	for i := range number(ts, args[0]) {
 		select {
 		case <-siteOf(ts).started:
@@ -227,14 +223,16 @@ func signalProgram(ts *testscript.TestScript, neg bool, args []string) {
 	var stdout, stderr bytes.Buffer
 	said := &watched{buffer: &stderr, lines: make(chan string, 100)}
 	cmd := exec.Command(os.Args[0], args[3:]...)
-	cmd.Env = append(os.Environ(), programProcess+"=1", "SENDDIGEST_CONFIG="+ts.Getenv("SENDDIGEST_CONFIG"), "SENDDIGEST_WORKERS="+ts.Getenv("SENDDIGEST_WORKERS"), "GORACE="+raceEnd,
-		"XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"))
+	cmd.Env = program.Environ()
+	for _, name := range []string{"SENDDIGEST_CONFIG", "SENDDIGEST_WORKERS", "XDG_STATE_HOME"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &stdout, said
 	for site := siteOf(ts); len(site.started) > 0; {
 		<-site.started // of an earlier run
 	}
 	ts.Check(cmd.Start())
-	deadline := time.After(patience)
+	deadline := time.After(program.Patience)
 	wait := func(what string, c <-chan struct{}) {
 		select {
 		case <-c:
@@ -287,7 +285,7 @@ func (w *watched) Write(p []byte) (int, error) {
 
 // noToken: notoken: neither the last command's output nor any file but the configuration holds the token.
 func noToken(ts *testscript.TestScript, neg bool, args []string) {
-	nowhere(ts, "the token", scriptToken)
+	nowhere(ts, "the token", program.Token)
 }
 
 // nowhere checks that a secret is neither in the last command's output nor in any file but a configuration.
@@ -325,4 +323,93 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%s ended with %d, want %d", args[1], got, want)
 	}
+}
+
+// monitorSecret is in the ping URL of every script, and in nothing that is printed or written.
+const monitorSecret = "5ecret-uuid"
+
+// A scriptMonitor is the monitor of one script, from its command monitor on.
+type scriptMonitor struct {
+	heard chan heardPing
+}
+
+type heardPing struct{ path, body string } // path below the check's, / for none
+
+type monitorKey struct{}
+
+// startMonitor: monitor [STATUS|hang|dead]: starts a monitor that answers so, 200 unless told otherwise, and sets PING
+// to the URL of its check.
+func startMonitor(ts *testscript.TestScript, neg bool, args []string) {
+	m, _ := ts.Value(monitorKey{}).(*scriptMonitor)
+	how := "200"
+	if len(args) > 0 {
+		how = args[0]
+	}
+	over := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		m.heard <- heardPing{cmp.Or(strings.TrimPrefix(r.URL.Path, "/"+monitorSecret), "/"), string(body)}
+		if how == "hang" {
+			<-over
+			return
+		}
+		status, _ := strconv.Atoi(how)
+		w.WriteHeader(status)
+	}))
+	ts.Defer(func() {
+		close(over)
+		server.Close()
+	})
+	if how == "dead" {
+		server.Close()
+	}
+	ts.Setenv("PING", server.URL+"/"+monitorSecret)
+}
+
+// pinged: pinged [PATH]...: the monitor heard these pings since it was last asked, / for the check's own URL. The last
+// one's body is in the file ping. The secret is in nothing that was printed, or stands in a file.
+func pinged(ts *testscript.TestScript, neg bool, args []string) {
+	m, _ := ts.Value(monitorKey{}).(*scriptMonitor)
+	var heard []string
+	var last heardPing
+	deadline := time.After(program.Patience)
+	for len(heard) < len(args) || len(m.heard) > 0 {
+		select {
+		case last = <-m.heard:
+			heard = append(heard, last.path)
+		case <-deadline: // of a run that goes on the start may come late
+			ts.Fatalf("the monitor heard %v, want %v", heard, args)
+		}
+	}
+	if !slices.Equal(heard, args) {
+		ts.Fatalf("the monitor heard %v, want %v", heard, args)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("ping"), []byte(last.body), 0o600))
+	nowhere(ts, "the ping URL", monitorSecret)
+}
+
+// makeZone makes a time zone in which the clocks are about to change, since no real one can be relied on to be near that:
+// zone NAME BY IN, such as zone Test/Back -2h 10h. The program finds it by its name, and TZ by its path, zoneinfo/NAME.
+func makeZone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: zone NAME BY IN")
+	}
+	by, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	in, err := time.ParseDuration(args[2])
+	ts.Check(err)
+	// Version 1 of the format of RFC 9636: a header with its counts, one change, two kinds of time with their names.
+	file := []byte("TZif\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+	for _, n := range []int64{0, 0, 0, 1, 2, 8, time.Now().Add(in).Unix()} {
+		file = binary.BigEndian.AppendUint32(file, uint32(n))
+	}
+	file = append(file, 1)                // to the second kind
+	file = append(file, 0, 0, 0, 0, 0, 0) // UTC, no summer time, the first name
+	file = binary.BigEndian.AppendUint32(file, uint32(int32(by.Seconds())))
+	file = append(file, 0, 4)
+	file = append(file, "BEF\x00AFT\x00"...)
+	path := filepath.Join(ts.MkAbs("zoneinfo"), args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+	ts.Check(os.WriteFile(path, file, 0o644))
+	ts.Setenv("ZONEINFO", ts.MkAbs("zoneinfo"))
 }

@@ -3,7 +3,6 @@ package command
 import (
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 )
@@ -11,10 +10,7 @@ import (
 // OS is the process as the operating system has it. It hears the process's signals from then on, so it is for the
 // program alone. version is what --version says; empty: ask the build information.
 func OS(version string) Process {
-	if os.Getenv("GOGC") == "" {
-		// The machine's memory is the site's: a sixth less of it for 200,000 groups, for a few more collections.
-		debug.SetGCPercent(40)
-	}
+	spareMemory()
 	// Room for two, the first of which stops the run and the second cuts what is in flight, and for two hang-ups.
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

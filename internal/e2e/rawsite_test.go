@@ -1,4 +1,4 @@
-package main
+package e2e_test
 
 import (
 	"bufio"
@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/groupserver/senddigest/internal/standin"
 )
 
@@ -48,7 +49,7 @@ func startRaw(t *testing.T, groups int, answer func(c net.Conn, group string, nu
 		url: "http://" + l.Addr().String() + "/", config: filepath.Join(t.TempDir(), "gsconfig.ini"),
 		sends: make(chan string, 100_000), answer: answer, groups: groups, listener: l,
 	}
-	if err := writeConfig(s.config, standin.DefaultToken); err != nil {
+	if err := program.WriteConfig(s.config, standin.DefaultToken); err != nil {
 		t.Fatal(err)
 	}
 	s.serving.Go(func() {

@@ -1,8 +1,7 @@
-package main
+package e2e_test
 
 import (
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/groupserver/senddigest/internal/standin"
 )
 
@@ -36,7 +36,7 @@ func newManager(t *testing.T) *manager {
 // until reads what the manager is told, up to the word that begins as wanted.
 func (m *manager) until(wanted string) (told []string) {
 	m.t.Helper()
-	if err := m.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := m.conn.SetReadDeadline(time.Now().Add(program.Patience)); err != nil {
 		m.t.Fatal(err)
 	}
 	for buffer := make([]byte, 4096); ; {
@@ -70,7 +70,7 @@ func (m *manager) rest() []string {
 func service(t *testing.T, m *manager, n int, fault string, args ...string) *exec.Cmd {
 	t.Helper()
 	options := standin.Options{
-		Token: scriptToken, Threads: 2, Groups: standin.Generate(n, 1),
+		Token: program.Token, Threads: 2, Groups: standin.Generate(n, 1),
 		Cost: func(standin.Group) time.Duration { return 20 * time.Millisecond },
 	}
 	if fault != "" {
@@ -90,10 +90,10 @@ func service(t *testing.T, m *manager, n int, fault string, args ...string) *exe
 		site.Close()
 	})
 	config := filepath.Join(t.TempDir(), "gsconfig.ini")
-	if err := os.WriteFile(config, []byte("[config-default]\nwebservice = default\n\n[webservice-default]\ntoken = "+scriptToken+"\n"), 0o600); err != nil {
+	if err := program.WriteConfig(config, program.Token); err != nil {
 		t.Fatal(err)
 	}
-	cmd := program(t, append(args, server.URL)...)
+	cmd := program.Command(t, append(args, server.URL)...)
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+m.path, "SENDDIGEST_CONFIG="+config)
 	return cmd
 }
@@ -125,7 +125,7 @@ func TestTheServiceManagerIsToldOfASignalAndAskedForTheTimeThatTheGraceIs(t *tes
 		t.Fatal(err)
 	}
 	m.until("STOPPING=1\nEXTEND_TIMEOUT_USEC=450000000") // and half a minute for the last words
-	if code := exitCode(cmd.Wait()); code != 143 {
+	if code := program.ExitCode(cmd.Wait()); code != 143 {
 		t.Errorf("exit code %d, want 143", code)
 	}
 	told := m.rest()
@@ -149,14 +149,14 @@ func TestARunThatHasNothingToSendIsReadyToo(t *testing.T) {
 func TestARunThatCannotBeginIsNeverReady(t *testing.T) {
 	t.Parallel()
 	m := newManager(t)
-	if code := exitCode(service(t, m, 5, "list=wrong-token").Run()); code != 77 {
+	if code := program.ExitCode(service(t, m, 5, "list=wrong-token").Run()); code != 77 {
 		t.Errorf("exit code %d, want 77", code)
 	}
 	told := m.rest()
 	if strings.Contains(strings.Join(told, "\n"), "READY=1") || !strings.Contains(told[len(told)-1], "no digest sent") {
 		t.Errorf("told %q", told)
 	}
-	if strings.Contains(strings.Join(told, "\n"), scriptToken) {
+	if strings.Contains(strings.Join(told, "\n"), program.Token) {
 		t.Errorf("the token was told: %q", told)
 	}
 }

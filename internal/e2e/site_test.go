@@ -1,4 +1,4 @@
-package main
+package e2e_test
 
 import (
 	"bufio"
@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/groupserver/senddigest/ratelimit"
 )
@@ -22,6 +22,7 @@ import (
 // run makes a whole run over real sockets and gives the site, whose log is the judge.
 func run(t *testing.T, o standin.Options, s campaign.Settings) (*standin.Site, campaign.Result) {
 	t.Helper()
+	program.SkipIfShort(t)
 	site := standin.New(o)
 	server, err := site.Start()
 	if err != nil {
@@ -105,7 +106,7 @@ func TestDemoServesASiteForOtherProcesses(t *testing.T) {
 			if scheme == "https" {
 				args = append(args, "--tls")
 			}
-			server := program(t, args...)
+			server := program.Command(t, args...)
 			stdout, err := server.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -135,8 +136,8 @@ func TestDemoServesASiteForOtherProcesses(t *testing.T) {
 			for _, prefix := range []string{"", "VirtualHostBase/http/groups.example.com:80/groupserver/Content/initial_site/VirtualHostRoot/"} {
 				arg := append([]string{"--skip-ambiguous"}, command[1:]...) // nobody waits here until it is settled
 				arg[len(arg)-1] += prefix
-				out, err := program(t, arg...).CombinedOutput()
-				if code := exitCode(err); code != 1 || !strings.Contains(string(out), "26 of 30 groups accepted at "+scheme+"://") {
+				out, err := program.Command(t, arg...).CombinedOutput()
+				if code := program.ExitCode(err); code != 1 || !strings.Contains(string(out), "26 of 30 groups accepted at "+scheme+"://") {
 					t.Errorf("%v: exit code %d, %s", arg, code, out)
 				}
 			}
@@ -161,24 +162,4 @@ func TestDemoServesASiteForOtherProcesses(t *testing.T) {
 			}
 		})
 	}
-}
-
-// raceEnd has a process under the race detector end at once, and not a second late.
-const raceEnd = "atexit_sleep_ms=0"
-
-// program is a process that is senddigest, with a state directory of its own.
-func program(t testing.TB, args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), programProcess+"=1", "NO_PROXY=*", "SENDDIGEST_WORKERS=2", "GORACE="+raceEnd, "XDG_STATE_HOME="+t.TempDir())
-	return cmd
-}
-
-func exitCode(err error) int {
-	if e, ok := err.(*exec.ExitError); ok {
-		return e.ExitCode()
-	}
-	if err != nil {
-		return -1
-	}
-	return 0
 }

@@ -1,4 +1,4 @@
-package main
+package e2e_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/internal/command"
+	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/groupserver/senddigest/internal/standin"
 )
 
@@ -38,7 +39,7 @@ func TestWhatALibraryLogsIsSeenForDebuggingAloneAndWithoutTheToken(t *testing.T)
 			}
 			t.Cleanup(func() { server.Close(); site.Close() })
 			config := filepath.Join(t.TempDir(), "gsconfig.ini")
-			if err := writeConfig(config, standin.DefaultToken); err != nil {
+			if err := program.WriteConfig(config, standin.DefaultToken); err != nil {
 				t.Fatal(err)
 			}
 			var stdout, stderr bytes.Buffer

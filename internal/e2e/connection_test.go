@@ -1,4 +1,4 @@
-package main
+package e2e_test
 
 import (
 	"encoding/json"
@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/groupserver/senddigest/testdata/groupserver"
 )
@@ -107,8 +108,8 @@ func TestNoSendDependsOnWhatHappenedOnItsConnectionBefore(t *testing.T) {
 				t.Parallel()
 				s := startRaw(t, row.groups, row.answer)
 				report := filepath.Join(t.TempDir(), "report.json")
-				out, err := program(t, "--config", s.config, "--workers", workers, "--report", report, s.url).CombinedOutput()
-				if code := exitCode(err); code != row.code || row.code == 0 && len(out) > 0 {
+				out, err := program.Command(t, "--config", s.config, "--workers", workers, "--report", report, s.url).CombinedOutput()
+				if code := program.ExitCode(err); code != row.code || row.code == 0 && len(out) > 0 {
 					t.Errorf("exit code %d, want %d: %s", code, row.code, out)
 				}
 				if got := outcomes(t, report); fmt.Sprint(got) != fmt.Sprint(row.want) {
@@ -156,7 +157,7 @@ func TestAServerThatIsReloadedInMidRunCostsNoSend(t *testing.T) {
 		return reply(c, "text/html", ok) == nil
 	})
 	report := filepath.Join(t.TempDir(), "report.json")
-	out, err := program(t, "--config", s.config, "--workers", "8", "--report", report, s.url).CombinedOutput()
+	out, err := program.Command(t, "--config", s.config, "--workers", "8", "--report", report, s.url).CombinedOutput()
 	if got := outcomes(t, report); err != nil || len(out) > 0 || got["accepted"] != groups {
 		t.Errorf("%v, %v: %s", err, got, out)
 	}
@@ -189,9 +190,9 @@ func stuck(t *testing.T) *os.File {
 
 // ending is the exit code of a program that is to end by itself, and is killed when it does not.
 func ending(cmd *exec.Cmd) int {
-	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	late := time.AfterFunc(program.Patience, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
-	return exitCode(cmd.Wait())
+	return program.ExitCode(cmd.Wait())
 }
 
 func TestARunNeedsNobodyWhoReadsStandardError(t *testing.T) {
@@ -203,7 +204,7 @@ func TestARunNeedsNobodyWhoReadsStandardError(t *testing.T) {
 		return err == nil
 	})
 	report := filepath.Join(t.TempDir(), "report.json")
-	cmd := program(t, "--config", s.config, "--workers", "4", "--report", report, s.url)
+	cmd := program.Command(t, "--config", s.config, "--workers", "4", "--report", report, s.url)
 	cmd.Stderr = stuck(t)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -228,7 +229,7 @@ func TestTwoSignalsEndARunWhoseStandardErrorNobodyReads(t *testing.T) {
 				return group > "g00090" || reply(c, "text/html", ok) == nil // the last are never answered
 			})
 			m, report := newManager(t), filepath.Join(t.TempDir(), "report.json")
-			cmd := program(t, append(options, "--config", s.config, "--workers", "1", "--report", report, s.url)...)
+			cmd := program.Command(t, append(options, "--config", s.config, "--workers", "1", "--report", report, s.url)...)
 			cmd.Stderr, cmd.Env = stuck(t), append(cmd.Env, "NOTIFY_SOCKET="+m.path)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -236,7 +237,7 @@ func TestTwoSignalsEndARunWhoseStandardErrorNobodyReads(t *testing.T) {
 			for range 92 {
 				select {
 				case <-s.sends:
-				case <-time.After(patience):
+				case <-time.After(program.Patience):
 					_ = cmd.Process.Kill()
 					t.Fatalf("the sends do not come")
 				}

@@ -1,4 +1,4 @@
-package main
+package e2e_test
 
 import (
 	"fmt"
@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/groupserver/senddigest/internal/screen"
 	"github.com/groupserver/senddigest/internal/standin"
 )
@@ -69,7 +70,7 @@ func terminalSite(t *testing.T) *victim {
 	}
 	t.Cleanup(func() { server.Close(); v.site.Close() })
 	v.url = server.URL
-	if err := writeConfig(v.config, standin.DefaultToken); err != nil {
+	if err := program.WriteConfig(v.config, standin.DefaultToken); err != nil {
 		t.Fatal(err)
 	}
 	return v
@@ -82,7 +83,7 @@ func sit(t *testing.T, v *victim, d desk, args ...string) *seat {
 		Screen: screen.New(d.columns, d.rows, d.reflow), t: t,
 		changed: make(chan struct{}, 1), read: make(chan struct{}), ended: make(chan error, 1),
 	}
-	s.cmd = program(t, append([]string{"-v", "-w", "2", "--retries", "0", "--config", v.config, "--state-dir", v.state}, append(args, v.url)...)...)
+	s.cmd = program.Command(t, append([]string{"-v", "-w", "2", "--retries", "0", "--config", v.config, "--state-dir", v.state}, append(args, v.url)...)...)
 	if len(d.before) > 0 {
 		shell := exec.Command(d.before[0], slices.Concat(d.before[1:], s.cmd.Args)...)
 		shell.Env, s.cmd = s.cmd.Env, shell
@@ -119,7 +120,7 @@ func sit(t *testing.T, v *victim, d desk, args ...string) *seat {
 // sees waits until the screen shows what all the patterns match.
 func (s *seat) sees(what string, shows func() string, patterns ...string) {
 	s.t.Helper()
-	patience := time.After(patience)
+	late := time.After(program.Patience)
 	for {
 		text, missing := shows(), ""
 		for _, p := range patterns {
@@ -132,7 +133,7 @@ func (s *seat) sees(what string, shows func() string, patterns ...string) {
 		}
 		select {
 		case <-s.changed:
-		case <-patience:
+		case <-late:
 			s.t.Fatalf("%s: the screen does not show %q; it is\n%s", what, missing, s.Text())
 		}
 	}
@@ -146,7 +147,7 @@ func (s *seat) leaves() error {
 		<-s.read
 		s.ended <- err
 		return err
-	case <-time.After(patience):
+	case <-time.After(program.Patience):
 		s.t.Fatalf("the program did not end; the screen is\n%s", s.Text())
 		return nil
 	}
@@ -219,7 +220,7 @@ func interrupt(s *seat) {
 	s.sees("after the first Ctrl-C", s.Below, `waiting for what is in flight`)
 	s.sound("after the first Ctrl-C")
 	s.presses("\x03")
-	if got := exitCode(s.leaves()); got != 130 {
+	if got := program.ExitCode(s.leaves()); got != 130 {
 		s.t.Errorf("ended with %d, want 130", got)
 	}
 	s.sees("at the end", s.Text, `(?m)^2 of 7 groups accepted at `)
@@ -307,7 +308,7 @@ func TestHoweverTheProgramDiesTheTerminalCanBeUsed(t *testing.T) {
 		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if got := exitCode(s.leaves()); got != 143 {
+		if got := program.ExitCode(s.leaves()); got != 143 {
 			t.Errorf("ended with %d, want 143", got)
 		}
 		s.sees("at the end", s.Text, `(?m)^2 of 7 groups accepted at `)
@@ -350,7 +351,7 @@ func TestClosingTheTerminalEndsTheRunInOrder(t *testing.T) {
 					if got != want {
 						t.Errorf("the monitor heard %s, want %s", got, want)
 					}
-				case <-time.After(patience):
+				case <-time.After(program.Patience):
 					t.Fatalf("the monitor did not hear %s", want)
 				}
 			}
@@ -412,7 +413,7 @@ func TestTheTerminalSaysThatTheRateIsWaitedFor(t *testing.T) {
 	s := sit(t, terminalSite(t), desk{columns: 80, rows: 24}, "--rate", "1/h")
 	s.sees("after the first send", s.Below, `\n\[#+-+\] 1 of 7 groups, 14%, `, `\n1 not_ok, 0 in flight\n`, `\nwaiting for the rate of 1/h$`)
 	s.presses("\x03")
-	if got := exitCode(s.leaves()); got != 130 {
+	if got := program.ExitCode(s.leaves()); got != 130 {
 		t.Errorf("ended with %d, want 130", got)
 	}
 	s.sound("at the end")
@@ -442,18 +443,18 @@ func TestTheEstimateComesFromTheForecastWhereThereIsOne(t *testing.T) {
 	release := sync.OnceFunc(func() { close(hold) })
 	t.Cleanup(release)
 	v.url = server.URL
-	if err := writeConfig(v.config, standin.DefaultToken); err != nil {
+	if err := program.WriteConfig(v.config, standin.DefaultToken); err != nil {
 		t.Fatal(err)
 	}
 	s := sit(t, v, desk{columns: 80, rows: 24})
-	if got := exitCode(s.leaves()); got != 0 {
+	if got := program.ExitCode(s.leaves()); got != 0 {
 		t.Fatalf("the first run ended with %d; the screen is\n%s", got, s.Text())
 	}
 	second.Store(true)
 	s = sit(t, v, desk{columns: 80, rows: 24}, "--guard-wait", "0s")
 	s.sees("in the second run", s.Below, `\] 0 of 4 groups, 0%, \d:\d\d, about \d+:\d\d left\n`)
 	release()
-	if got := exitCode(s.leaves()); got != 0 {
+	if got := program.ExitCode(s.leaves()); got != 0 {
 		t.Errorf("the second run ended with %d; the screen is\n%s", got, s.Text())
 	}
 	s.sound("at the end")

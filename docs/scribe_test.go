@@ -1,4 +1,4 @@
-package main
+package docs_test
 
 import (
 	"cmp"
@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/groupserver/senddigest/internal/standin"
 )
 
@@ -69,7 +70,7 @@ func (d *scribe) try(t *testing.T, line string) error {
 func (d *scribe) run(t *testing.T, command string, want int, env ...string) error {
 	t.Helper()
 	site := standin.New(standin.Options{
-		Token: scriptToken, Threads: 4,
+		Token: program.Token, Threads: 4,
 		Groups: []standin.Group{{Site: "council", Group: "chess"}, {Site: "main", Group: "choir"}, {Site: "parks", Group: "airport"}},
 	})
 	defer site.Close()
@@ -86,12 +87,12 @@ func (d *scribe) run(t *testing.T, command string, want int, env ...string) erro
 	monitor := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer monitor.Close()
 
-	program := d.program(t)
+	path := d.installed(t)
 	here := func(text string) string { return d.here(t, text, server, monitor.URL) }
 	shell := func(command string, more ...string) *exec.Cmd {
 		cmd := exec.Command("sh", "-c", command)
 		cmd.Dir = d.root
-		cmd.Env = append(os.Environ(), programProcess+"=1", "NO_PROXY=*", "GORACE="+raceEnd, "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"),
+		cmd.Env = append(program.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"),
 			"XDG_STATE_HOME="+t.TempDir(), "SENDDIGEST_CONFIG="+here("/etc/gsconfig.ini"))
 		if server.CA != nil {
 			cmd.Env = append(cmd.Env, "SENDDIGEST_CACERT="+here("/etc/ca.pem"))
@@ -122,17 +123,17 @@ func (d *scribe) run(t *testing.T, command string, want int, env ...string) erro
 		}
 		before := shell(earlier)
 		before.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(v string) bool { return strings.HasPrefix(v, "SENDDIGEST_RESUME=") })
-		if out, err := before.CombinedOutput(); exitCode(err) != code {
-			return fmt.Errorf("the run before ended with %d, want %d: %s", exitCode(err), code, out)
+		if out, err := before.CombinedOutput(); program.ExitCode(err) != code {
+			return fmt.Errorf("the run before ended with %d, want %d: %s", program.ExitCode(err), code, out)
 		}
 		if shows {
-			if out, err := shell(earlier, cmd.Env...).CombinedOutput(); exitCode(err) != 0 {
-				return fmt.Errorf("the second run before ended with %d: %s", exitCode(err), out)
+			if out, err := shell(earlier, cmd.Env...).CombinedOutput(); program.ExitCode(err) != 0 {
+				return fmt.Errorf("the second run before ended with %d: %s", program.ExitCode(err), out)
 			}
 		}
 	}
 	out, err := cmd.CombinedOutput()
-	if got := exitCode(err); got != want {
+	if got := program.ExitCode(err); got != want {
 		return fmt.Errorf("ended with %d, want %d: %s", got, want, out)
 	}
 	for group, n := range site.Mails() {
@@ -143,8 +144,8 @@ func (d *scribe) run(t *testing.T, command string, want int, env ...string) erro
 	return nil
 }
 
-// program is the program as the pages have it, in the search path and beside the script.
-func (d *scribe) program(t *testing.T) string {
+// installed is the program as the pages have it, in the search path and beside the script.
+func (d *scribe) installed(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(d.root, "bin", "senddigest")
 	self, err := os.Executable()
@@ -185,7 +186,7 @@ func (d *scribe) here(t *testing.T, text string, server *standin.Server, monitor
 		}
 		switch filepath.Base(path) {
 		case "gsconfig.ini":
-			write(t, path, "[config-default]\nwebservice = default\n\n[webservice-default]\ntoken = "+scriptToken+"\n")
+			write(t, path, "[config-default]\nwebservice = default\n\n[webservice-default]\ntoken = "+program.Token+"\n")
 		case "ca.pem":
 			write(t, path, string(server.CA))
 		}
@@ -218,7 +219,7 @@ func (d *scribe) settings(t *testing.T, b block) {
 		err = d.run(t, `senddigest "$URL"`, 0, b.lines...)
 	case first == "[config-default]":
 		file := filepath.Join(d.root, "night.ini")
-		write(t, file, strings.Replace(exampleEnd.ReplaceAllString(text, "${1}23:59"), "token = TOKEN", "token = "+scriptToken, 1))
+		write(t, file, strings.Replace(exampleEnd.ReplaceAllString(text, "${1}23:59"), "token = TOKEN", "token = "+program.Token, 1))
 		err = d.run(t, "senddigest --dry-run -c "+file+" https://groups.example.com/", 0)
 	default:
 		err = dropIn(t, b.lines)
@@ -244,7 +245,7 @@ func dropIn(t *testing.T, lines []string) error {
 // usage checks a form of the command line: --help has it, word for word.
 func usage(t *testing.T, line string) error {
 	t.Helper()
-	out, err := program(t, "--help").Output()
+	out, err := program.Command(t, "--help").Output()
 	squeeze := func(text string) string { return strings.Join(strings.Fields(text), " ") }
 	if err != nil || !strings.Contains(squeeze(string(out)), squeeze(line)) {
 		return fmt.Errorf("--help has no such line (%v)", err)

@@ -1,4 +1,4 @@
-package main
+package e2e_test
 
 import (
 	"os"
@@ -7,33 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/groupserver/senddigest/internal/command"
-	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/e2e/program"
 )
-
-func TestTheManualAndTheCompletionsHaveEveryOption(t *testing.T) {
-	t.Parallel()
-	m := command.Manual()
-	page := m.Man("v1", time.Unix(0, 0))
-	for _, f := range config.Flags() {
-		if dashed := `\fB\-\-` + strings.ReplaceAll(f.Name, "-", `\-`) + `\fR`; !strings.Contains(page, dashed) {
-			t.Errorf("the man page has no --%s", f.Name)
-		}
-		if !strings.Contains(m.Bash(), " --"+f.Name) || !strings.Contains(m.Zsh(), "--"+f.Name) || !strings.Contains(m.Fish(), " -l "+f.Name+" ") {
-			t.Errorf("a shell's completion has no --%s", f.Name)
-		}
-		if f.Default != "" && !strings.Contains(page, "(default: "+strings.ReplaceAll(f.Default, "-", `\-`)+")") {
-			t.Errorf("the man page has not the default of --%s", f.Name)
-		}
-	}
-	for _, text := range []string{`\fB78\fR`, `\fB143\fR`, `\fB\-\-serve\-only\fR`, `SENDDIGEST_NAME`} {
-		if !strings.Contains(page, text) {
-			t.Errorf("the man page has no %s", text)
-		}
-	}
-}
 
 // complete is what bash offers behind the words.
 func complete(t *testing.T, script, dir string, words ...string) []string {
@@ -55,6 +32,7 @@ func complete(t *testing.T, script, dir string, words ...string) []string {
 }
 
 func TestBashCompletesCommandsOptionsValuesAndFiles(t *testing.T) {
+	program.SkipIfShort(t)
 	t.Parallel()
 	script, dir := filepath.Join(t.TempDir(), "senddigest.bash"), t.TempDir()
 	if err := os.WriteFile(script, []byte(command.Manual().Bash()), 0o600); err != nil {

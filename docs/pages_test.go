@@ -1,4 +1,4 @@
-package main
+package docs_test
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/command"
+	"github.com/groupserver/senddigest/internal/e2e/program"
 )
 
 // The pages for people: what they say to type is typed here. A code block is, by the word after its fence,
@@ -23,6 +24,14 @@ import (
 //
 // A command ends with 0, unless a comment behind it says "# exits N". Whoever writes a command of a new kind teaches it
 // to type.
+
+func TestMain(m *testing.M) {
+	program.BeProgram()
+	if err := os.Chdir(".."); err != nil { // the paths here are those of the project
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // A block is a code block of a page.
 type block struct {
@@ -109,6 +118,7 @@ func (b block) commands(t *testing.T) (commands []string) {
 }
 
 func TestWhatThePagesSayToTypeWorks(t *testing.T) {
+	program.SkipIfShort(t)
 	typed := 0
 	done := map[string]bool{} // what several pages say is typed once
 	for _, page := range pages(t) {
@@ -145,6 +155,7 @@ func TestWhatThePagesSayToTypeWorks(t *testing.T) {
 
 // A new command, a new kind of block and a wrong exit code do not pass unseen.
 func TestWhatThePagesMayNotSayIsFound(t *testing.T) {
+	program.SkipIfShort(t)
 	for _, tt := range []struct{ name, command, fault string }{
 		{"a command that nobody knows", "frobnicate --all", "nobody knows how to try frobnicate"},
 		{"a target that is none", "make tea", "no target tea"},
