@@ -47,14 +47,15 @@ var table = []row{
 	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
 	{pkg: "internal/ping"},
 	{pkg: "internal/schedule", ours: []string{"dispatcher", "ratelimit"}, never: world},
-	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/printable"}}, // hooks for the Token, ratelimit for the rates
+	{pkg: "internal/gsconfig", ours: []string{"internal/printable"}},
+	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/gsconfig"}}, // hooks for the Token, ratelimit for the rates
 	{pkg: "internal/state", ours: []string{"dispatcher", "internal/printable", "internal/replace"}, outside: []string{"github.com/gofrs/flock"}},
 	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report", "internal/state", "internal/schedule"}},
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
 	{
 		pkg: "internal/command",
 		ours: []string{
-			"ratelimit", "hooks", "dispatcher", "internal/canary", "internal/progress", "internal/report", "internal/config",
+			"ratelimit", "hooks", "dispatcher", "internal/canary", "internal/progress", "internal/report", "internal/config", "internal/gsconfig",
 			"internal/campaign", "internal/standin", "internal/printable", "internal/state", "internal/schedule",
 			"internal/metrics", "internal/ping",
 			"internal/notify", "internal/manual",

@@ -11,6 +11,7 @@ import (
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/gsconfig"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
@@ -71,7 +72,7 @@ func codeOf(err error) int {
 		return signalCode(e.Signal)
 	}
 	switch {
-	case is[*config.Error](err):
+	case is[*gsconfig.Error](err):
 		return exitConfig
 	case is[*hooks.RejectedError](err):
 		return exitNoAccess
@@ -135,7 +136,7 @@ func adviceOn(err error) string {
 	if _, ok := errors.AsType[*config.ValueError](err); ok {
 		return helpHint
 	}
-	if e, ok := errors.AsType[*config.Error](err); ok {
+	if e, ok := errors.AsType[*gsconfig.Error](err); ok {
 		return e.Hint
 	}
 	if e, ok := errors.AsType[*hooks.URLError](err); ok {

@@ -10,6 +10,7 @@ import (
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/gsconfig"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
@@ -40,7 +41,7 @@ func TestAnErrorHasItsExitCodeHoweverDeepItIsWrapped(t *testing.T) {
 		{"the deadline", &campaign.DeadlineError{}, 75},
 		{"no list", &campaign.ListError{Err: errors.New("502")}, 76},
 		{"no access", &campaign.ListError{Err: &hooks.RejectedError{Token: true}}, 77},
-		{"the configuration", &config.Error{}, 78},
+		{"the configuration", &gsconfig.Error{}, 78},
 		{"SIGHUP", &campaign.SignalError{Signal: syscall.SIGHUP}, 129},
 		{"SIGINT", &campaign.SignalError{Signal: syscall.SIGINT}, 130},
 		{"SIGTERM", &campaign.SignalError{Signal: syscall.SIGTERM}, 143},

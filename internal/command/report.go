@@ -14,6 +14,7 @@ import (
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/gsconfig"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/state"
@@ -110,7 +111,7 @@ func (p Process) past(args map[string][]string) (*past, error) {
 		named = named || args[name] != nil || value != ""
 	}
 	s, err := config.Resolve(config.Sources{Args: args, Getenv: p.Getenv, Binary: p.Binary})
-	if _, ok := errors.AsType[*config.Error](err); err != nil && (named || !ok) {
+	if _, ok := errors.AsType[*gsconfig.Error](err); err != nil && (named || !ok) {
 		return nil, err
 	}
 	path := p.stateDir(s)

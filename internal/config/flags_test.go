@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/gsconfig"
 )
 
 const token = "exampleToken123"
@@ -513,7 +514,7 @@ func TestBadValuesOfTheFileAreNotPrinted(t *testing.T) {
 				continue // the file's parser takes blanks away; any text is the name of a file
 			}
 			_, err := resolve(t, given{file: s.inFile(in)})
-			e, ok := errors.AsType[*config.Error](err)
+			e, ok := errors.AsType[*gsconfig.Error](err)
 			if !ok {
 				t.Errorf("%s: got %v, want an Error", s.inFile(in), err)
 				continue

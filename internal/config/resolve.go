@@ -1,3 +1,5 @@
+// Package config finds out what a run is to do: from the command line, the environment and the program's own section
+// of GroupServer's configuration file. The options are one table, so that the three cannot differ.
 package config
 
 import (
@@ -7,10 +9,11 @@ import (
 	"strings"
 
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/gsconfig"
 )
 
 // A ValueError is an option whose value does not do, on the command line or in the environment. A value in the
-// configuration file is an [*Error].
+// configuration file is an [*gsconfig.Error].
 type ValueError struct {
 	Source  string // "--workers" or "SENDDIGEST_WORKERS"
 	Value   string // empty, too, where it is a secret
@@ -25,6 +28,9 @@ func (e *ValueError) Error() string {
 	}
 	return fmt.Sprintf("%s %q %s", e.Source, e.Value, e.Problem)
 }
+
+// program is the set's option that names the section of the options, and how that section's name begins.
+const program = "senddigest"
 
 // EnvPrefix is what the names of our environment variables begin with.
 const EnvPrefix = "SENDDIGEST_"
@@ -43,7 +49,7 @@ type Sources struct {
 }
 
 // Resolve reads the options: the command line before the environment before the configuration file before the
-// defaults. The token comes from the file alone. Errors are [*ValueError] and [*Error].
+// defaults. The token comes from the file alone. Errors are [*ValueError] and [*gsconfig.Error].
 func Resolve(src Sources) (*Settings, error) {
 	s := &Settings{clear: src.Clear}
 	fromFile := map[string]bool{} // options that nothing before the file gave
@@ -115,7 +121,7 @@ func installed(path, binary string) string {
 
 // readFile takes the token, and the options that nothing else gave, from the configuration file.
 func (s *Settings) readFile(missing map[string]bool) error {
-	file, err := ReadFile(s.Config)
+	file, err := gsconfig.ReadFile(s.Config)
 	if err != nil {
 		return err
 	}
@@ -128,12 +134,12 @@ func (s *Settings) readFile(missing map[string]bool) error {
 		return err
 	}
 	s.Token = hooks.NewToken(token)
-	options, err := set.Options()
+	options, err := set.Options(program)
 	if err != nil {
 		return err
 	}
 	for _, option := range options {
-		wrong := &Error{File: s.Config, Line: option.Line, Section: option.Section}
+		wrong := &gsconfig.Error{File: s.Config, Line: option.Line, Section: option.Section}
 		f, ok := find(option.Name)
 		switch {
 		case !ok:

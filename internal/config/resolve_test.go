@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/gsconfig"
 )
 
 func TestCommandLineOverEnvironmentOverFileOverDefault(t *testing.T) {
@@ -120,7 +121,7 @@ func TestOptionsThatSayWhichFileHaveNoPlaceInIt(t *testing.T) {
 			{file: f.Name + " = S3cretValue", args: map[string][]string{f.Name: {f.Default}}},
 		} {
 			_, err := resolve(t, g)
-			e, ok := errors.AsType[*config.Error](err)
+			e, ok := errors.AsType[*gsconfig.Error](err)
 			if !ok {
 				t.Errorf("%s: got %v, want an Error", f.Name, err)
 				continue
@@ -141,7 +142,7 @@ func TestAnUnknownOptionOfTheFileIsNamedByItsLineAlone(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, option := range []string{"worker = 4", "exampleToken123 = x", "token = exampleToken123", "j = 4", "--workers = 4", "dry_run = yes"} {
 		_, err := resolve(t, given{file: "workers = 4\n" + option, args: map[string][]string{"workers": {"3"}}})
-		e, ok := errors.AsType[*config.Error](err)
+		e, ok := errors.AsType[*gsconfig.Error](err)
 		if !ok {
 			t.Errorf("%s: got %v, want an Error", option, err)
 			continue
@@ -188,7 +189,7 @@ func TestTheSetIsThatOfTheInstance(t *testing.T) {
 		}
 	}
 	_, err := resolveIn(given{args: map[string][]string{"config": {"gs.ini"}, "instance": {"no"}}})
-	if e, ok := errors.AsType[*config.Error](err); !ok || e.Section != "config-no" {
+	if e, ok := errors.AsType[*gsconfig.Error](err); !ok || e.Section != "config-no" {
 		t.Errorf("got %v, want an Error for [config-no]", err)
 	}
 }
@@ -218,7 +219,7 @@ func TestTheFileBesideTheProgramIsFound(t *testing.T) {
 	} {
 		s, err := resolveIn(tt.given)
 		if !tt.found {
-			if e, ok := errors.AsType[*config.Error](err); !ok || e.File != tt.config {
+			if e, ok := errors.AsType[*gsconfig.Error](err); !ok || e.File != tt.config {
 				t.Errorf("%s: got %v, want an Error for %q", tt.name, err, tt.config)
 			}
 			continue

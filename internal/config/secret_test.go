@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/gsconfig"
 )
 
 func TestABadPingURLIsRefusedAndNotPrinted(t *testing.T) {
@@ -31,7 +32,7 @@ func TestABadPingURLIsRefusedAndNotPrinted(t *testing.T) {
 			}
 		}
 		_, inFile := resolve(t, given{file: "ping-url = " + value})
-		if _, ok := errors.AsType[*config.Error](inFile); !ok || strings.Contains(inFile.Error(), secret) {
+		if _, ok := errors.AsType[*gsconfig.Error](inFile); !ok || strings.Contains(inFile.Error(), secret) {
 			t.Errorf("%s: got %v, want an Error without the value", value, inFile)
 		}
 	}
@@ -60,7 +61,7 @@ func TestABadHeaderIsRefusedAndItsValueIsNotPrinted(t *testing.T) {
 			}
 		}
 		_, inFile := resolve(t, given{file: "header = " + value, clear: true})
-		if _, ok := errors.AsType[*config.Error](inFile); !ok || strings.Contains(inFile.Error(), secret) {
+		if _, ok := errors.AsType[*gsconfig.Error](inFile); !ok || strings.Contains(inFile.Error(), secret) {
 			t.Errorf("%s: got %v, want an Error without the value", value, inFile)
 		}
 	}

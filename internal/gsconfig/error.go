@@ -1,4 +1,4 @@
-package config
+package gsconfig
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 // no value and no option name of the file; the line number leads there. It may hold
 //
 //   - the path and the name of the set, which come from the command line;
-//   - the option names token, webservice and senddigest, because we look for them;
+//   - the option names token, webservice and the program's, because we look for them;
 //   - the section names that the installer writes (installedSections);
 //   - a section name that the file has twice, in the header and in the line that refers to it, unless it
 //     has the shape of a token (tokenLike). Where that is so the name is left at NAME.

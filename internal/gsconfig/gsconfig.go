@@ -1,10 +1,10 @@
-// Package config finds out what a run is to do.
+// Package gsconfig reads GroupServer's own configuration file, gsconfig.ini, which holds the token.
 //
-// GroupServer's own file, gsconfig.ini, holds the token. It is read as the Python script read it: wherever
-// the script found a token this package finds the same bytes, and wherever the script failed, or ended in
-// a traceback, it returns an [Error] that tells what to write in which line. No Error holds a line or a
-// value of the file. The rules are in docs/groupserver.md section 9.
-package config
+// It reads the file as the Python script read it: wherever the script found a token this package finds the
+// same bytes, and wherever the script failed, or ended in a traceback, it returns an [Error] that says what
+// to write in which line. No Error holds a line or a value of the file. The rules are in
+// docs/groupserver.md section 9.
+package gsconfig
 
 import (
 	"errors"
@@ -223,7 +223,7 @@ func (s *Instance) Token() (string, error) {
 	return token, nil
 }
 
-// A FileOption is an option of [senddigest-X].
+// A FileOption is an option of a program's own section.
 type FileOption struct {
 	Name    string // lower case
 	Value   string // "%" filled in; lines joined with "\n"
@@ -231,14 +231,14 @@ type FileOption struct {
 	Line    int
 }
 
-// Options follows the set's "senddigest = X" to [senddigest-X] and gives its options in the order of their
-// lines, or nil if the set has no such line. What stands in [DEFAULT] was not written for us: it may be
+// Options follows the set's "PROGRAM = X" to [PROGRAM-X] and returns its options in the order of their lines,
+// or nil if the set has no such line. What stands in [DEFAULT] was not written for us: it may be
 // named by "%(name)s", but is no option here.
 //
 // A name or a value may be anything that somebody wrote into the wrong section, so whoever judges them
 // does well to say the line, and the name only if it is one of ours.
-func (s *Instance) Options() ([]FileOption, error) {
-	sect, label, err := s.follow("senddigest")
+func (s *Instance) Options(program string) ([]FileOption, error) {
+	sect, label, err := s.follow(program)
 	if err != nil || sect == nil {
 		return nil, err
 	}

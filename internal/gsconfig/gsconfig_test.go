@@ -1,4 +1,4 @@
-package config
+package gsconfig
 
 import (
 	"bytes"
@@ -81,7 +81,7 @@ func optionsOf(data string) ([]FileOption, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Options()
+	return s.Options("senddigest")
 }
 
 // wholeError fails the test unless err is an *Error that says what is wrong, in one line, and what to do.
@@ -390,7 +390,7 @@ func TestReadFileReadsGroupServersOwnFile(t *testing.T) {
 	if err != nil || token != "exampleToken123" {
 		t.Errorf("got token %q, error %v, want exampleToken123", token, err)
 	}
-	options, err := s.Options()
+	options, err := s.Options("senddigest")
 	if err != nil || options != nil {
 		t.Errorf("got options %v, error %v, want none", options, err)
 	}
@@ -526,6 +526,27 @@ func TestOptionsAreThoseWrittenForUs(t *testing.T) {
 				t.Errorf("got %#v, want %#v", got, c.want)
 			}
 		})
+	}
+}
+
+func TestEachProgramHasASectionOfItsOwn(t *testing.T) {
+	f, err := Parse("gsconfig.ini", []byte("[config-default]\nsenddigest = night\nsendprofile = month\n"+
+		"[senddigest-night]\nrate = 5\n[sendprofile-month]\nrate = 1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := f.Instance("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for program, want := range map[string][]FileOption{
+		"senddigest":  {{"rate", "5", "senddigest-night", 5}},
+		"sendprofile": {{"rate", "1", "sendprofile-month", 7}},
+		"another":     nil,
+	} {
+		if got, err := set.Options(program); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, %v, want %v", program, got, err, want)
+		}
 	}
 }
 
@@ -688,7 +709,7 @@ func TestNoFileTakesLong(t *testing.T) {
 				var s *Instance
 				if s, err = f.Instance("default"); err == nil {
 					_, _ = s.Token()
-					_, err = s.Options()
+					_, err = s.Options("senddigest")
 				}
 			}
 			if err != nil {
@@ -810,7 +831,7 @@ func FuzzParse(f *testing.F) {
 		case strings.Trim(token, space) == "":
 			t.Fatalf("got a blank token %q, want an error", token)
 		}
-		options, err := s.Options()
+		options, err := s.Options("senddigest")
 		if err != nil {
 			check(err)
 		}
