@@ -142,7 +142,7 @@ deb-version:
 
 # As root on Debian: it installs the package that it makes, uses it, and removes it with all that belongs to it.
 package-test: needs ## install the package on THIS machine, run the unit's command, read the manual, purge it
-	@scripts/needs git man zsh fish systemd-analyze
+	@scripts/needs git man zsh fish systemd-analyze tzdata
 	@echo '== go test contrib'
 	@go test -count=1 -tags packaging ./contrib
 
