@@ -160,17 +160,22 @@ func TestWhatWasCutOrEndedAfterAStopIsNotSettled(t *testing.T) {
 		name  string
 		takes time.Duration // a send
 		grace time.Duration
+		asked int
 	}{
-		{"cut when its grace is over", time.Hour, time.Minute},
-		{"ended by itself in its grace", 90 * time.Second, time.Hour},
+		{"cut when its grace is over", time.Hour, time.Minute, 0},
+		{"ended by itself in its grace", 90 * time.Second, time.Hour, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, stop := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("signal"))
 				defer stop()
+				asked := 0
 				report := dispatcher.Run(ctx, jobs(1), takes(tt.takes, lost), dispatcher.Options{
-					Grace: tt.grace, Settle: settleAfter(10 * time.Minute),
+					Grace: tt.grace, Settle: func(r dispatcher.Result) (time.Time, bool) { asked++; return r.Start, true },
 				})
+				if asked != tt.asked {
+					t.Errorf("Settle was asked %d times, want %d: what was cut tells of us", asked, tt.asked)
+				}
 				if r := report.Results[0]; r.Outcome != dispatcher.Ambiguous || r.Attempts != 1 {
 					t.Errorf("got %+v", r)
 				}

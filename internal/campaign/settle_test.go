@@ -252,6 +252,39 @@ func TestTheServersGuardCountsFromTheAnswerThatWasLostFirst(t *testing.T) {
 	})
 }
 
+func TestWithinARunTheGuardCountsFromTheAnswerThatAnEarlierRunLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newInstallation(t, 2)
+		in.site.SetFaults(standin.Fault{Pattern: "main/g0001", Kind: standin.Proxy504})
+		in.run(1, nil, nil)
+		time.Sleep(17 * time.Hour)
+		previous := in.previous(2 * time.Hour) // once more it would be after 19 hours
+		previous.Failed = true
+		if got, want := fate(in.run(1, nil, previous), "g0001"), "ambiguous after 1 tries: 504 Gateway Timeout; sent again: 504 Gateway Timeout"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		mailedOnce(t, in.site, 2)
+	})
+}
+
+// It may have been mailed as early as the run began of which the journal does not tell.
+func TestASendOfWhichNobodyKnowsWhenItBeganIsNotRepeatedLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newInstallation(t, 2)
+		in.site.SetFaults(standin.Fault{Pattern: "main/g0001", Kind: standin.NotFound})
+		in.run(1, nil, nil)
+		if err := in.dir.Distrust(state.NewInstallation("a digest", nil)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(19 * time.Hour)
+		previous := in.previous(10 * time.Minute)
+		previous.Failed = true
+		if got := fate(in.run(1, nil, previous), "g0001"); !strings.HasSuffix(got, "was left alone, since the server's guard is over") {
+			t.Errorf("got %q, want it left alone", got)
+		}
+	})
+}
+
 func TestARunThatIsCutAgainAndAgainSettlesEachGroupInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := newInstallation(t, 12)

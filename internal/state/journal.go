@@ -121,7 +121,8 @@ type Entry struct {
 	Outcome dispatcher.Outcome
 	// Open is set where a try may have left of which no outcome is on record. Outcome is Ambiguous then.
 	Open bool
-	// Again is set where the run ended between two tries: the outcome is proof that the last one delivered nothing.
+	// Again is set where the run ended between two tries: unless the outcome is ambiguous, it is proof that the last one
+	// delivered nothing.
 	Again    bool
 	Status   int // the service's code; 0 if it gave none
 	Reason   string

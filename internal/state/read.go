@@ -425,6 +425,9 @@ func (r *reader) finish() {
 		e := &r.run.entries[i]
 		// Of an open try the end may be what could not be written, and another may have followed.
 		if e.outcome == dispatcher.NotAttempted || e.again || e.open {
+			if e.again && e.outcome == dispatcher.Ambiguous {
+				r.lose(i, e.last, e.reason)
+			}
 			e.leave()
 			e.reason, e.unsure = reason, true
 		}

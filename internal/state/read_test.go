@@ -451,8 +451,9 @@ func TestAnAmbiguousTryIsRememberedWhateverFollowsIt(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2026, 11, 23, 2, 0, s, 0, time.UTC) }
 	list := []string{`{"list":1,"skipped":0}`, `["main","a"]`}
 	open := slices.Concat(list, []string{`{"open":0,"t":-5,"since":-9,"reason":"r0"}`})
-	first := []string{`{"listed":1}`, `{"start":0,"t":1,"w":1}`, `{"end":0,"t":2,"outcome":"ambiguous","status":504,"reason":"r1"}`}
+	first := []string{`{"listed":1}`, `{"start":0,"t":1,"w":1}`, `{"end":0,"t":2,"outcome":"ambiguous","status":504,"reason":"r1","retry":true}`}
 	again := append(slices.Clone(first), `{"start":0,"t":9,"w":1,"n":2}`)
+	aside := run1 + ".aside.jsonl"
 	for _, tt := range []struct {
 		name    string
 		list    []string
@@ -461,6 +462,8 @@ func TestAnAmbiguousTryIsRememberedWhateverFollowsIt(t *testing.T) {
 		last    time.Time
 		lost    *dispatcher.Lost
 	}{
+		// Nobody knows whether it was sent to again once nothing more could be written.
+		{aside, list, first, dispatcher.Ambiguous, time.Time{}, &dispatcher.Lost{Reason: "r1", Start: at(1)}},
 		{"it waits to be settled", list, first, dispatcher.Ambiguous, at(1), nil},
 		{"the second try is in flight", list, again, dispatcher.Ambiguous, at(9), &dispatcher.Lost{Reason: "r1", Start: at(1)}},
 		{"it was settled", list, slices.Concat(again, []string{`{"end":0,"t":10,"outcome":"accepted","status":200,"n":2}`}), dispatcher.Accepted, at(9), &dispatcher.Lost{Reason: "r1", Start: at(1)}},
@@ -469,7 +472,11 @@ func TestAnAmbiguousTryIsRememberedWhateverFollowsIt(t *testing.T) {
 		{"of an earlier run, in flight", open, first[:2], dispatcher.Ambiguous, at(1), &dispatcher.Lost{Reason: "r0", Start: at(-9)}},
 		{"of an earlier run and this one", open, again, dispatcher.Ambiguous, at(9), &dispatcher.Lost{Reason: "r0", Start: at(-9)}},
 	} {
-		run, err := state.LoadBytes(run1+".jsonl", lines(slices.Concat(tt.list, tt.events)...))
+		file := run1 + ".jsonl"
+		if tt.name == aside {
+			file = aside
+		}
+		run, err := state.LoadBytes(file, lines(slices.Concat(tt.list, tt.events)...))
 		if err != nil {
 			t.Fatal(err)
 		}

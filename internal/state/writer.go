@@ -215,9 +215,7 @@ func (w *Writer) Observe(e dispatcher.Event) {
 			}
 			at := r.Start.Add(r.Took).Sub(w.started)
 			w.states[i] = byte(v.Outcome)
-			// After an ambiguous try another is no proof that nothing was delivered, whatever it was granted for.
-			retry := e.Kind == dispatcher.Retrying && v.Outcome != dispatcher.Ambiguous
-			w.buf = appendEnd(w.buf[:0], int(i), at, v, r.Attempts, retry)
+			w.buf = appendEnd(w.buf[:0], int(i), at, v, r.Attempts, e.Kind != dispatcher.Finished)
 		default:
 			return nil
 		}

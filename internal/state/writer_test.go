@@ -546,3 +546,21 @@ func TestHowTheLimitChangedIsOnRecord(t *testing.T) {
 		}
 	})
 }
+
+func TestThatAnotherTryFollowsIsOnRecord(t *testing.T) {
+	for kind, want := range map[dispatcher.Kind]bool{dispatcher.Retrying: true, dispatcher.Settling: true, dispatcher.Finished: false} {
+		d := open(t)
+		w := begin(t, d, header(run1))
+		list := groups(1)
+		w.List(list, nil)
+		r := started(list[0], time.Second)
+		w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
+		w.Observe(dispatcher.Event{Kind: kind, Result: r}) // ambiguous
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if e, _ := load(t, d, run1).Entry(list[0]); e.Again != want || e.Outcome != dispatcher.Ambiguous {
+			t.Errorf("kind %d: got %v, another follows: %v, want ambiguous, %v", kind, e.Outcome, e.Again, want)
+		}
+	}
+}
