@@ -152,8 +152,9 @@ func newNight(seed uint64, dir *state.Dir, unit time.Duration) *night {
 	return n
 }
 
-// faults are what goes wrong in one run.
-func (n *night) faults() []standin.Fault {
+// faults are what goes wrong in one run. In a run that has time to settle lost answers most of what goes wrong loses an
+// answer, and does so once.
+func (n *night) faults(settles bool) []standin.Fault {
 	var all []standin.Fault
 	if n.chance(12) {
 		f := n.fault(standin.ListPattern)
@@ -161,7 +162,14 @@ func (n *night) faults() []standin.Fault {
 		all = append(all, f)
 	}
 	often := []int{0, 15, 40, 90}[n.IntN(4)]
+	if settles {
+		often = 3
+	}
 	for _, g := range append(slices.Clone(n.listed), n.gone...) {
+		if settles && n.chance(10) {
+			kind := []standin.Kind{standin.Proxy502, standin.Proxy504, standin.Reset, standin.ResetEarly, standin.CutBody, standin.Hang}[n.IntN(6)]
+			all = append(all, standin.Fault{Pattern: g.Site + "/" + g.Group, Kind: kind, Times: 1, Delay: n.upTo(60)})
+		}
 		for n.chance(often) {
 			f := n.fault(g.Site + "/" + g.Group)
 			f.Times = n.IntN(4) // 0: each try
@@ -288,7 +296,8 @@ func (n *night) run(ctx context.Context, final bool) {
 	stopping := func() {}
 	stopAt := 0 // the try with whose start the time to the stop begins; 0: it begins with the list
 	if !final {
-		n.site.SetFaults(n.faults()...)
+		settles := !n.skip && n.chance(40) // there is time for it
+		n.site.SetFaults(n.faults(settles)...)
 		c = v.limited(80*n.unit + n.upTo(80))
 		s.GiveUpAfter = 20*n.unit + n.upTo(200)
 		s.Abort = abort
@@ -300,7 +309,6 @@ func (n *night) run(ctx context.Context, final bool) {
 			s.Grace = 1 + n.upTo(60)
 		}
 		stop := 400 * n.unit
-		settles := !n.skip && n.chance(40) // there is time for it
 		switch {
 		case settles:
 			stop += 2 * max(n.settle, longLived)
