@@ -69,14 +69,15 @@ func timers(t *testing.T) (found []timer) {
 			t.Errorf("the timer has no %s", line)
 		}
 	}
-	text := unit
+	var text strings.Builder
+	text.WriteString(unit)
 	for _, page := range pages(t) {
-		text += readText(t, page)
+		text.WriteString(readText(t, page))
 	}
-	for _, spec := range regexp.MustCompile(`(?m)^OnCalendar=\*-\*-\* (\d\d:\d\d:\d\d)(?: (\S+))?$`).FindAllStringSubmatch(text, -1) {
+	for _, spec := range regexp.MustCompile(`(?m)^OnCalendar=\*-\*-\* (\d\d:\d\d:\d\d)(?: (\S+))?$`).FindAllStringSubmatch(text.String(), -1) {
 		found = append(found, timer{spec[1], spec[2]})
 	}
-	if len(found) < 3 || strings.Count(text, "\nOnCalendar=*") != len(found) {
+	if len(found) < 3 || strings.Count(text.String(), "\nOnCalendar=*") != len(found) {
 		t.Fatalf("timers: %v", found)
 	}
 	return found
