@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/standin"
 )
 
 // members asks for the list of people and gets this answer.
@@ -236,6 +238,84 @@ func TestAnEntryThatIsNoProfileIsLeftOutAlone(t *testing.T) {
 		if got, want := list.Unusable.String(), "1 of 3 entries of the list cannot be sent to: entry 2: "+row.want; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
+	}
+}
+
+// The server has no check that would make the repeat of a mail harmless, so whatever goes wrong, only what is proven
+// not to have mailed may be told from what may have.
+func TestWhatMailedAPersonIsNeverTakenForUnsent(t *testing.T) {
+	for _, kind := range standin.Kinds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				site := standin.New(standin.Options{
+					People: []string{"u1"},
+					Faults: []standin.Fault{{Pattern: "people/*", Kind: kind, URL: "http://elsewhere.example.com/"}},
+				})
+				pipe := standin.Pipe()
+				server := site.Serve(pipe)
+				transport := hooks.NewTransport(hooks.TransportOptions{})
+				transport.Proxy, transport.DialContext = nil, pipe.DialContext
+				answer, err := client(t, transport, fixtureToken).SendProfile(t.Context(), "u1")
+				server.Close()
+				site.Close()
+
+				mails := site.Mails()[standin.Person("u1")]
+				if mails > 0 && unsent(err) || answer == hooks.ProfileSent && mails != 1 || answer.Reason() != "" {
+					t.Errorf("%d mails, and the answer is %d, %v", mails, answer, err)
+				}
+				if kind == standin.WrongToken {
+					check(t, word(false, err), "rejected: token", err)
+				}
+			})
+		})
+	}
+}
+
+// unsent reports whether an error proves that nothing was mailed (docs/groupserver.md section 5).
+func unsent(err error) bool {
+	if e, ok := errors.AsType[*hooks.NotOKError](err); ok {
+		return e.Status == 500 || e.Status == 429 || e.Status < 500
+	}
+	if e, ok := errors.AsType[*hooks.TransportError](err); ok {
+		return !e.Wrote
+	}
+	_, rejected := errors.AsType[*hooks.RejectedError](err)
+	_, redirected := errors.AsType[*hooks.RedirectError](err)
+	return rejected || redirected
+}
+
+func TestEachStatusOfAPersonComesFromTheSiteAsItIs(t *testing.T) {
+	t.Parallel()
+	statuses := map[string]int{"in-no-group": -4, "no-address": -8, "idle": -16, "left": -32}
+	site := standin.New(standin.Options{
+		People: []string{"u2", "in-no-group", "u1", "no-address", "idle", "left", "u2"},
+		Status: func(id string) int { return statuses[id] },
+	})
+	server, err := site.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(site.Close)
+	t.Cleanup(server.Close)
+	c := connect(t, server.URL, hooks.Options{}, hooks.TransportOptions{})
+	list, err := c.ProfileMembers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, person := range append(list.Entries, "gone") {
+		answer, err := c.SendProfile(t.Context(), person)
+		got = append(got, string(person)+": "+profileWord(answer, err))
+	}
+	want := []string{
+		"u2: sent", "in-no-group: skipped: not in any group", "u1: sent", "no-address: skipped: no verified address",
+		"idle: skipped: no activity this month", "left: skipped: opted out", "gone: the site knows no such person",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[standin.Group]int{standin.Person("u1"): 1, standin.Person("u2"): 1}, site.Mails()); diff != "" {
+		t.Errorf("mails: %s", diff)
 	}
 }
 
