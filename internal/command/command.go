@@ -29,9 +29,10 @@ type Process struct {
 	Args           []string // without it
 	Stdout, Stderr io.Writer
 	Getenv         func(string) (string, bool)
-	Signals        <-chan os.Signal // those that stop a run
 	StatusSignals  <-chan os.Signal // those that ask how far a run is; nil: none do
-	ResetSignals   func()           // gives the signals back to the system, so that one more ends the process
+	// HearSignals has the signals that stop a run go to a channel until stop is called; nil: there are none. While nobody
+	// hears them, one of them ends the process at once.
+	HearSignals func(chan<- os.Signal) (stop func())
 	// HearSuspend has the signal that suspends the program (Ctrl-Z) go to a channel until stop is called; nil: it
 	// cannot be heard. Suspend does what the signal does otherwise, and returns when the program goes on.
 	HearSuspend func(chan<- os.Signal) (stop func())

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -123,6 +124,8 @@ func (p Process) compare(d *demo, result campaign.Result, code int) int {
 
 // serve keeps the site up until a signal comes.
 func (p Process) serve(d *demo) error {
+	ctx, _, _, end := p.stops(io.Discard) // before anybody can read where it is
+	defer end()
 	fmt.Fprintf(p.Stdout, "url: %s\nconfig: %s\n", d.url, d.config)
 	command := program + " -c " + quote(d.config)
 	if d.cacert != "" {
@@ -132,7 +135,7 @@ func (p Process) serve(d *demo) error {
 	if _, err := fmt.Fprintf(p.Stdout, "try: %s -v %s\n", command, d.url); err != nil {
 		return report.StdoutError(err)
 	}
-	<-p.Signals
+	<-ctx.Done()
 	d.server.Close()
 	d.site.Close()
 	mailed, twice := mails(d.site)

@@ -7,16 +7,10 @@ import (
 	"time"
 )
 
-// OS is the process as the operating system has it. It hears the process's signals from then on, so it is for the
-// program alone. version is what --version says; empty: ask the build information.
+// OS is the process as the operating system has it. SIGUSR1 and SIGPIPE end the process no more from then on, so it is
+// for the program alone. version is what --version says; empty: ask the build information.
 func OS(version string) Process {
 	spareMemory()
-	// Room for two, the first of which stops the run and the second cuts what is in flight, and for two hang-ups.
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored: the run is to outlive its terminal
-		signal.Notify(signals, syscall.SIGHUP)
-	}
 	status := make(chan os.Signal, 1)
 	signal.Notify(status, syscall.SIGUSR1)
 	// A reader that has left must not end a run: the write fails instead.
@@ -24,9 +18,18 @@ func OS(version string) Process {
 	binary, _ := os.Executable() // unknown is fine: it only helps to find the configuration file
 	return Process{
 		Name: os.Args[0], Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv,
-		HearSuspend: hearSuspend, Suspend: suspend,
-		Signals: signals, StatusSignals: status, ResetSignals: func() { signal.Stop(signals) }, Binary: binary, Version: version,
+		HearSignals: hearSignals, StatusSignals: status, HearSuspend: hearSuspend, Suspend: suspend,
+		Binary: binary, Version: version,
 	}
+}
+
+// hearSignals has the signals that stop a run go to a channel.
+func hearSignals(c chan<- os.Signal) (stop func()) {
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored: the run is to outlive its terminal
+		signal.Notify(c, syscall.SIGHUP)
+	}
+	return func() { signal.Stop(c) }
 }
 
 // hearSuspend has Ctrl-Z go to a channel.

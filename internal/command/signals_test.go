@@ -39,8 +39,9 @@ func TestASecondSignalCutsWhatIsInFlightAndAHangUpNeverDoes(t *testing.T) {
 		{"a signal after several", []syscall.Signal{term, hup, later, hup, in}, term, in},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			signals := make(chan os.Signal)
-			ctx, abort, _, end := Process{Signals: signals}.stops(io.Discard)
+			var signals chan<- os.Signal
+			p := Process{HearSignals: func(c chan<- os.Signal) func() { signals = c; return func() {} }}
+			ctx, abort, _, end := p.stops(io.Discard)
 			for _, s := range row.signals {
 				if s == later {
 					time.Sleep(time.Second)

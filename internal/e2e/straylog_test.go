@@ -46,7 +46,7 @@ func TestWhatALibraryLogsIsSeenForDebuggingAloneAndWithoutTheToken(t *testing.T)
 			code := command.Main(command.Process{
 				Args:   []string{"--config", config, "--no-state", "--workers", "1", "--log-level", row.level, server.URL},
 				Stdout: &stdout, Stderr: &stderr,
-				Getenv: func(string) (string, bool) { return "", false }, Signals: make(chan os.Signal),
+				Getenv: func(string) (string, bool) { return "", false },
 			})
 			if said := stderr.String(); code != 0 || !strings.Contains(said, row.want) || row.want == "" && said != "" ||
 				strings.Contains(said, standin.DefaultToken) || stdout.Len() > 0 {
