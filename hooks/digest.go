@@ -97,7 +97,7 @@ func (c *Client) readPage(r io.Reader) (page, error) {
 	return p, nil
 }
 
-// describe says what a 200 is that is not the hook's page.
+// describe returns what a 200 is that is not the hook's page.
 func (c *Client) describe(h hook, p page, contentType string) string {
 	mediaType, _, _ := strings.Cut(contentType, ";")
 	switch title := c.quote(p.title); {

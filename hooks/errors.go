@@ -64,7 +64,7 @@ type RejectedError struct {
 	Token   bool   // the token was refused
 }
 
-// Reason says what was refused.
+// Reason returns what was refused.
 func (e *RejectedError) Reason() string {
 	if e.Token {
 		return "the site refused the token"
@@ -83,7 +83,7 @@ type UnexpectedPageError struct {
 	Problem string // "not the hook's page (its title is \"Sign in\")"
 }
 
-// Reason says what came instead.
+// Reason returns what came instead.
 func (e *UnexpectedPageError) Reason() string { return "200, but " + e.Problem }
 
 func (e *UnexpectedPageError) Error() string { return e.Hook + ": " + e.Reason() }
@@ -113,7 +113,7 @@ type RedirectError struct {
 	Use     string // the URL that a user can give instead; empty if none helps
 }
 
-// Reason says where the redirect leads, and why it is not followed.
+// Reason returns where the redirect leads, and why it is not followed.
 func (e *RedirectError) Reason() string {
 	to := ""
 	if e.To != "" {

@@ -34,7 +34,7 @@ func ParseHeader(text string) (name, value string, err error) {
 // nameCharacters are what HTTP allows in the name of a header (RFC 9110, token).
 const nameCharacters = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-// refusedHeader says why a header is not the user's to send; empty if it is.
+// refusedHeader returns why a header is not the user's to send; empty if it is.
 func refusedHeader(name string) string {
 	switch lower := strings.ToLower(name); lower {
 	case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization",

@@ -179,7 +179,7 @@ func (s *rawSite) end() {
 	s.open.Wait()
 }
 
-// seen tells how many connections and whole requests have come.
+// seen reports how many connections and whole requests have come.
 func (s *rawSite) seen() (conns, whole int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

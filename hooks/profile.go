@@ -44,7 +44,7 @@ var profileAnswers = [...]struct {
 	ProfileOptedOut:  {-32, "opted out"},
 }
 
-// Reason says why nothing was mailed, in words that name nobody; empty for [ProfileSent] and for no answer.
+// Reason returns why nothing was mailed, in words that name nobody; empty for [ProfileSent] and for no answer.
 func (a ProfileAnswer) Reason() string { return profileAnswers[a].reason }
 
 // Skipped reports whether the site left out a person whom it knows.

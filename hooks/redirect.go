@@ -18,7 +18,7 @@ func redirects(resp *http.Response) bool {
 	return false // a redirect that names no place is an answer like any other that is not 200
 }
 
-// follow says where a redirect leads, if the token may go there: to the same host name, and never from https
+// follow returns where a redirect leads, if the token may go there: to the same host name, and never from https
 // down to http. The form is posted again whatever the redirect's status says. net/http would turn it into a GET,
 // which the hook answers with 200 and its blank form (docs/groupserver.md section 6).
 func (c *Client) follow(e *endpoint, from *url.URL, resp *http.Response, hop int) (*url.URL, error) {

@@ -38,7 +38,7 @@ func (o *object) errors() (texts []string, found bool) {
 	return texts, found
 }
 
-// unexpected says what an object is that is neither an outcome nor a refusal.
+// unexpected makes an error of an object that is neither an outcome nor a refusal.
 func (o *object) unexpected(h hook) error {
 	if o.Status == nil && o.Actions != nil && o.Arguments != nil {
 		return &UnexpectedPageError{h.String(), "the hook describes itself: the form did not reach it. " +

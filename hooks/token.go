@@ -73,7 +73,7 @@ func lowerHex(escaped string) string {
 // IsZero reports whether there is no token.
 func (t Token) IsZero() bool { return t.secret == nil }
 
-// escaped gives the token itself, ready for a form. Its only callers write the body of a request; nothing keeps
+// escaped returns the token itself, ready for a form. Its only callers write the body of a request; nothing keeps
 // what they wrote, since fmt prints the fields of a struct.
 func (t Token) escaped() string {
 	if t.secret == nil {

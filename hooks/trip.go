@@ -62,7 +62,7 @@ func (t *trip) wrote() bool {
 	return t.taken.Load()
 }
 
-// reports tells whether all of the above is true of a transport: it is net/http's, and has no HTTP/2, which ends a
+// reports is true where all of the above holds for a transport: it is net/http's, and has no HTTP/2, which ends a
 // request without waiting for its writer.
 func reports(transport http.RoundTripper) bool {
 	t, ok := transport.(*http.Transport)

@@ -77,7 +77,7 @@ func parseLimit(text string) (Limit, error) {
 	return Limit{N: n}, nil
 }
 
-// Of says how many of n groups the limit is, at least 1; 0 if there is no limit.
+// Of returns how many of n groups the limit allows, at least 1; 0 if there is no limit.
 func (l Limit) Of(n int) int {
 	if l.Percent > 0 {
 		// Less a hair, or 10 % of 50 is 6 where the product comes out above 5.

@@ -33,7 +33,7 @@ type Error struct {
 	Err     error  // what the operating system said, or nil
 }
 
-// Error gives one line, such as "etc/gsconfig.ini: line 5: [webservice-default] token: is empty".
+// Error returns one line, such as "etc/gsconfig.ini: line 5: [webservice-default] token: is empty".
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.File != "" {
@@ -54,7 +54,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives what the operating system said, so that errors.Is(err, fs.ErrNotExist) works.
+// Unwrap returns what the operating system said, so that errors.Is(err, fs.ErrNotExist) works.
 func (e *Error) Unwrap() error { return e.Err }
 
 // installedSections are the sections that GroupServer's installer writes, and the parser's own one
@@ -64,7 +64,7 @@ var installedSections = map[string]bool{
 	"database-default": true, "smtp-on": true, "smtp-off": true, "cache-on": true, "cache-off": true,
 }
 
-// knownSection gives the name of a section that nothing has looked for, or "" if it must not be shown.
+// knownSection returns the name of a section that nothing has looked for, or "" if it must not be shown.
 func knownSection(name string) string {
 	if installedSections[name] {
 		return name
@@ -72,7 +72,7 @@ func knownSection(name string) string {
 	return ""
 }
 
-// tokenLike tells whether name may be, or hold, a token put in the wrong place. GroupServer's tokens are
+// tokenLike reports whether name may be, or hold, a token put in the wrong place. GroupServer's tokens are
 // up to 32 random letters and digits, so a long run of these gives one away; people's names for sections
 // have blanks, hyphens, or are short.
 func tokenLike(name string) bool {

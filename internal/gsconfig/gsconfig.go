@@ -74,7 +74,7 @@ func ReadFile(path string) (*File, error) {
 	return file, err
 }
 
-// readError says what the operating system said of path.
+// readError makes an Error of what the operating system said of path.
 func readError(path string, err error) *Error {
 	e := &Error{
 		File:    path,
@@ -96,7 +96,7 @@ func readError(path string, err error) *Error {
 	return e
 }
 
-// tried gives the absolute path of a relative one, in brackets.
+// tried returns the absolute path of a relative one, in brackets.
 func tried(path string) string {
 	if filepath.IsAbs(path) {
 		return ""
@@ -308,7 +308,7 @@ func (s *Instance) value(x *expansion, o *option, label, shown string) (string, 
 	return "", s.fail(f.line, label, shown, f.finding)
 }
 
-// label gives a section's name for an Error; see "What an Error may say".
+// label returns a section's name for an Error; see "What an Error may say".
 func (s *Instance) label(kind, name string) string {
 	if name != s.name && tokenLike(name) {
 		return kind + "-NAME"

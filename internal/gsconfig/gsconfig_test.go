@@ -628,7 +628,7 @@ func TestTokenFollowsTheRulesOfConfigParser(t *testing.T) {
 	}
 }
 
-// deep gives options o0 to on, each naming the next one times times; the last is value.
+// deep returns options o0 to on, each naming the next one times times; the last is value.
 func deep(n, times int, value string) string {
 	var b strings.Builder
 	b.WriteString("[config-default]\nsenddigest = x\n[senddigest-x]\n")

@@ -55,7 +55,7 @@ type option struct {
 
 func (o *option) line() int { return o.lines[0] }
 
-// lineAt gives the line of the file in which byte at of the value stands: the value has a "\n" just where
+// lineAt returns the line of the file in which byte at of the value stands: the value has a "\n" just where
 // a line was joined on.
 func (o *option) lineAt(at int) int { return o.lines[strings.Count(o.value[:at], "\n")] }
 
@@ -149,7 +149,7 @@ func (d *document) open(name string, line int) *section {
 	return s
 }
 
-// nearly gives the line of a header that differs from name in capitals and blanks only, or 0.
+// nearly returns the line of a header that differs from name in capitals and blanks only, or 0.
 func (d *document) nearly(name string) int {
 	simple := func(s string) string { return strings.ToLower(strings.Join(strings.Fields(s), "")) }
 	name = simple(name)
@@ -172,7 +172,7 @@ func (d *document) fail(line int, section string, is finding) *Error {
 	return &Error{Line: line, Section: section, Problem: is.problem, Hint: is.hint}
 }
 
-// isComment tells whether _read passes over a line that is not blank: "#", ";" or the word rem, in the
+// isComment reports whether _read passes over a line that is not blank: "#", ";" or the word rem, in the
 // first column.
 func isComment(line string) bool {
 	switch line[0] {
@@ -221,7 +221,7 @@ func parseOption(line string) (name, value string, ok bool) {
 	return name, value, true
 }
 
-// headless says why there is no section yet (Python: MissingSectionHeaderError).
+// headless returns why there is no section yet (Python: MissingSectionHeaderError).
 func headless(line string, n int) finding {
 	switch {
 	case n == 1 && strings.HasPrefix(line, "\xef\xbb\xbf"):
@@ -240,7 +240,7 @@ func headless(line string, n int) finding {
 	}
 }
 
-// unreadable says why a line in a section is neither header, option, continuation nor comment (Python:
+// unreadable returns why a line in a section is neither header, option, continuation nor comment (Python:
 // ParsingError).
 func unreadable(line string) finding {
 	switch c := line[0]; {
@@ -264,7 +264,7 @@ func unreadable(line string) finding {
 	}
 }
 
-// badHeader says what is wrong with a line that was meant to be a section header.
+// badHeader returns what is wrong with a line that was meant to be a section header.
 func badHeader(line string) finding {
 	switch {
 	case isSpace(line[0]):
@@ -294,7 +294,7 @@ type fault struct {
 // interpolation here.
 const percentHint = `write "%%" for each percent sign`
 
-// value gives what SafeConfigParser.get gives for o.
+// value returns what SafeConfigParser.get returns for o.
 func (x *expansion) value(o *option) (string, *fault) {
 	var out strings.Builder
 	if f := x.expand(&out, o, 1); f != nil {

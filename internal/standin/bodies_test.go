@@ -15,7 +15,7 @@ import (
 	"github.com/groupserver/senddigest/testdata/groupserver"
 )
 
-// without gives a form less some fields, with gives it with one value changed.
+// without returns a form less some fields, with returns it with one value changed.
 func without(form url.Values, names ...string) url.Values {
 	for _, n := range names {
 		form.Del(n)

@@ -12,7 +12,7 @@ import (
 
 // A Fault makes requests go wrong.
 type Fault struct {
-	// Pattern tells which: "list" is the two list hooks, "SITE/GROUP" the send hook for those groups, each half with the
+	// Pattern reports which: "list" is the two list hooks, "SITE/GROUP" the send hook for those groups, each half with the
 	// wildcards of path.Match. "people/ID" is the send hook for those profiles.
 	Pattern string
 
@@ -199,7 +199,7 @@ func (f *armed) location(r *http.Request) string {
 	return strings.NewReplacer("$HOST", r.Host, "$PATH", r.URL.Path).Replace(f.URL)
 }
 
-// arrived tells whether r asks for what the redirect leads to.
+// arrived reports whether r asks for what the redirect leads to.
 func (f *armed) arrived(r *http.Request) bool {
 	if f.Kind.redirect() == 0 {
 		return false

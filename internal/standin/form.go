@@ -88,7 +88,7 @@ const (
 	SendPath   = "/gs-group-messages-topic-digest-send.html"
 )
 
-// route tells what a request asks for.
+// route returns what a request asks for.
 func route(r *http.Request) Hook {
 	path, _ := sitePath(r)
 	switch path {
@@ -106,7 +106,7 @@ func route(r *http.Request) Hook {
 	return Nothing
 }
 
-// sitePath gives the path inside the site and the site's own URL. Round the proxy a client asks with
+// sitePath returns the path inside the site and the site's own URL. Round the proxy a client asks with
 // /VirtualHostBase/http/HOST:PORT/groupserver/Content/SITE/VirtualHostRoot before the path (docs/groupserver.md
 // section 5): then HOST and PORT name the site, and port 80 is not written.
 func sitePath(r *http.Request) (path, base string) {

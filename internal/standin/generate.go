@@ -53,7 +53,7 @@ func Generate(n int, seed uint64) []Group {
 // that Generate makes with the same seed come to 27 to 32 s.
 const tailSalt = 2
 
-// HeavyTail gives server times as a night shows them, the same for the same seed and group. The list hook names far
+// HeavyTail returns server times as a night shows them, the same for the same seed and group. The list hook names far
 // more groups than have a digest to send (docs/groupserver.md section 1), so most sends do nothing:
 //
 //   - 80 % take 2 to 6 ms, all alike: nothing to send;

@@ -120,7 +120,7 @@ var kinds = [...]struct {
 	Huge:     {"huge", stagePage, true, mibArg, "a list of ARG (100) MiB"},
 }
 
-// Kinds gives all kinds, in the order of the constants.
+// Kinds returns all kinds, in the order of the constants.
 func Kinds() []Kind {
 	all := make([]Kind, 0, len(kinds)-1)
 	for k := range kinds[1:] {
@@ -135,14 +135,14 @@ func (k Kind) String() string { return kinds[k].name }
 // Doc says in a line what the kind does.
 func (k Kind) Doc() string { return kinds[k].doc }
 
-// Runs tells whether the send's work is begun. If not, trying again is harmless, whatever the client may know of it.
+// Runs reports whether the send's work is begun. If not, trying again is harmless, whatever the client may know of it.
 func (k Kind) Runs() bool { return kinds[k].stage == stageRollback || kinds[k].stage == stageAfter }
 
-// Mails tells whether the digest goes out (if the group has one) although the client gets no confirmation, or half of
+// Mails reports whether the digest goes out (if the group has one) although the client gets no confirmation, or half of
 // one, or a late one.
 func (k Kind) Mails() bool { return kinds[k].stage == stageAfter }
 
-// redirect gives the status of a redirect kind, else 0.
+// redirect returns the status of a redirect kind, else 0.
 func (k Kind) redirect() int {
 	switch k {
 	case Redirect301:

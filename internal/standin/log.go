@@ -176,7 +176,7 @@ func (s *Site) answer(w http.ResponseWriter, q *request, a *reply) {
 	_, _ = w.Write(a.body) // a client that has gone is no trouble of ours
 }
 
-// Requests gives all requests so far, in the order in which they came whole.
+// Requests returns all requests so far, in the order in which they came whole.
 func (s *Site) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +202,7 @@ func (s *Site) Requests() []Request {
 	return all
 }
 
-// Mails tells how many digests each group, and how many notifications each [Person], was sent. Who got none is not in
+// Mails reports how many digests each group, and how many notifications each [Person], was sent. Who got none is not in
 // it.
 func (s *Site) Mails() map[Group]int {
 	s.mu.Lock()
@@ -239,7 +239,7 @@ func (s *Site) Busy() time.Duration {
 	return s.log.working
 }
 
-// Starts gives the times at which requests came to the send hooks, oldest first.
+// Starts returns the times at which requests came to the send hooks, oldest first.
 func (s *Site) Starts() []time.Time {
 	var at []time.Time
 	for _, t := range s.starts() {

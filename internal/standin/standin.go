@@ -35,7 +35,7 @@ const (
 // A Group names one group of one site.
 type Group struct{ Site, Group string }
 
-// Options says what kind of site to stand in for. The zero value is a site without groups.
+// Options describe the kind of site to stand in for. The zero value is a site without groups.
 type Options struct {
 	// Token is the site's token; "" means DefaultToken.
 	Token string
@@ -206,7 +206,7 @@ func (s *Site) SetGroups(groups ...Group) {
 	s.list = sync.OnceValue(func() []byte { return listJSON(listed) })
 }
 
-// answerList gives what a list hook names, and its right answer.
+// answerList returns what a list hook names, and its right answer.
 func (s *Site) answerList(hook Hook) ([]Group, []byte) {
 	if hook == People {
 		return s.people, peopleJSON(s.people)
@@ -269,7 +269,7 @@ func (s *Site) await(r *http.Request, q *request) bool {
 // now is the time since the epoch, in nanoseconds.
 func (s *Site) now() int64 { return int64(time.Since(s.epoch)) }
 
-// intern gives the number of a group. The caller holds s.mu, or is New.
+// intern returns the number of a group. The caller holds s.mu, or is New.
 func (s *Site) intern(g Group) int32 {
 	if i, ok := s.index[g]; ok {
 		return i

@@ -52,7 +52,7 @@ func (u *queue) pop() *request {
 	return q
 }
 
-// submit gives q to a free request thread, or queues it. The caller holds s.mu.
+// submit hands q to a free request thread, or queues it. The caller holds s.mu.
 func (s *Site) submit(q *request) {
 	if s.busy >= s.most {
 		s.queue.push(q)
