@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -87,9 +86,9 @@ type Result struct {
 	Document *report.Document
 	// StoppedBy is why not everything was tried or finished, Err why there was nothing to try; nil if not so.
 	StoppedBy, Err error
-	// Held is a line that says why fewer sends were in flight than there were workers: the service could not bear them, see
-	// [CrowdNote], or this machine; empty if not so.
-	Held string
+	// Warnings are what an operator has to know also where all was accepted, one line each: entries of the list that were
+	// left out, and why fewer sends were in flight than asked for. The document has them among its notes.
+	Warnings []string
 }
 
 // Run makes a whole run. When ctx ends nothing more starts, and what is in flight ends by itself. Run cannot fail:
@@ -118,6 +117,11 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		return result
 	}
 	plan := planOf(list, s)
+	var warnings []string
+	if plan.Unusable.N > 0 {
+		warnings = append(warnings, plan.Unusable.String())
+	}
+	meta.Notes = warnings
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	if s.Refuse != nil {
@@ -207,6 +211,9 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 			meta.Notes = append(meta.Notes, note)
 		}
 	}
+	if s.Adaptive == nil { // otherwise it is a limit that was found
+		warnings = meta.Notes
+	}
 	if s.History != nil {
 		s.History.Learn()
 		found := s.Adaptive != nil && short.note() == "" // what this machine lacks tells nothing of the site
@@ -221,7 +228,7 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		meta.GoOn = nil // it would be refused: not all is on record, or a new run is due
 	}
 	result := s.result(plan, results, meta)
-	result.Held = strings.Join(meta.Notes, "; ")
+	result.Warnings = warnings
 	return result
 }
 

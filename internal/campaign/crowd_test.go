@@ -45,8 +45,8 @@ func TestTooFewPreparedTransactionsFailNoGroupWithAnyNumberOfWorkers(t *testing.
 							t.Fatalf("got %s, %d mailed, stopped by %v", got, len(s.Mails()), r.StoppedBy)
 						}
 						if most >= workers {
-							if len(m.list) > 0 || r.Held != "" {
-								t.Errorf("held: %v %s", m.list, r.Held)
+							if len(m.list) > 0 || len(r.Warnings) > 0 {
+								t.Errorf("held: %v %q", m.list, r.Warnings)
 							}
 							return
 						}
@@ -60,8 +60,8 @@ func TestTooFewPreparedTransactionsFailNoGroupWithAnyNumberOfWorkers(t *testing.
 						if last.Sends < most || workers <= 4 && last.Sends > most || last.Crowded != last.Sends+1 {
 							t.Errorf("the last limit is %d after %d in flight", last.Sends, last.Crowded)
 						}
-						if want := fmt.Sprintf("max_prepared_transactions is .* with %d in flight one .* on %d may be in flight; set it to at least", last.Crowded, last.Sends); !regexp.MustCompile(want).MatchString(r.Held) {
-							t.Errorf("it says %q", r.Held)
+						if want := fmt.Sprintf("max_prepared_transactions is .* with %d in flight one .* on %d may be in flight; set it to at least", last.Crowded, last.Sends); !regexp.MustCompile(want).MatchString(fmt.Sprint(r.Warnings)) {
+							t.Errorf("it says %q", r.Warnings)
 						}
 						// 300 s, and two for each lowering: a round of sends and another of what it undid.
 						if got, limit := r.Document.Seconds.Wall, float64(groups/most+2*(workers-most)+2); got > limit {
@@ -92,8 +92,8 @@ func TestAutoFindsHowManyCommitsPostgreSQLTakesAtOnce(t *testing.T) {
 			if auto.Limit() != most || !strings.Contains(auto.Why(), "max_prepared_transactions") {
 				t.Errorf("%d at once: the limit is %d: %s", most, auto.Limit(), auto.Why())
 			}
-			if !strings.Contains(r.Held, "max_prepared_transactions") {
-				t.Errorf("%d at once: the report says %q", most, r.Held)
+			if !strings.Contains(fmt.Sprint(r.Warnings), "max_prepared_transactions") {
+				t.Errorf("%d at once: the report says %q", most, r.Warnings)
 			}
 			if n := extra(r); n == 0 || n > 3 {
 				t.Errorf("%d at once: %d sends were undone, want 1 to 3", most, n)

@@ -46,7 +46,7 @@ func NoState(mode Mode) *ResumeError {
 }
 
 // FindRun loads the run of an installation that mode resumes at the time now. It fails with a [*ResumeError] where there
-// is none, and with an error of package journal where it cannot be read.
+// is none, and with an error of package state where it cannot be read.
 func FindRun(dir *state.Dir, in state.Installation, mode Mode, now time.Time) (*state.Run, error) {
 	runs, err := dir.Runs(in)
 	if err != nil {

@@ -62,8 +62,8 @@ func TestTooFewOpenFilesFailNoGroup(t *testing.T) {
 				t.Errorf("%d at once: the last limit is %+v", most, last)
 			}
 			want := regexp.MustCompile(`^this machine had no room for \d+ sends at once: too many open files: .*ulimit -n.*; what could not leave was sent again, and from \d\d:\d\d on \d may be in flight; raise that limit, or lower`)
-			if !want.MatchString(r.Held) || len(r.Document.Notes) != 1 {
-				t.Errorf("%d at once: it says %q, notes %v", most, r.Held, r.Document.Notes)
+			if len(r.Warnings) != 1 || !want.MatchString(r.Warnings[0]) || len(r.Document.Notes) != 1 {
+				t.Errorf("%d at once: it says %q, notes %v", most, r.Warnings, r.Document.Notes)
 			}
 			if got := r.Document.Seconds.Wall; got > float64(groups)/float64(most)+1 {
 				t.Errorf("%d at once: took %v s", most, got)

@@ -113,7 +113,6 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		Unlisted:  c.display.Unlisted,
 		Observers: []dispatcher.Observer{&logger{p.log(c.display, s), c.client}, c.display, &c.sends},
 		Listed: func(plan *campaign.Plan) {
-			warnOfList(c.display, site, plan)
 			c.follow(plan, s, st)
 			c.service.ready(c)
 		},
@@ -225,8 +224,10 @@ func (p Process) tell(c *session, result campaign.Result, s *config.Settings, un
 		summary.WriteString(message(fmt.Errorf("no digest sent: %w", result.StoppedBy)))
 	case s.Verbose || c.Accepted+c.Skipped < c.Groups:
 		_ = d.WriteText(&summary) // a builder takes everything
-	case result.Held != "" && !s.Auto: // otherwise it is a limit that was found
-		fmt.Fprintf(&summary, "%s: warning: %s: %s\n", program, d.URL, result.Held)
+	default:
+		for _, warning := range result.Warnings {
+			fmt.Fprintf(&summary, "%s: warning: %s: %s\n", program, d.URL, printable.Line(warning))
+		}
 	}
 	if slices.Contains(s.Reports, stdoutReport) {
 		un.note(report.StdoutError(d.WriteJSON(p.document())))
