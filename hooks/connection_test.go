@@ -54,6 +54,24 @@ func TestEachRequestHasAConnectionOfItsOwn(t *testing.T) {
 	})
 }
 
+// Such as a proxy that refuses a connection without waiting for the request.
+func TestAServerThatSpeaksBeforeItIsAskedWasSentNothing(t *testing.T) {
+	t.Parallel()
+	schemes(t, func(t *testing.T, secure bool) {
+		closed := make(chan struct{})
+		s := startRaw(t, secure, func(c *rawConn, _ int) {
+			write("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")(c)
+			c.untilGone()
+			close(closed)
+		})
+		c := connect(t, s.url, hooks.Options{}, hooks.TransportOptions{Roots: s.roots})
+		_, err := c.SendDigest(at(t.Context(), "got connection", func(net.Conn) { <-closed }), group)
+		if e := transportError(t, err); e.Wrote || e.Reason() != "the server spoke before it was asked" {
+			t.Errorf("wrote %v, %q", e.Wrote, e.Reason())
+		}
+	})
+}
+
 // Also when the transport is one that keeps connections.
 func TestASendKeepsNoConnectionOfAnotherTransport(t *testing.T) {
 	t.Parallel()

@@ -200,6 +200,8 @@ func boil(err error) string {
 		return "the connection broke"
 	case strings.Contains(err.Error(), "TLS handshake timeout"): // net/http exports no type for it
 		return "timed out while connecting (TLS)"
+	case strings.Contains(err.Error(), "readLoopPeekFailLocked"): // nor for this
+		return "the server spoke before it was asked"
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok {
 		return e.Op + ": " + e.Err.Error()

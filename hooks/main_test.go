@@ -30,7 +30,11 @@ import (
 )
 
 // The package promises that no goroutine outlives a call; the tests end their servers and pools themselves.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// What net/http writes to package log is the program's business.
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard)
+	goleak.VerifyTestMain(m)
+}
 
 // Failing handshakes are part of the tests.
 var quiet = log.New(io.Discard, "", 0)
