@@ -102,7 +102,8 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(flags.Parse(args))
 
 	site, _ := ts.Value(siteKey{}).(*scriptSite)
-	site.started = make(chan standin.Group, 1_000_000)
+	started := make(chan standin.Group, 1_000_000)
+	site.started = started
 	site.number++
 	ts.Setenv("XDG_STATE_HOME", ts.MkAbs(filepath.Join(".state", strconv.Itoa(site.number))))
 	costs := map[standin.Group]time.Duration{}
@@ -115,7 +116,7 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 	options := standin.Options{
 		Token: program.Token, Threads: *threads, Groups: standin.Generate(*generated, 1), MaxPrepared: *prepared,
 		Cost: func(g standin.Group) time.Duration {
-			site.started <- g
+			started <- g // not the script's next site's: a send may go on when that begins
 			if d, ok := costs[g]; ok {
 				return d
 			}
