@@ -48,15 +48,19 @@ FUZZTIME ?= 30s
 silent = if out=$$($(1)) && [[ -z $$out ]]; then exit 0; fi; \
 	[[ -z $$out ]] || printf '%s\n' "$$out" "make: $(2)"; exit 1
 
-.PHONY: help test lint needs compiler promtool browser fmt vet staticcheck fix tidy format soak fuzz bench bench-auto schedule-table outage-table screenshots build package deb-version package-test clean
+.PHONY: help quick test lint needs compiler everything browser fmt vet staticcheck fix tidy format soak fuzz bench bench-auto schedule-table outage-table screenshots build package deb-version package-test clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# For the minutes between two edits: no race detector, no processes, no nights by the hundred. It needs Go alone.
+quick: ## the tests that are over within half a minute
+	@go test -short $(PACKAGES)
+
 # Fuzz targets are run here too, on their seeds and on every input in a testdata/fuzz: to go test these are
 # ordinary tests. make fuzz looks for new inputs.
 # CGO_ENABLED: the race detector needs cgo, which Go turns off by itself where there is no compiler.
-test: needs compiler promtool browser lint ## everything a change has to pass: make lint, then all tests under the race detector
+test: everything lint ## everything a change has to pass: make lint, then all tests under the race detector
 	@echo '== go test -race'
 	@$(if $(ARTIFACTS),mkdir -p $(ARTIFACTS))
 	@CGO_ENABLED=1 go test -race $(if $(ARTIFACTS),-artifacts -outputdir $(abspath $(ARTIFACTS))) ./...
@@ -66,11 +70,12 @@ lint: needs fmt vet staticcheck fix tidy ## the checks alone: layout, vet, stati
 needs:
 	@scripts/needs go certs
 
+# At once, so that what is going to be installed is said first, and all of it.
+everything:
+	@scripts/needs go certs cc promtool chromium
+
 compiler:
 	@scripts/needs cc
-
-promtool:
-	@scripts/needs promtool
 
 browser:
 	@scripts/needs chromium

@@ -18,6 +18,9 @@ const (
 )
 
 func TestAutoBeginsWhereTheNightBeforeEndedAlsoInARunOfOneMinute(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: nights by the hundred")
+	}
 	for _, threads := range []int{2, 4} {
 		for _, cost := range []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second} {
 			t.Run(fmt.Sprintf("threads=%d/sends of %v", threads, cost), func(t *testing.T) {

@@ -411,6 +411,9 @@ const (
 )
 
 func TestAutoDoesAsWellAsAnOperatorWhoKnowsTheSite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: nights by the hundred")
+	}
 	for _, k := range kinds() {
 		t.Run(k.String(), func(t *testing.T) {
 			t.Parallel()

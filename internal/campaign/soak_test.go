@@ -756,6 +756,10 @@ func fromEnvironment(t *testing.T, name string, usual uint64) uint64 {
 
 // nightsToMake are how many nights, the number of the first, and how far on the next one is.
 func nightsToMake(t *testing.T) (nights, first, step uint64) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: nights by the thousand")
+	}
 	return fromEnvironment(t, "SOAK_NIGHTS", usualNights), fromEnvironment(t, "SOAK_FIRST", 1), fromEnvironment(t, "SOAK_STEP", 1)
 }
 
@@ -777,8 +781,8 @@ func (n *night) report(t *testing.T) {
 }
 
 func TestSoakSendsNoDigestTwiceAndLosesNone(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	nights, first, step := nightsToMake(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	root, nowhere := t.TempDir(), refusing(t)
 	var next, runs, sends, doubts, settled atomic.Uint64
 	var pool sync.WaitGroup

@@ -90,6 +90,9 @@ func read(t *testing.T, path string) string {
 // promtool runs Prometheus's own tool, which scripts/needs promtool installs.
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no processes")
+	}
 	cmd := exec.CommandContext(t.Context(), "promtool", args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	if out, err := cmd.CombinedOutput(); err != nil {

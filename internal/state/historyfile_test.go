@@ -257,6 +257,9 @@ func TestAFileThatCannotBeWrittenIsAWriteError(t *testing.T) {
 }
 
 func TestAFullDiskLeavesTheOldHistory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: no processes")
+	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "history")
 	if err := settled(3, 1).Save(path); err != nil {

@@ -103,6 +103,9 @@ type child struct {
 
 func start(t *testing.T, mode string, args ...string) *child {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no processes")
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
