@@ -1,8 +1,11 @@
 package contrib_test
 
 import (
+	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,6 +30,21 @@ func TestTheServicesThatGoOnWithARunAreTheNightlyOneButForHow(t *testing.T) {
 		if diff := cmp.Diff(settings(t, "systemd/senddigest-"+how+"@.service"), want); diff != "" {
 			t.Errorf("--%s: got -, want +:\n%s", how, diff)
 		}
+	}
+}
+
+// systemd itself takes a process that died of SIGTERM for one that was stopped. Ours ends in order, with an exit code.
+func TestAStopThatWasAskedForIsNoFailureToSystemdAndAllElseIs(t *testing.T) {
+	t.Parallel()
+	const stop = syscall.SIGTERM
+	var got []string
+	for _, line := range settings(t, "systemd/senddigest@.service") {
+		if strings.HasPrefix(line, "KillSignal=") || strings.HasPrefix(line, "SuccessExitStatus=") {
+			got = append(got, line)
+		}
+	}
+	if want := []string{"KillSignal=SIGTERM", fmt.Sprintf("SuccessExitStatus=%d", 128+int(stop))}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
