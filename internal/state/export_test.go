@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"syscall"
-	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -26,17 +25,12 @@ func ParseLine(line []byte) bool {
 	if parseRecord(line, &r) == nil {
 		return true
 	}
-	s := scanner{b: line}
-	_, ok := s.array(nil)
-	return ok
+	_, err := parseGroup(line)
+	return err == nil
 }
 
-// AppendString and AppendSeconds write values.
-func AppendString(s string) []byte         { return appendString(nil, s) }
-func AppendSeconds(d time.Duration) []byte { return appendSeconds(nil, d) }
-
-// ParseSeconds reads one.
-func ParseSeconds(text []byte) (time.Duration, bool) { return parseSeconds(text) }
+// Seconds is a length of time as records have it.
+type Seconds = seconds
 
 // LockPaths are the lock files of an installation.
 func (d *Dir) LockPaths(in Installation) []string {

@@ -2,6 +2,8 @@ package state
 
 import (
 	"errors"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,19 +40,23 @@ func word(text string) bool { return strings.Trim(text, "abcdefghijklmnopqrstuvw
 func within(n, most int) bool { return n >= 0 && n <= most }
 
 // plausible tells whether a run can have put this on record.
-func (r *record) plausible() bool {
-	during := r.timed && r.at >= 0 && r.at <= longestRun
-	tried := within(r.attempts-1, mostAttempts)
-	switch r.kind {
-	case startRecord:
-		return during && tried && within(r.worker-1, mostWorkers)
-	case endRecord:
-		return during && tried && within(r.status, mostStatus) && r.outcome != notAnOutcome &&
+func (r *record) plausible() (ok bool) {
+	if !within(r.n, math.MaxInt32) || !within(r.Skipped, math.MaxInt32) || !within(r.Crowded, mostWorkers) {
+		return false
+	}
+	during := r.At != nil && *r.At >= 0 && time.Duration(*r.At) <= longestRun
+	tried := within(r.Attempts-1, mostAttempts)
+	switch {
+	case r.Start != nil:
+		return during && tried && within(r.Worker-1, mostWorkers)
+	case r.End != nil:
+		r.outcome, ok = outcomeOf(r.Outcome)
+		return ok && during && tried && within(r.Status, mostStatus) &&
 			r.outcome != dispatcher.NotAttempted && r.outcome != dispatcher.Skipped // those never started
-	case limitRecord:
+	case r.Limit != nil:
 		return during && within(r.n, mostWorkers)
-	case finishedRecord:
-		return during && word(string(r.stoppedBy))
+	case r.Finished != nil:
+		return during && word(r.StoppedBy) && (r.counts == nil || slices.Min(r.counts[:]) >= 0)
 	}
 	return true
 }

@@ -75,18 +75,19 @@ func (s *Summary) header(path string, line []byte) error {
 
 // end takes a record in that may be the last.
 func (s *Summary) end(r *record) {
-	switch r.kind {
-	case listedRecord:
+	switch {
+	case r.Listed != nil:
 		s.Listed = true
-	case startRecord, endRecord, limitRecord:
-		s.Listed = true
-		s.Last = s.Started.Add(r.at)
-	case finishedRecord:
-		s.Listed = r.counted
-		s.Last = s.Started.Add(r.at)
+	case r.Finished != nil:
+		s.Last = s.Started.Add(r.at())
 		s.Finished = s.Last
-		s.StoppedBy, s.Error = string(r.stoppedBy), string(r.error)
-		s.Counts = r.counts
+		s.StoppedBy, s.Error = r.StoppedBy, r.Error
+		if s.Listed = r.counts != nil; s.Listed {
+			s.Counts = *r.counts
+		}
+	case r.Start != nil, r.End != nil, r.Limit != nil:
+		s.Listed = true
+		s.Last = s.Started.Add(r.at())
 	}
 }
 
@@ -163,7 +164,6 @@ type reader struct {
 	lines  lineReader
 	run    Run
 	names  strings.Builder
-	values []value
 	record record
 	texts  []uint32          // the numbers of the texts that the list has had, in the run
 	shared map[string]uint32 // the numbers of all texts of the run
@@ -232,24 +232,24 @@ func (r *reader) take(line []byte) error {
 	if err := parseRecord(line, c); err != nil {
 		return err
 	}
-	switch c.kind {
-	case listRecord:
+	switch {
+	case c.List != nil:
 		if r.listing || r.run.Listed {
 			return errOrder
 		}
 		r.listing = true
-		r.groups, r.skipped = c.n, c.skipped
-		room := min(c.n+c.skipped, longestList)
+		r.groups, r.skipped = c.n, c.Skipped
+		room := min(c.n+c.Skipped, longestList)
 		r.run.entries = slices.Grow(r.run.entries, room)
 		r.names.Grow(nameLength * room)
 		return nil
-	case textRecord:
+	case c.Text != nil:
 		if !r.listing {
 			return errOrder
 		}
-		r.texts = append(r.texts, r.share(c.text))
+		r.texts = append(r.texts, r.share(*c.Text))
 		return nil
-	case openRecord:
+	case c.Open != nil:
 		if !r.listing {
 			return errOrder
 		}
@@ -258,17 +258,17 @@ func (r *reader) take(line []byte) error {
 		}
 		e := &r.run.entries[c.n]
 		e.leave()
-		if c.timed {
-			e.last = c.at
+		if c.At != nil {
+			e.last = c.at()
 		}
 		if !r.timesOnly {
-			e.reason = r.share(c.reason)
+			e.reason = r.share(c.Reason)
 		}
-		if c.since != never {
-			r.lose(c.n, c.since, e.reason)
+		if c.Since != nil {
+			r.lose(c.n, time.Duration(*c.Since), e.reason)
 		}
 		return nil
-	case listedRecord:
+	case c.Listed != nil:
 		if !r.listing {
 			return errOrder
 		}
@@ -276,18 +276,18 @@ func (r *reader) take(line []byte) error {
 			return errShort
 		}
 		r.listing = false
-	case finishedRecord:
-		if c.counted != r.run.Listed {
+	case c.Finished != nil:
+		if (c.counts != nil) != r.run.Listed {
 			return errOrder
 		}
-		if n := total(c.counts); c.counted && n != len(r.run.entries) {
+		if c.counts != nil && total(*c.counts) != len(r.run.entries) {
 			return errCounts
 		}
-	case limitRecord:
+	case c.Limit != nil:
 		if !r.run.Listed {
 			return errOrder
 		}
-		r.run.Limits = append(r.run.Limits, Limit{At: r.run.Started.Add(c.at), Sends: c.n, Crowded: c.crowded})
+		r.run.Limits = append(r.run.Limits, Limit{At: r.run.Started.Add(c.at()), Sends: c.n, Crowded: c.Crowded})
 	default:
 		if !r.run.Listed {
 			return errOrder
@@ -296,7 +296,7 @@ func (r *reader) take(line []byte) error {
 			return errNumber
 		}
 		e := &r.run.entries[c.n]
-		if c.kind == endRecord && e.start == never {
+		if c.End != nil && e.start == never {
 			return errNoStart
 		}
 		r.event(c.n, e)
@@ -307,33 +307,29 @@ func (r *reader) take(line []byte) error {
 
 // group takes one group of the list.
 func (r *reader) group(line []byte) error {
-	s := scanner{b: line}
-	var ok bool
-	r.values, ok = s.array(r.values)
-	v := r.values
+	g, err := parseGroup(line)
 	skipped := len(r.run.entries) >= r.groups
-	if !ok || len(v) < 2 || v[0].kind != '"' || v[1].kind != '"' || (len(v) > 2) != skipped {
+	if err != nil || g.values < 2 || g.values == 4 || (g.values > 2) != skipped {
 		return errSyntax
 	}
 	if r.names.Len() > math.MaxUint32 {
 		return errTooLong
 	}
 	e := entry{
-		start: never, last: never, end: never, name: uint32(r.names.Len()), site: r.share(v[0].text),
+		start: never, last: never, end: never, name: uint32(r.names.Len()), site: r.share(g.site),
 		outcome: dispatcher.NotAttempted,
 	}
-	r.names.Write(v[1].text)
+	r.names.WriteString(g.group)
+	ok := true
 	if skipped {
 		e.outcome = dispatcher.Skipped
-		if e.reason, ok = r.text(v[2]); !ok {
+		if e.reason, ok = r.text(g.reason); !ok {
 			return errNumber
 		}
 	}
-	if len(v) > 3 {
-		if len(v) < 5 || !v[4].seconds(&e.end) {
-			return errSyntax
-		}
-		if e.more, ok = r.text(v[3]); !ok {
+	if g.values > 3 {
+		e.end = time.Duration(g.at)
+		if e.more, ok = r.text(g.in); !ok {
 			return errNumber
 		}
 	}
@@ -345,9 +341,8 @@ func (r *reader) group(line []byte) error {
 }
 
 // text is the number of the text that a group refers to.
-func (r *reader) text(v value) (uint32, bool) {
-	var n int
-	if !v.int(&n) || n >= len(r.texts) {
+func (r *reader) text(n int) (uint32, bool) {
+	if n < 0 || n >= len(r.texts) {
 		return 0, false
 	}
 	return r.texts[n], true
@@ -363,22 +358,22 @@ func total(counts dispatcher.Counts) (n int) {
 // event takes the start or the end of a try of entry i.
 func (r *reader) event(i int, e *entry) {
 	c := &r.record
-	e.attempts = int32(c.attempts)
-	if c.kind == startRecord {
+	e.attempts = int32(c.Attempts)
+	if c.Start != nil {
 		if e.outcome == dispatcher.Ambiguous {
 			r.lose(i, e.last, e.reason)
 		}
 		if e.start == never {
-			e.start = c.at
+			e.start = c.at()
 		}
-		e.last, e.worker = c.at, int32(c.worker)
+		e.last, e.worker = c.at(), int32(c.Worker)
 		e.leave()
 		return
 	}
-	e.open, e.again, e.end = false, c.retry, c.at
-	e.outcome, e.status = c.outcome, int32(c.status)
+	e.open, e.again, e.end = false, c.Retry, c.at()
+	e.outcome, e.status = c.outcome, int32(c.Status)
 	if !r.timesOnly { // there may be as many as groups
-		e.reason, e.more = r.share(c.reason), r.share(c.error)
+		e.reason, e.more = r.share(c.Reason), r.share(c.Error)
 	}
 }
 
@@ -400,14 +395,13 @@ func (e *entry) leave() {
 }
 
 // share gives the number of a text, the same one each time.
-func (r *reader) share(text []byte) uint32 {
-	if n, ok := r.shared[string(text)]; ok {
-		return n
+func (r *reader) share(text string) uint32 {
+	n, ok := r.shared[text]
+	if !ok {
+		n = uint32(len(r.run.texts))
+		r.shared[text] = n
+		r.run.texts = append(r.run.texts, text)
 	}
-	n := uint32(len(r.run.texts))
-	s := string(text)
-	r.shared[s] = n
-	r.run.texts = append(r.run.texts, s)
 	return n
 }
 
@@ -420,7 +414,7 @@ func (r *reader) finish() {
 		}
 		return
 	}
-	reason := r.share([]byte(asideReason))
+	reason := r.share(asideReason)
 	for i := range r.run.entries {
 		e := &r.run.entries[i]
 		// Of an open try the end may be what could not be written, and another may have followed.

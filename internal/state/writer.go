@@ -1,11 +1,12 @@
 package state
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -34,7 +35,8 @@ type Writer struct {
 	mu      sync.Mutex // for all below
 	path    string
 	file    file
-	buf     []byte
+	buf     bytes.Buffer   // what is written next
+	enc     *json.Encoder  // writes to buf
 	jobs    map[key]uint32 // the number of each group that is sent to
 	states  []byte         // of each group that is sent to: its outcome, or untried, or open
 	skipped int
@@ -58,7 +60,7 @@ func (d *Dir) Begin(h Header, setAside func(*JournalWriteError)) (*Writer, error
 	if !ValidRun(h.Run) {
 		return nil, dirError(path, errRunName)
 	}
-	head, err := appendHeader(nil, h)
+	head, err := h.line()
 	if err == nil && len(head) > maxRecord {
 		err = errTooLong
 	}
@@ -83,6 +85,8 @@ func (d *Dir) Begin(h Header, setAside func(*JournalWriteError)) (*Writer, error
 		dir: d, run: h.Run, path: path, setAside: setAside, started: h.Started, file: f,
 		dirty: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
+	w.enc = json.NewEncoder(&w.buf)
+	w.enc.SetEscapeHTML(false) // the file is for people as well
 	w.dirty <- struct{}{}
 	go w.sync()
 	return w, nil
@@ -126,58 +130,29 @@ func (w *Writer) List(groups []Group, skipped []Skip, opened ...LeftOpen) {
 const listChunk = 64 << 10
 
 func (w *Writer) writeList(groups []Group, skipped []Skip, opened []LeftOpen) error {
-	b := append(w.buf[:0], `{"list":`...)
-	b = strconv.AppendInt(b, int64(len(groups)), 10)
-	b = strconv.AppendInt(append(b, `,"skipped":`...), int64(len(skipped)), 10)
-	b = append(b, '}', '\n')
-	start := 0 // of the last record
-	record := func(g Group, more func()) error {
-		if !utf8.ValidString(g.Site) || !utf8.ValidString(g.Group) {
-			return fmt.Errorf("%q is not UTF-8", g.Key())
-		}
-		start = len(b)
-		b = appendString(append(b, '['), g.Site)
-		b = appendString(append(b, ','), g.Group)
-		more()
-		b = append(b, ']', '\n')
-		if len(b)-start > maxRecord {
-			return fmt.Errorf("%.40q… is too long a name", g.Key())
-		}
-		if len(b) < listChunk {
-			return nil
-		}
-		_, err := w.file.Write(b)
-		b = b[:0]
-		return err
-	}
+	w.buf.Reset()
+	w.add(record{List: new(len(groups)), Skipped: len(skipped)})
 	for _, g := range groups {
-		if err := record(g, func() {}); err != nil {
+		if err := w.addGroup(g); err != nil {
 			return err
 		}
 	}
 	texts := map[string]int{}
-	number := func(text string) int64 {
+	number := func(text string) int {
 		n, seen := texts[text]
 		if !seen {
 			n = len(texts)
 			texts[text] = n
-			b = append(appendString(append(b, `{"text":`...), clip(text)), '}', '\n')
+			w.add(record{Text: new(clip(text))})
 		}
-		return int64(n)
+		return n
 	}
 	for _, s := range skipped {
-		reason, in := number(s.Reason), int64(0)
+		more := []any{number(s.Reason)}
 		if s.In != "" {
-			in = number(s.In)
+			more = append(more, number(s.In), seconds(s.At.Sub(w.started)))
 		}
-		err := record(s.Group, func() {
-			b = strconv.AppendInt(append(b, ','), reason, 10)
-			if s.In != "" {
-				b = strconv.AppendInt(append(b, ','), in, 10)
-				b = appendSeconds(append(b, ','), s.At.Sub(w.started))
-			}
-		})
-		if err != nil {
+		if err := w.addGroup(s.Group, more...); err != nil {
 			return err
 		}
 	}
@@ -187,40 +162,81 @@ func (w *Writer) writeList(groups []Group, skipped []Skip, opened []LeftOpen) er
 			return fmt.Errorf("%q is not in the list", o.Key())
 		}
 		w.states[i] = open
-		b = appendOpen(b, int(i), &o, w.started)
+		r := record{Open: new(int(i)), Reason: clip(o.Lost.Reason)}
+		if !o.At.IsZero() {
+			r.At = w.since(o.At)
+		}
+		if !o.Lost.Start.IsZero() && !o.Lost.Start.Equal(o.At) {
+			r.Since = w.since(o.Lost.Start)
+		}
+		w.add(r)
 	}
-	b = strconv.AppendInt(append(b, `{"listed":`...), int64(len(groups)+len(skipped)), 10)
-	b = append(b, '}', '\n')
-	w.buf = b
-	_, err := w.file.Write(b)
+	w.add(record{Listed: new(len(groups) + len(skipped))})
+	return w.flush()
+}
+
+// add puts a record, or the array of a group, behind what is to be written.
+func (w *Writer) add(r any) { _ = w.enc.Encode(r) } // it has numbers, texts and lengths of time: it cannot fail
+
+func (w *Writer) addGroup(g Group, more ...any) error {
+	if !utf8.ValidString(g.Site) || !utf8.ValidString(g.Group) {
+		return fmt.Errorf("%q is not UTF-8", g.Key())
+	}
+	start := w.buf.Len()
+	w.add(append([]any{g.Site, g.Group}, more...))
+	if w.buf.Len()-start > maxRecord {
+		return fmt.Errorf("%.40q… is too long a name", g.Key())
+	}
+	if w.buf.Len() < listChunk {
+		return nil
+	}
+	return w.flush()
+}
+
+// flush writes what was added, by one write(2).
+func (w *Writer) flush() error {
+	_, err := w.file.Write(w.buf.Bytes())
+	w.buf.Reset()
 	return err
 }
+
+// since is a time as records have it.
+func (w *Writer) since(at time.Time) *seconds { return new(seconds(at.Sub(w.started))) }
 
 // Observe writes one event.
 func (w *Writer) Observe(e dispatcher.Event) {
 	w.change(func() error {
-		i, known := w.jobs[keyOf(e.Result.Job.Key())]
+		n, known := w.jobs[keyOf(e.Result.Job.Key())]
 		if !known || !w.listed {
 			return fmt.Errorf("%q is not in the list", e.Result.Job.Key())
 		}
-		r := &e.Result
+		i, res := int(n), &e.Result
+		var r record
 		switch e.Kind {
 		case dispatcher.Started:
 			w.states[i] = open
-			w.buf = appendStart(w.buf[:0], int(i), r.Start.Sub(w.started), r.Worker, r.Attempts)
+			r = record{Start: &i, At: w.since(res.Start), Worker: res.Worker}
 		case dispatcher.Retrying, dispatcher.Settling, dispatcher.Finished:
-			v := r.Verdict
-			if int(v.Outcome) >= len(dispatcher.Counts{}) {
-				v.Outcome = dispatcher.Ambiguous // what has no name is known by nobody
+			outcome := res.Outcome
+			if int(outcome) >= len(dispatcher.Counts{}) {
+				outcome = dispatcher.Ambiguous // what has no name is known by nobody
 			}
-			at := r.Start.Add(r.Took).Sub(w.started)
-			w.states[i] = byte(v.Outcome)
-			w.buf = appendEnd(w.buf[:0], int(i), at, v, r.Attempts, e.Kind != dispatcher.Finished)
+			w.states[i] = byte(outcome)
+			r = record{
+				End: &i, At: w.since(res.Start.Add(res.Took)), Outcome: outcome.String(), Status: res.Status, Reason: clip(res.Reason),
+				Retry: e.Kind != dispatcher.Finished,
+			}
+			if res.Err != nil {
+				r.Error = clip(res.Err.Error())
+			}
 		default:
 			return nil
 		}
-		_, err := w.file.Write(w.buf)
-		return err
+		if res.Attempts != 1 {
+			r.Attempts = res.Attempts
+		}
+		w.add(r)
+		return w.flush()
 	})
 }
 
@@ -231,22 +247,19 @@ func (w *Writer) Limit(sends, crowded int) {
 		if !w.listed {
 			return nil // nothing is sent yet
 		}
-		w.buf = appendLimit(w.buf[:0], sends, crowded, time.Since(w.started))
-		_, err := w.file.Write(w.buf)
-		return err
+		w.add(record{Limit: &sends, At: w.since(time.Now()), Crowded: crowded})
+		return w.flush()
 	})
 }
 
 // Finish writes how the run ended. It is called once, after the last event.
 func (w *Writer) Finish(e Ending) {
 	w.change(func() error {
-		var counts *dispatcher.Counts
+		w.add(record{Finished: w.since(e.At), StoppedBy: clip(e.StoppedBy), Error: clip(e.Error)})
 		if w.listed {
-			counts = w.counts()
+			appendCounts(&w.buf, w.counts())
 		}
-		w.buf = appendFinished(w.buf[:0], e.At.Sub(w.started), e, counts)
-		_, err := w.file.Write(w.buf)
-		return err
+		return w.flush()
 	})
 }
 
@@ -293,7 +306,7 @@ func (w *Writer) failed(err error) *JournalWriteError {
 		w.err.Path, w.err.Marked = aside, true
 		w.path = aside
 	}
-	w.jobs, w.states, w.buf = nil, nil, nil
+	w.jobs, w.states, w.buf = nil, nil, bytes.Buffer{}
 	return w.err
 }
 

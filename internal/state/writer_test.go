@@ -114,7 +114,7 @@ func TestTheJournalSaysWhatHappened(t *testing.T) {
 ["main","news",1,2,-86394.5]
 {"listed":5}
 {"start":0,"t":0.5,"w":1}
-{"end":0,"t":1.25,"outcome":"not_ok","status":500,"reason":"500 Internal Server Error","error":"two\u000alines","retry":true}
+{"end":0,"t":1.25,"outcome":"not_ok","status":500,"reason":"500 Internal Server Error","error":"two\nlines","retry":true}
 {"start":2,"t":2,"w":1}
 {"end":2,"t":3.23456789,"outcome":"accepted","status":200}
 {"finished":4.1,"stopped_by":"deadline","error":"time was over","accepted":1,"not_ok":1,"not_attempted":1,"skipped":2}
