@@ -23,6 +23,9 @@ import (
 
 const program = "senddigest"
 
+// catHelp is the category of the options that every command has.
+const catHelp = "Help"
+
 // Process is what the command needs of the process it runs in.
 type Process struct {
 	Name           string   // as the program was called, for commands that a person may type; empty: "senddigest"
@@ -61,6 +64,7 @@ func Main(p Process) int {
 // main runs the command, and returns the exit code that it has if standard output could be written.
 func (p Process) main() int {
 	app := p.app()
+	setHelp(app, p.columns())
 	args, err := arrange(p.Args, app)
 	if err == nil {
 		err = app.Run(append([]string{program}, args...))
@@ -106,8 +110,8 @@ func message(err error) string {
 }
 
 func (p Process) app() *cli.App {
-	version := &cli.BoolFlag{Name: "version", Usage: "print the version and exit", Category: "Help", DisableDefaultText: true}
-	help := &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show this help and exit", Category: "Help", DisableDefaultText: true}
+	version := &cli.BoolFlag{Name: "version", Usage: "print the version and exit", Category: catHelp, DisableDefaultText: true}
+	help := &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show this help and exit", Category: catHelp, DisableDefaultText: true}
 	common := flags(func(config.Flag) bool { return true })
 	app := &cli.App{
 		Name:                      program,
@@ -117,46 +121,40 @@ func (p Process) app() *cli.App {
 		HideHelp:                  true, // ours has no command "help"
 		HideVersion:               true, // theirs takes -v
 		DisableSliceFlagSeparator: true, // a pattern or a path may hold a comma
-		CustomAppHelpTemplate:     appHelp,
 		Writer:                    p.Stdout,
 		ErrWriter:                 p.Stderr,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Main does that
 		OnUsageError:              onUsageError,
 		Flags:                     append(common, version, help),
-		Action:                    p.orHelp(p.send),
+		Action:                    p.orVersion(p.send),
 	}
 	for _, c := range []*cli.Command{
 		{
 			Name: "check", Usage: "can it work? TLS, token and list, read-only; sends nothing",
 			UsageText: program + " check [options] URL",
-			Flags:     append(flags(forCheck), version, help), Action: p.orHelp(p.check),
+			Flags:     append(flags(forCheck), version, help), Action: p.orVersion(p.check),
 		},
 		{
 			Name: "demo", Usage: "a whole run against a stand-in GroupServer started in this process",
 			UsageText: program + " demo [options]",
-			Flags:     append(append(demoFlags(), flags(forDemo)...), version, help), Action: p.orHelp(p.demo),
+			Flags:     append(append(demoFlags(), flags(forDemo)...), version, help), Action: p.orVersion(p.demo),
 		},
 		{
 			Name: "report", Usage: "show a past run, the newest unless RUN names another, as text, JSON or HTML",
 			UsageText: program + " report [options] [RUN]",
-			Flags:     append(append(reportFlags(), flags(forReport)...), version, help), Action: p.orHelp(p.report),
+			Flags:     append(append(reportFlags(), flags(forReport)...), version, help), Action: p.orVersion(p.report),
 		},
 	} {
-		c.HideHelp, c.CustomHelpTemplate, c.OnUsageError = true, commandHelp, onUsageError
+		c.HideHelp, c.OnUsageError = true, onUsageError
 		app.Commands = append(app.Commands, c)
 	}
 	return app
 }
 
-// orHelp runs an action unless --help or --version was asked for.
-func (p Process) orHelp(action cli.ActionFunc) cli.ActionFunc {
+// orVersion runs an action unless --version was asked for. The library looks for --help itself.
+func (p Process) orVersion(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		switch {
-		case c.Bool("help") && c.Command.Name == program:
-			return cli.ShowAppHelp(c)
-		case c.Bool("help"):
-			return cli.ShowCommandHelp(c, c.Command.Name)
-		case c.Bool("version"):
+		if c.Bool("version") {
 			fmt.Fprintln(p.Stdout, program, p.version())
 			return nil
 		}

@@ -1,28 +1,16 @@
 package command
 
-// The help texts. The options come from the flags, so that they cannot differ from what is read.
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+)
+
+// The help's texts. The options come from the flags, so that they cannot differ from what is read.
 const (
-	optionsHelp = `OPTIONS{{range .VisibleFlagCategories}}{{if .Name}}
-  {{.Name}}{{end}}{{range .Flags}}
-    {{.}}{{end}}
-{{end}}`
-
-	appHelp = `{{.HelpName}} - {{.Usage}}
-
-USAGE
-  senddigest [options] URL         send the digests of one GroupServer site
-  senddigest check [options] URL   can it work? TLS, token and list, read-only; sends nothing
-  senddigest demo [options]        a whole run against a stand-in GroupServer started in this process
-  senddigest report [options] [RUN]
-                                   show a past run, the newest unless RUN names another, as text, JSON or HTML
-
-  URL is http[s]://host[:port][/prefix]. Options may stand before and after it.
-
-` + optionsHelp + `
-` + sourcesHelp + `
-EXIT CODES
-` + codesHelp
-
 	sourcesHelp = `  Each option can also come from the environment (--max-failures as SENDDIGEST_MAX_FAILURES) and from the
   configuration file: "senddigest = NAME" in its set names the section [senddigest-NAME], with lines such as
   "max-failures = 10%%". The command line comes before the environment, the environment before the file. The
@@ -45,10 +33,107 @@ EXIT CODES
   143  SIGTERM, with groups left
 `
 
-	commandHelp = `{{.HelpName}} - {{.Usage}}
-
-USAGE
-  {{.UsageText}}
-
-` + optionsHelp
+	urlHelp = "URL is http[s]://host[:port][/prefix]. Options may stand before and after it."
 )
+
+// The help's columns: where texts begin behind a usage, an option and an exit code, and how wide it is where there is no
+// terminal to ask.
+const (
+	usageColumn, optionColumn, codeColumn = 35, 8, 7
+	noTerminal                            = 80
+)
+
+// setHelp has --help print our own text, which has nothing in it that the library's templates know.
+func setHelp(app *cli.App, columns int) {
+	app.CustomAppHelpTemplate = help(program, columns)
+	for _, c := range app.Commands {
+		c.CustomHelpTemplate = help(c.Name, columns)
+	}
+}
+
+// help is what --help of a command prints, the program's own by its name, with no line wider than columns where words allow.
+func help(name string, columns int) string {
+	m := Manual()
+	c := m.Commands[0]
+	for _, other := range m.Commands {
+		if other.Name == name {
+			c = other
+		}
+	}
+	whole := c.Name == ""
+	summary := m.Summary
+	title := m.Name
+	if !whole {
+		title, summary = title+" "+c.Name, c.Summary
+	}
+	var b strings.Builder
+	b.WriteString(wrap(title+" - "+summary, "", 0, columns) + "\nUSAGE\n")
+	if whole {
+		b.WriteString(wrap("send the digests of one GroupServer site", "  "+c.Usage, usageColumn, columns))
+		for _, other := range m.Commands[1:] {
+			b.WriteString(wrap(other.Summary, "  "+other.Usage, usageColumn, columns))
+		}
+		b.WriteString("\n" + wrap(urlHelp, "", 2, columns))
+	} else {
+		b.WriteString("  " + c.Usage + "\n")
+	}
+	b.WriteString("\nOPTIONS\n")
+	category := c.Options[0].Category
+	for i, o := range c.Options {
+		if i == 0 || o.Category != category {
+			if i > 0 {
+				b.WriteString("\n")
+			}
+			category = o.Category
+			b.WriteString("  " + category + "\n")
+		}
+		b.WriteString("    " + o.Form() + "\n" + wrap(o.Explained(), "", optionColumn, columns))
+	}
+	if whole {
+		b.WriteString("\n" + wrap(sourcesHelp, "", 2, columns) + "\nEXIT CODES\n")
+		for _, code := range m.Codes {
+			b.WriteString(wrap(code.Text, fmt.Sprintf("%5s", code.Term), codeColumn, columns))
+		}
+	}
+	return b.String()
+}
+
+// wrap breaks a text into lines that begin at a column and end before another, behind a head in the first of them. A head
+// that is too long for that has a line of its own, and so has a word.
+func wrap(text, head string, from, to int) string {
+	var b strings.Builder
+	line := head
+	if len(head) > from-2 && head != "" {
+		b.WriteString(head + "\n")
+		line = ""
+	}
+	empty := true
+	for word := range strings.FieldsSeq(text) {
+		if !empty && len(line)+1+len(word) > to {
+			b.WriteString(line + "\n")
+			line, empty = "", true
+		}
+		if empty {
+			line += strings.Repeat(" ", from-len(line)) + word
+		} else {
+			line += " " + word
+		}
+		empty = false
+	}
+	b.WriteString(line + "\n")
+	return b.String()
+}
+
+// columns is how wide the help may be: as the terminal that standard output is.
+func (p Process) columns() int {
+	w := p.Stdout
+	if o, ok := w.(*output); ok {
+		w = o.w
+	}
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return noTerminal
+}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,7 +49,14 @@ func describe(flags []cli.Flag) []manual.Option {
 		}
 		options = append(options, o)
 	}
+	slices.SortStableFunc(options, func(a, b manual.Option) int { return cmp.Compare(rank(a), rank(b)) })
 	return options
+}
+
+// rank is where an option's category stands: a command's own come first, those of all commands last.
+func rank(o manual.Option) int {
+	all := append(config.Categories(), catHelp)
+	return slices.Index(all, o.Category)
 }
 
 // values are all that an option may have behind it, where that can be said: the table's, or those of a usage that calls

@@ -101,15 +101,21 @@ func (f Flag) Shown(value string) string {
 // hidden stands for a secret. No header has this value, so that a command that was copied with it is refused.
 const hidden = "…"
 
-// Categories of --help, in its order.
+// Categories of --help.
 const (
-	catSite   = "Site and token"
+	catFirst  = "First of all"
 	catPace   = "Pace"
-	catGroups = "Which groups"
-	catStop   = "When to stop"
 	catState  = "Earlier runs"
 	catOutput = "Output"
+	catGroups = "Which groups"
+	catStop   = "When to stop"
+	catSite   = "Site and connection"
 )
+
+// Categories are the categories of the flags in the order of need, which is that of --help.
+func Categories() []string {
+	return []string{catFirst, catPace, catState, catOutput, catGroups, catStop, catSite}
+}
 
 // DefaultMaxWorkers bounds what --workers auto may find. More threads than that no GroupServer has.
 const DefaultMaxWorkers = 16
@@ -120,17 +126,17 @@ const DefaultConfig = "etc/gsconfig.ini"
 // DefaultSettle is the default of --settle.
 const DefaultSettle = 10 * time.Minute
 
-// Flags lists every option, in the order of --help.
+// Flags lists every option, in the order in which a proposed command has them. [Categories] is the order of --help.
 func Flags() []Flag {
 	orders, formats, levels := []string{"auto", "name", "longest", "mixed"}, []string{"text", "json"}, []string{"debug", "info", "warn", "error"}
 	return []Flag{
 		{
-			Name: "config", Aliases: []string{"c"}, Arg: "FILE", Default: DefaultConfig, Category: catSite, NotFile: true,
+			Name: "config", Aliases: []string{"c"}, Arg: "FILE", Default: DefaultConfig, Category: catFirst, NotFile: true,
 			Usage: "GroupServer's configuration `FILE`, which holds the token",
 			set:   func(s *Settings, v string) error { s.Config = v; return nil },
 		},
 		{
-			Name: "instance", Aliases: []string{"i"}, Arg: "NAME", Default: "default", Category: catSite, NotFile: true,
+			Name: "instance", Aliases: []string{"i"}, Arg: "NAME", Default: "default", Category: catFirst, NotFile: true,
 			Usage: "`NAME` of the configuration set in it",
 			set:   func(s *Settings, v string) error { s.Instance = v; return nil },
 		},
@@ -150,7 +156,7 @@ func Flags() []Flag {
 			set:   header,
 		},
 		{
-			Name: "workers", Aliases: []string{"w", "jobs", "j"}, Arg: "N|auto", Default: "auto", Category: catPace,
+			Name: "workers", Aliases: []string{"w", "jobs", "j"}, Arg: "N|auto", Default: "auto", Category: catFirst,
 			Usage: "at most `N|auto` sends in flight; auto begins with one and finds what the site bears while its pages stay quick",
 			set: func(s *Settings, v string) error {
 				if s.Auto = v == "auto"; s.Auto {
@@ -240,7 +246,7 @@ func Flags() []Flag {
 			},
 		},
 		{
-			Name: "dry-run", Aliases: []string{"n"}, Category: catGroups,
+			Name: "dry-run", Aliases: []string{"n"}, Category: catFirst,
 			Usage: "print the groups in the order of the sends, and send nothing",
 			set:   switchTo(func(s *Settings) *bool { return &s.DryRun }),
 		},
@@ -297,12 +303,12 @@ func Flags() []Flag {
 			set:   seconds(func(s *Settings) *time.Duration { return &s.LockWait }),
 		},
 		{
-			Name: "resume", Category: catState,
+			Name: "resume", Category: catFirst,
 			Usage: "go on with this site's newest run, which was cut short: what was accepted stays accepted",
 			set:   switchTo(func(s *Settings) *bool { return &s.Resume }),
 		},
 		{
-			Name: "retry-failed", Category: catState,
+			Name: "retry-failed", Category: catFirst,
 			Usage: "send again what this site's newest run, which was finished, did not get accepted",
 			set:   switchTo(func(s *Settings) *bool { return &s.RetryFailed }),
 		},
@@ -341,12 +347,12 @@ func Flags() []Flag {
 			},
 		},
 		{
-			Name: "verbose", Aliases: []string{"v"}, Category: catOutput,
+			Name: "verbose", Aliases: []string{"v"}, Category: catFirst,
 			Usage: "say what is going on, on standard error",
 			set:   switchTo(func(s *Settings) *bool { return &s.Verbose }),
 		},
 		{
-			Name: "report", Arg: "FILE", Repeat: true, Category: catOutput,
+			Name: "report", Arg: "FILE", Repeat: true, Category: catFirst,
 			Usage: "write the report to `FILE`, as JSON, text or HTML by its ending, .json, .txt or .html; - is JSON on standard output; repeatable",
 			set: func(s *Settings, v string) error {
 				if v != "-" && !slices.Contains([]string{".json", ".txt", ".html"}, filepath.Ext(v)) {

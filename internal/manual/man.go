@@ -105,11 +105,7 @@ func (r *roff) option(o Option) {
 		}
 		names = append(names, name)
 	}
-	text := o.Usage
-	if o.Default != "" {
-		text += " (default: " + o.Default + ")"
-	}
-	r.item(strings.Join(names, ", "), text)
+	r.item(strings.Join(names, ", "), o.Explained())
 }
 
 // escape is text that roff prints as it is: hyphens that can be copied into a shell, backslashes, quotes, and lines that

@@ -64,6 +64,24 @@ func dash(name string) string {
 	return "--" + name
 }
 
+// Form is how an option is typed: its names, short ones first and the option's own last, and what its value is called.
+func (o Option) Form() string {
+	names := slices.DeleteFunc(o.dashed(), func(n string) bool { return n == dash(o.Names[0]) })
+	form := strings.Join(append(names, dash(o.Names[0])), ", ")
+	if o.Arg != "" {
+		form += " " + o.Arg
+	}
+	return form
+}
+
+// Explained is the usage with the default.
+func (o Option) Explained() string {
+	if o.Default == "" {
+		return o.Usage
+	}
+	return o.Usage + " (default: " + o.Default + ")"
+}
+
 // brief is the usage up to where it goes into detail: a shell has one line for it.
 func (o Option) brief() string {
 	text, _, _ := strings.Cut(o.Usage, "; ")
