@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/groupserver/senddigest/hooks"
@@ -167,7 +166,7 @@ func (st *runState) remember(c *session, s *config.Settings, settings *campaign.
 		fmt.Fprintf(c.display, "%s: warning: what earlier runs did is not all known: %v\n", program, err)
 	}
 	settings.Guard.Last, settings.Open = recent.Accepted, recent.Open
-	if st.history, err = state.LoadHistory(st.historyPath()); err != nil {
+	if st.history, err = state.LoadHistory(st.dir.HistoryPath(st.in)); err != nil {
 		fmt.Fprintf(c.display, "%s: warning: what the sends take is not known from past runs: %v; %s\n", program, err, hintOf(err))
 	}
 	settings.History = st.history
@@ -177,18 +176,13 @@ func (st *runState) remember(c *session, s *config.Settings, settings *campaign.
 	return nil
 }
 
-// historyPath is the file in which the costs of the installation's groups are remembered.
-func (st *runState) historyPath() string {
-	return filepath.Join(st.dir.Path(), "history-"+cmp.Or(st.in.Token, st.in.Site)+".tsv")
-}
-
 // learnt keeps what a run has learnt of the costs of its groups.
 func (st *runState) learnt(c *session, s *config.Settings) {
 	if st.history == nil {
 		return
 	}
 	// Where the journal could not be written either, one warning is enough.
-	if err := st.history.Save(st.historyPath()); err != nil && st.failed == nil && st.journal != nil && st.journal.Err() == nil {
+	if err := st.history.Save(st.dir.HistoryPath(st.in)); err != nil && st.failed == nil && st.journal != nil && st.journal.Err() == nil {
 		fmt.Fprintf(c.display, "%s: warning: what the sends took is not kept: %v; %s\n", program, err, hintOf(err))
 		if s.StateDir != "" && st.failed == nil {
 			st.failed = &report.WriteError{Path: "the history", Err: err}

@@ -17,8 +17,10 @@ import (
 
 // Dir is a state directory. Files in it that are not ours are left alone.
 type Dir struct {
-	path   string
-	create func(path string) (file, error) // makes a new file; another one in tests
+	path     string
+	campaign string                          // whose files it is for
+	prefix   string                          // of their names
+	create   func(path string) (file, error) // makes a new file; another one in tests
 	// newLock makes a lock of a file, which is not taken yet; another one in tests.
 	newLock func(path string, options ...flock.Option) kernelLock
 }
@@ -61,13 +63,36 @@ func Open(path string) (*Dir, error) {
 		return nil, dirError(path, err)
 	}
 	return &Dir{
-		path: path,
+		path: path, campaign: digest,
 		create: func(path string) (file, error) {
 			return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 		},
 		newLock: func(path string, options ...flock.Option) kernelLock { return flock.New(path, options...) },
 	}, nil
 }
+
+// digest is the campaign whose files have no name of a campaign in theirs. Programs that knew no other one wrote them,
+// and may hold the lock while this one starts.
+const digest = "digest"
+
+// For is the same directory for the runs of another campaign than digest: a word of the letters a to z. Neither sees,
+// locks, resumes or removes anything of the other's.
+func (d *Dir) For(campaign string) *Dir {
+	other := *d
+	other.campaign, other.prefix = campaign, campaign+"-"
+	if campaign == digest {
+		other.prefix = ""
+	}
+	return &other
+}
+
+// HistoryPath is where the history of an installation is.
+func (d *Dir) HistoryPath(in Installation) string {
+	return d.file("history-" + cmp.Or(in.Token, in.Site) + ".tsv")
+}
+
+// file is the path of a file of the campaign's.
+func (d *Dir) file(name string) string { return filepath.Join(d.path, d.prefix+name) }
 
 // Path is where the directory is.
 func (d *Dir) Path() string { return d.path }
@@ -107,7 +132,7 @@ func bare(err error) error {
 	return err
 }
 
-// The name of a run's file is RUN.jsonl. What befell it since stands before the end, for a file can be renamed where
+// The name of a run's file is RUN.jsonl, or CAMPAIGN-RUN.jsonl where it is not of the digests. What befell it since stands before the end, for a file can be renamed where
 // nothing can be written any more: RUN.aside.jsonl, RUN.overtaken.jsonl, RUN.aside.overtaken.jsonl. See [Summary].
 const (
 	suffix        = ".jsonl"
@@ -148,7 +173,7 @@ func (d *Dir) find(run string) (path string, err error) {
 		return "", &RunError{run, d.path, errRunName}
 	}
 	for _, mark := range []string{"", asideMark, overtakenMark, asideMark + overtakenMark} {
-		path = filepath.Join(d.path, run+mark+suffix)
+		path = d.file(run + mark + suffix)
 		if _, err = os.Stat(path); err == nil {
 			return path, nil
 		}
@@ -164,19 +189,30 @@ func (d *Dir) journals() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if _, _, _, ok := runOf(e.Name()); ok && e.Type().IsRegular() {
+		if n, ok := nameOf(e.Name()); ok && n.campaign == d.campaign && e.Type().IsRegular() {
 			names = append(names, e.Name())
 		}
 	}
 	return names, nil
 }
 
-// runOf takes the name of a journal file apart.
-func runOf(name string) (run string, aside, overtaken, ok bool) {
-	run, ok = strings.CutSuffix(name, suffix)
-	run, overtaken = strings.CutSuffix(run, overtakenMark)
-	run, aside = strings.CutSuffix(run, asideMark)
-	return run, aside, overtaken, ok && ValidRun(run)
+// A fileName is what the name of a journal tells.
+type fileName struct {
+	campaign, run    string
+	aside, overtaken bool
+}
+
+// nameOf takes the name of a file apart; not ok: it is no journal's.
+func nameOf(name string) (n fileName, ok bool) {
+	n.run, ok = strings.CutSuffix(name, suffix)
+	n.run, n.overtaken = strings.CutSuffix(n.run, overtakenMark)
+	n.run, n.aside = strings.CutSuffix(n.run, asideMark)
+	n.campaign = digest
+	if !ValidRun(n.run) {
+		n.campaign, n.run, _ = strings.Cut(n.run, "-")
+		ok = ok && n.campaign != "" && n.campaign != digest && word(n.campaign)
+	}
+	return n, ok && ValidRun(n.run)
 }
 
 // Runs lists the runs of an installation, newest first. It reads only both ends of each file. A run that cannot be
@@ -267,7 +303,7 @@ func (d *Dir) Distrust(in Installation) error {
 	if !ok || s.Err != nil || s.Overtaken {
 		return nil
 	}
-	path := filepath.Join(d.path, s.Run)
+	path := d.file(s.Run)
 	if s.Aside {
 		path += asideMark
 	}

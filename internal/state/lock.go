@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -112,7 +111,7 @@ func (d *Dir) Lock(ctx context.Context, in Installation, sign func(since time.Ti
 func (d *Dir) tryLock(in Installation, sign func(since time.Time) Holder) (l *Lock, taken string, err error) {
 	l = &Lock{}
 	for _, name := range in.locks() {
-		path := filepath.Join(d.path, name)
+		path := d.file(name)
 		f, err := d.lockOne(path)
 		if err != nil || f == nil {
 			_ = l.Unlock()
@@ -232,7 +231,7 @@ func (d *Dir) Running(s *Summary) bool {
 		return false
 	}
 	for _, name := range s.Installation.locks() {
-		path := filepath.Join(d.path, name)
+		path := d.file(name)
 		if readHolder(path).Run != s.Run {
 			continue
 		}

@@ -52,7 +52,10 @@ func summarize(path string) (Summary, error) {
 }
 
 // name takes in what the file's name says.
-func (s *Summary) name(path string) { s.Run, s.Aside, s.Overtaken, _ = runOf(filepath.Base(path)) }
+func (s *Summary) name(path string) {
+	n, _ := nameOf(filepath.Base(path))
+	s.Campaign, s.Run, s.Aside, s.Overtaken = n.campaign, n.run, n.aside, n.overtaken
+}
 
 // header takes the first line in.
 func (s *Summary) header(path string, line []byte) error {
@@ -60,12 +63,15 @@ func (s *Summary) header(path string, line []byte) error {
 	if err != nil {
 		return &DamagedError{path, 1, err}
 	}
-	run := s.Run
+	campaign, run := s.Campaign, s.Run
 	s.Header = h
 	s.Run = run // the file's name leads to it, whatever a newer header may say
 	s.Last = h.Started
 	if version > Version {
 		return &VersionError{path, version}
+	}
+	if h.Campaign != "" && h.Campaign != campaign {
+		return &DamagedError{path, 1, fmt.Errorf("it is of campaign %.40q", h.Campaign)}
 	}
 	if h.Run != run {
 		return &DamagedError{path, 1, fmt.Errorf("it is of run %.40q", h.Run)}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -56,9 +55,12 @@ var _ dispatcher.Observer = (*Writer)(nil)
 // called, at most once, from whichever goroutine notices it; it must be quick and not call the Writer. It may be nil.
 // Errors are [*DirError].
 func (d *Dir) Begin(h Header, setAside func(*JournalWriteError)) (*Writer, error) {
-	path := filepath.Join(d.path, h.Run+suffix)
+	path := d.file(h.Run + suffix)
 	if !ValidRun(h.Run) {
 		return nil, dirError(path, errRunName)
+	}
+	if h.Campaign != d.campaign {
+		return nil, dirError(path, fmt.Errorf("a run of campaign %.40q among those of %s", h.Campaign, d.campaign))
 	}
 	head, err := h.line()
 	if err == nil && len(head) > maxRecord {
@@ -300,7 +302,7 @@ func (w *Writer) failed(err error) *JournalWriteError {
 	if err == nil || w.err != nil {
 		return nil
 	}
-	aside := filepath.Join(w.dir.path, w.run+asideMark+suffix)
+	aside := w.dir.file(w.run + asideMark + suffix)
 	w.err = &JournalWriteError{Path: w.path, Err: err}
 	if os.Rename(w.path, aside) == nil {
 		w.err.Path, w.err.Marked = aside, true
