@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		os.Exit(serveBench(groups))
 	}
 	if os.Getenv(bareProcess) != "" {
-		os.Exit(bareClient(os.Args[1], os.Args[2], os.Args[3]))
+		os.Exit(bareClient(os.Args[1], os.Args[2]))
 	}
 	program.BeProgram()
 	testscript.Main(m, map[string]func(){"senddigest": main})
