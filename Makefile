@@ -125,7 +125,7 @@ fuzz: needs ## fuzz every fuzz target for FUZZTIME (30s)
 bench: needs ## run the benchmarks: COUNT (1) times, those matching BENCH, of package BENCHPKG (whole runs)
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(BENCHPKG)
 
-schedule-table: needs ## the README's table of the orders on heavy-tailed sites
+schedule-table: needs ## docs/options.md's table of the orders on heavy-tailed sites
 	@go test -count=1 -run '^TestLongestFirst' -v ./internal/schedule | sed -n 's/^ *|/|/p'
 
 # Static, and the same bytes wherever it is built. -buildvcs=false: the version is passed, so Go need not ask git,

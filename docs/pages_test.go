@@ -243,9 +243,9 @@ func anchors(text string) (all []string) {
 	return all
 }
 
-func TestTheReadmeListsEveryOptionOfARun(t *testing.T) {
+func TestThePageOfOptionsListsEveryOptionOfARun(t *testing.T) {
 	var rows strings.Builder // the first column of its tables
-	for line := range strings.Lines(readText(t, "README.md")) {
+	for line := range strings.Lines(readText(t, "docs/options.md")) {
 		if cells := strings.Split(strings.ReplaceAll(line, `\|`, ""), "|"); len(cells) > 2 {
 			rows.WriteString(cells[1])
 		}
@@ -257,7 +257,7 @@ func TestTheReadmeListsEveryOptionOfARun(t *testing.T) {
 				name = "-" + name
 			}
 			if !regexp.MustCompile("[` ]" + name + "[` ,]").MatchString(rows.String()) {
-				t.Errorf("the README has no row for %s", name)
+				t.Errorf("docs/options.md has no row for %s", name)
 			}
 		}
 	}

@@ -74,7 +74,7 @@ func (r ratios) String() string {
 	return fmt.Sprintf("%.1f %% (%.1f %%)", 100*(r.mean()-1), 100*(r.p95()-1))
 }
 
-// 600 sites of 100 to 2,000 groups with 2 to 16 workers: the bounds hold for longest first, and the README has the table.
+// 600 sites of 100 to 2,000 groups with 2 to 16 workers: the bounds hold for longest first, and docs/options.md has the table.
 // make schedule-table prints it.
 func TestLongestFirstComesWithinAPercentOfTheLowerBoundOnHeavyTailedSites(t *testing.T) {
 	t.Parallel()
@@ -122,11 +122,11 @@ func TestLongestFirstComesWithinAPercentOfTheLowerBoundOnHeavyTailedSites(t *tes
 			len(all), all.mean(), all.p95())
 	}
 	t.Logf("longest first: %.4f on average, %.4f at the 95th percentile, %.4f at most", all.mean(), all.p95(), slices.Max(all))
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/options.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(readme), table.String()) {
-		t.Error("the README has another table than make schedule-table prints")
+	if !strings.Contains(string(page), table.String()) {
+		t.Error("docs/options.md has another table than make schedule-table prints")
 	}
 }
