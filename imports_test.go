@@ -42,15 +42,15 @@ var table = []row{
 	{pkg: "hooks", outside: []string{"golang.org/x/net/html"}},
 	{pkg: "internal/canary"},
 	{pkg: "dispatcher", ours: []string{"ratelimit"}, outside: []string{"golang.org/x/sync/errgroup"}, never: world},
-	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/printable"}, outside: []string{"golang.org/x/text/width"}},
 	{pkg: "internal/report", ours: []string{"dispatcher", "internal/printable", "internal/replace"}},
-	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
 	{pkg: "internal/ping"},
 	{pkg: "internal/schedule", ours: []string{"dispatcher", "ratelimit"}, never: world},
 	{pkg: "internal/gsconfig", ours: []string{"internal/printable"}},
 	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/gsconfig"}}, // hooks for the Token, ratelimit for the rates
 	{pkg: "internal/state", ours: []string{"dispatcher", "internal/printable", "internal/replace"}, outside: []string{"github.com/gofrs/flock"}},
 	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report", "internal/state", "internal/schedule"}},
+	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/campaign", "internal/printable"}, outside: []string{"golang.org/x/text/width"}},
+	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
 	{
 		pkg: "internal/command",

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -25,15 +27,10 @@ import (
 type Settings struct {
 	URL     string // the site's, for the report
 	Workers int    // the most sends in flight
-	// Adaptive finds how many of these there are to be; nil: all of them.
-	Adaptive *ratelimit.Adaptive
-	// Limits is asked after the last send how the number that may be in flight changed, for the report; nil: nobody is.
-	Limits func() []report.Limit
-	// Crowded is told how many sends may be in flight now because of PostgreSQL's max_prepared_transactions, and why; nil:
-	// nobody is.
-	Crowded func(limit report.Limit, why string)
-	// Ready is called before the first send, and what it gives after the last; nil: nothing is.
-	Ready       func(context.Context, *Plan) (over func())
+	// Auto finds how many of these there are to be; otherwise there are Workers.
+	Auto bool
+	// Visitors is asked what visitors of the site wait, for Auto; nil: nobody is.
+	Visitors    Visitors
 	Rate        ratelimit.Rate
 	Burst       int
 	Throttle    time.Duration
@@ -41,16 +38,7 @@ type Settings struct {
 	Backoff     func(try int) time.Duration // wait after a try before the next; nil: the dispatcher's
 	GiveUpAfter time.Duration               // end the run when the site has not answered, or will not, for so long; 0: never
 	Grace       time.Duration               // for sends in flight after a stop; 0: as long as they need
-	// Down is told when the site stops answering and when it is back, Paused when it asks for a pause; nil: nobody is.
-	Down   func(ratelimit.BreakerState)
-	Paused func(time.Duration)
-	// Unlisted is told each time that the list could not be had: why, when it is asked for again, and when the run gives
-	// up; zero: never. nil: nobody is.
-	Unlisted func(err error, again, until time.Time)
-	// Waiting is given, before the first send, what tells at any time what keeps a send from starting, in words that
-	// follow "waiting for"; it says nothing where nothing does. nil: nobody wants to know.
-	Waiting     func(source func() string)
-	MaxFailures func(groups int) int // how many failures stop a run of so many groups; nil or 0: none
+	MaxFailures func(groups int) int        // how many failures stop a run of so many groups; nil or 0: none
 	// LeftOut says why the user does not want a group to be sent to; empty: it is wanted. nil: all are.
 	LeftOut  func(hooks.Group) string
 	Run      string        // the run's name, see [RunID]; empty: a new one
@@ -66,15 +54,14 @@ type Settings struct {
 	Settle Settle
 	Order  schedule.Order
 	// MaxHeavy is how many groups far above the others in cost may be sent to at a time, see [schedule.Settings].
-	MaxHeavy  func(limit int) int
-	History   *state.History  // what the sends to the groups cost; it learns from the run. nil: nothing is known
-	Abort     context.Context // when it ends, sends in flight are cut
-	Observers []dispatcher.Observer
-	// Refuse is asked whether a planned run is to start at all; an error keeps it from that, and is what stopped it. Such
-	// a run leaves everything as it was: an earlier one can still be gone on with. nil: it starts.
-	Refuse func(*Plan) error
-	// Listed is told what will be sent to, before the first send; nil: nobody is.
-	Listed func(*Plan)
+	MaxHeavy func(limit int) int
+	History  *state.History  // what the sends to the groups cost; it learns from the run. nil: nothing is known
+	Abort    context.Context // when it ends, sends in flight are cut
+	// Ends is when the run starts nothing more, which ctx sees to; nil: never. RequireFit keeps it from starting if it would
+	// not be over by then: such a run leaves everything as it was, and an earlier one can still be resumed.
+	Ends       *DeadlineError
+	RequireFit bool
+	Observers  []Observer // who hears of the run, after its journal
 	// Again gives the command that sends to some groups again, see [report.Meta].
 	Again func(keys ...string) string
 	// GoOn gives the command that goes on with the run, see [report.Meta]; it is not asked without a Journal.
@@ -91,15 +78,24 @@ type Result struct {
 	Warnings []string
 }
 
+// A run is one that is being made.
+type run struct {
+	*Settings
+	client   *hooks.Client
+	events   *Stream
+	adaptive *ratelimit.Adaptive // nil: the number of sends in flight is given
+	limits   limits
+	short    shortage
+}
+
 // Run makes a whole run. When ctx ends nothing more starts, and what is in flight ends by itself. Run cannot fail:
 // its result tells all, also when there was no list.
 func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
-	started := s.Started
-	if started.IsZero() {
-		started = time.Now()
+	if s.Started.IsZero() {
+		s.Started = time.Now()
 	}
 	meta := report.Meta{
-		Campaign: "digest", Run: cmp.Or(s.Run, RunID(started)), URL: s.URL, Started: started,
+		Campaign: "digest", Run: cmp.Or(s.Run, RunID(s.Started)), URL: s.URL, Started: s.Started,
 		Workers: s.Workers, Rate: float64(s.Rate), Burst: s.Burst,
 		Names: func(j dispatcher.Job) (site, group string) {
 			g, _ := j.(hooks.Group)
@@ -107,148 +103,187 @@ func Run(ctx context.Context, client *hooks.Client, s Settings) Result {
 		},
 		Again: s.Again,
 	}
-	if s.Adaptive != nil {
+	if s.Auto {
 		meta.Workers = 0
 	}
-	list, err := askPatiently(ctx, client, &s)
-	if err != nil {
-		result := noList(meta, err)
-		s.ends(result, time.Now())
-		return result
+	r := newRun(client, &s)
+	over := r.watchStop(ctx)
+	result := r.make(ctx, meta)
+	over()
+	r.events.Observe(Ended{result, time.Now()})
+	return result
+}
+
+func newRun(client *hooks.Client, s *Settings) *run {
+	r := &run{Settings: s, client: client}
+	r.limits.list = []report.Limit{{At: s.Started, Sends: s.Workers}}
+	var observers []Observer
+	if s.Journal != nil {
+		observers = append(observers, onRecord{s.Journal}) // first: on file before the request leaves
 	}
-	plan := planOf(list, s)
+	if s.History != nil {
+		observers = append(observers, ObserverFunc(func(e Event) {
+			if e, ok := e.(Send); ok {
+				s.History.Observe(e.Event)
+			}
+		}))
+	}
+	r.events = NewStream(slices.Concat(observers, []Observer{&r.limits}, s.Observers)...)
+	if s.Auto {
+		r.limits.list[0].Sends = 1 // it begins with one
+		r.adaptive = ratelimit.NewAdaptive(s.Workers, func(limit int, why string) {
+			r.limited(report.Limit{Sends: limit}, why)
+		})
+	}
+	return r
+}
+
+// make makes a run between its first event and its last.
+func (r *run) make(ctx context.Context, meta report.Meta) Result {
+	list, err := r.askPatiently(ctx)
+	if err != nil {
+		return noList(meta, err)
+	}
+	plan := planOf(list, *r.Settings)
 	var warnings []string
 	if plan.Unusable.N > 0 {
 		warnings = append(warnings, plan.Unusable.String())
 	}
 	meta.Notes = warnings
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	if s.Refuse != nil {
-		if err := s.Refuse(plan); err != nil {
-			stop(err)
-			return s.refused(ctx, plan, meta)
+	if r.RequireFit {
+		if fit := plan.Fit(r.Ends, r.Workers); fit != nil {
+			return refused(fit, plan, meta)
 		}
 	}
-	if s.Journal != nil {
-		plan.journalled(s.Journal)
-		s.Observers = append([]dispatcher.Observer{s.Journal}, s.Observers...) // first: on file before the request leaves
-		meta.GoOn = s.GoOn
+	if r.Journal != nil {
+		meta.GoOn = r.GoOn
 	}
-	if s.History != nil {
-		s.Observers = append(s.Observers, s.History)
-		if s.Adaptive != nil {
-			s.Adaptive.Expect(ratelimit.Found(s.History.Found()))
-		}
+	if r.History != nil && r.adaptive != nil {
+		r.adaptive.Expect(ratelimit.Found(r.History.Found()))
 	}
-	s.Previous, s.Guard, s.Open = nil, nil, nil // they may be large, and have said what they know
+	r.Previous, r.Guard, r.Open = nil, nil, nil // they may be large, and have said what they know
 	if plan.Forecast != nil {
 		meta.Forecast = plan.Forecast.Expected
 	}
-	if s.Listed != nil {
-		s.Listed(plan)
-	}
-	over := func() {}
-	if s.Ready != nil && ctx.Err() == nil {
-		over = s.Ready(ctx, plan)
-	}
+	r.events.Observe(Planned{plan})
+	over := r.watchVisitors(ctx, plan)
 	rule := plan.schedule.Rule()
 	plan.schedule, plan.Forecast = nil, nil // large, too
-	breaker := ratelimit.NewBreaker(s.GiveUpAfter, s.Down)
-	bucket := ratelimit.NewBucket(s.Rate, s.Burst)
-	if s.Waiting != nil && s.Rate > 0 {
-		s.Waiting(func() string {
-			if !bucket.Holds() {
-				return ""
-			}
-			return fmt.Sprintf("the rate of %v", s.Rate)
-		})
-	}
-	if s.Waiting != nil && s.Adaptive != nil {
-		s.Waiting(func() string {
-			if !s.Adaptive.Holds() {
-				return ""
-			}
-			return fmt.Sprintf("one of the %d in flight to end, as many as the site bears", s.Adaptive.Limit())
-		})
-	}
-	options := dispatcher.Options{
-		Workers: s.Workers, Throttle: s.Throttle, Retries: s.Retries, Backoff: s.Backoff,
-		Away: breaker.Health, Rule: rule, Settle: s.settle, Earlier: plan.earlier,
-		Grace: s.Grace, Abort: s.Abort, Observers: s.Observers,
-	}
-	var short shortage
-	crowd := ratelimit.NewCrowd(s.Workers, func(c ratelimit.CrowdState) {
-		if c.Here {
-			short.crowded(&s, c)
+	breaker := ratelimit.NewBreaker(r.GiveUpAfter, func(b ratelimit.BreakerState) {
+		if b.Open {
+			r.events.Observe(Down{b})
 			return
 		}
-		s.crowded(c)
+		r.events.Observe(Up{})
 	})
+	bucket := ratelimit.NewBucket(r.Rate, r.Burst)
+	options := dispatcher.Options{
+		Workers: r.Workers, Throttle: r.Throttle, Retries: r.Retries, Backoff: r.Backoff,
+		Away: breaker.Health, Rule: rule, Settle: r.settle, Earlier: plan.earlier,
+		Grace: r.Grace, Abort: r.Abort,
+		Observers: []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) { r.events.Observe(Send{e}) })},
+	}
+	crowd := ratelimit.NewCrowd(r.Workers, r.crowded)
 	options.Limit = crowd.Limit
-	gates := []ratelimit.Gate{ratelimit.NewPause(s.GiveUpAfter, s.Paused), breaker, crowd}
-	if s.Adaptive != nil {
-		gates = append(gates, s.Adaptive)
-		options.Limit = s.Adaptive.Limit // never above the crowd's
+	pause := ratelimit.NewPause(r.GiveUpAfter, func(d time.Duration) { r.events.Observe(Paused{d}) })
+	gates := []ratelimit.Gate{pause, breaker, crowd}
+	if r.adaptive != nil {
+		gates = append(gates, r.adaptive)
+		options.Limit = r.adaptive.Limit // never above the crowd's
 	}
 	options.Limiter = ratelimit.Join(append(gates, bucket)...)
-	if s.History != nil {
-		options.Usual = s.usual
+	if r.History != nil {
+		options.Usual = r.usual
 	}
-	if s.MaxFailures != nil {
-		options.MaxFailures = s.MaxFailures(len(plan.Groups))
+	if r.MaxFailures != nil {
+		options.MaxFailures = r.MaxFailures(len(plan.Groups))
 	}
+	r.events.Observe(Sending{Waits: func() []string { return r.waits(bucket) }})
 	results := dispatcher.Run(ctx, plan.Groups, func(ctx context.Context, g hooks.Group) dispatcher.Verdict {
-		defer scrubPanic(client)
-		return short.hear(judge(client.SendDigest(ctx, g)))
+		defer scrubPanic(r.client)
+		return r.short.hear(judge(r.client.SendDigest(ctx, g)))
 	}, options)
 	over()
-	if s.Limits != nil {
-		meta.Limits = s.Limits()
-	}
-	for _, note := range []string{CrowdNote(meta.Limits), short.note()} {
+	meta.Limits = r.limits.all(r.Auto)
+	for _, note := range []string{CrowdNote(meta.Limits), r.short.note()} {
 		if note != "" {
 			meta.Notes = append(meta.Notes, note)
 		}
 	}
-	if s.Adaptive == nil { // otherwise it is a limit that was found
+	if !r.Auto { // otherwise it is a limit that was found
 		warnings = meta.Notes
 	}
-	if s.History != nil {
-		s.History.Learn()
-		found := s.Adaptive != nil && short.note() == "" // what this machine lacks tells nothing of the site
-		if found {
-			s.History.KeepFound(state.FoundLimit(s.Adaptive.Found()))
-		}
-		if found && s.Rate == 0 && s.Throttle == 0 && plan.waiting == 0 && results.StoppedBy == nil {
-			s.History.KeepAbreast() // nothing but the site decided how many there were
-		}
-	}
-	if s.Journal != nil && (s.Journal.Err() != nil || expired(started, time.Now())) {
+	r.learn(plan, results)
+	if r.Journal != nil && (r.Journal.Err() != nil || expired(r.Started, time.Now())) {
 		meta.GoOn = nil // it would be refused: not all is on record, or a new run is due
 	}
-	result := s.result(plan, results, meta)
+	result := resultOf(plan, results, meta)
 	result.Warnings = warnings
 	return result
 }
 
-// result is what became of a run that had a plan.
-func (s *Settings) result(plan *Plan, results *dispatcher.Report, meta report.Meta) Result {
+// watchStop tells of the moment in which ctx ends. What it returns ends that.
+func (r *run) watchStop(ctx context.Context) (over func()) {
+	done := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-done:
+		}
+		if ctx.Err() != nil { // whichever of the two was seen
+			r.events.Observe(Stopping{Cause: context.Cause(ctx), Grace: r.Grace})
+		}
+	})
+	return func() {
+		close(done)
+		watch.Wait()
+	}
+}
+
+// waits answers [Sending].
+func (r *run) waits(bucket *ratelimit.Bucket) (reasons []string) {
+	if r.Rate > 0 && bucket.Holds() {
+		reasons = append(reasons, fmt.Sprintf("the rate of %v", r.Rate))
+	}
+	if r.adaptive != nil && r.adaptive.Holds() {
+		reasons = append(reasons, fmt.Sprintf("one of the %d in flight to end, as many as the site bears", r.adaptive.Limit()))
+	}
+	return reasons
+}
+
+// learn keeps in the history what the run showed.
+func (r *run) learn(plan *Plan, results *dispatcher.Report) {
+	if r.History == nil {
+		return
+	}
+	r.History.Learn()
+	found := r.adaptive != nil && r.short.note() == "" // what this machine lacks tells nothing of the site
+	if found {
+		r.History.KeepFound(state.FoundLimit(r.adaptive.Found()))
+	}
+	if found && r.Rate == 0 && r.Throttle == 0 && plan.Waiting == 0 && results.StoppedBy == nil {
+		r.History.KeepAbreast() // nothing but the site decided how many there were
+	}
+}
+
+// resultOf is what became of a run that had a plan.
+func resultOf(plan *Plan, results *dispatcher.Report, meta report.Meta) Result {
 	meta.Guarded = plan.guarded(results.Results)
 	results.Results = append(results.Results, plan.left...)
 	meta.StopWord = StopWord(results.StoppedBy)
-	result := Result{Document: report.New(results, meta), StoppedBy: results.StoppedBy}
-	s.ends(result, results.Finished)
-	return result
+	return Result{Document: report.New(results, meta), StoppedBy: results.StoppedBy}
 }
 
-// refused is the result of a run that is not to start.
-func (s *Settings) refused(ctx context.Context, plan *Plan, meta report.Meta) Result {
+// refused is the result of a run that is not to start, for a cause.
+func refused(cause error, plan *Plan, meta report.Meta) Result {
+	ctx, stop := context.WithCancelCause(context.Background())
+	stop(cause)
 	results := dispatcher.Run(ctx, plan.Groups, func(context.Context, hooks.Group) dispatcher.Verdict {
 		return dispatcher.Verdict{} // ctx has ended: nobody asks
 	}, dispatcher.Options{Earlier: plan.earlier})
 	meta.Again = nil // the same would be refused again
-	return s.result(plan, results, meta)
+	return resultOf(plan, results, meta)
 }
 
 // usual is what a group's send took in earlier runs; 0: it is not known.
@@ -262,7 +297,7 @@ func (s *Settings) usual(j dispatcher.Job) time.Duration {
 // abreast is how many sends a forecast takes to be in flight. Where their number is found in the course of the run it
 // is what the last run had, or what a stock site bears.
 func (s *Settings) abreast() int {
-	if s.Adaptive == nil {
+	if !s.Auto {
 		return s.Workers
 	}
 	expected := stockThreads
@@ -274,21 +309,6 @@ func (s *Settings) abreast() int {
 
 // stockThreads is the number of request threads of a stock GroupServer (docs/groupserver.md section 5).
 const stockThreads = 2
-
-// ends puts the end of the run on record.
-func (s *Settings) ends(r Result, at time.Time) {
-	if s.Journal == nil {
-		return
-	}
-	e := state.Ending{At: at, Error: r.Document.Error}
-	if r.Document.StoppedBy != nil {
-		e.StoppedBy = *r.Document.StoppedBy
-	}
-	if r.StoppedBy != nil {
-		e.Error = r.StoppedBy.Error()
-	}
-	s.Journal.Finish(e)
-}
 
 // scrubPanic passes a panic on without the token, which its value may quote.
 func scrubPanic(client *hooks.Client) {

@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -394,7 +393,7 @@ func TestASiteThatGoesAwayAfterItsListIsUnreachable(t *testing.T) {
 		transport := hooks.NewTransport(hooks.TransportOptions{})
 		transport.Proxy, transport.DialContext = nil, pipe.DialContext
 		r := campaign.Run(t.Context(), client(t, transport), campaign.Settings{
-			URL: siteURL, Workers: 1, Listed: func(*campaign.Plan) { server.Close() },
+			URL: siteURL, Workers: 1, Observers: planned(func(*campaign.Plan) { server.Close() }),
 		})
 		if got, want := counted(r), "3 unreachable"; got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -423,7 +422,7 @@ func TestADeadlineDuringTheListSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := site(t, standin.Options{Groups: numbered(5), Faults: []standin.Fault{{Pattern: "list", Kind: standin.Hang}}})
 		r := campaign.Run(deadline(t, 30*time.Second), c, campaign.Settings{
-			URL: siteURL, Workers: 2, Listed: func(*campaign.Plan) { t.Error("told of a list") },
+			URL: siteURL, Workers: 2, Observers: planned(func(*campaign.Plan) { t.Error("told of a list") }),
 		})
 		if _, ok := errors.AsType[*campaign.DeadlineError](r.StoppedBy); !ok || r.Err != nil {
 			t.Errorf("got stopped by %v, error %v, want a DeadlineError", r.StoppedBy, r.Err)
@@ -465,7 +464,7 @@ func TestADeadlineLetsEndWhatIsInFlight(t *testing.T) {
 					cancelled, cancel := context.WithCancelCause(t.Context())
 					ctx, listed = cancelled, func(*campaign.Plan) { cancel(timeOver) } // between the list and the first send
 				}
-				r := campaign.Run(ctx, c, campaign.Settings{URL: siteURL, Workers: 2, Listed: listed})
+				r := campaign.Run(ctx, c, campaign.Settings{URL: siteURL, Workers: 2, Observers: planned(listed)})
 				if got := counted(r); got != tt.want || stopped(r) != tt.stopped || r.Document.Complete != tt.complete || r.Err != nil {
 					t.Errorf("got %s, %q, complete %t, %v, want %s, %q, %t", got, stopped(r), r.Document.Complete, r.Err, tt.want, tt.stopped, tt.complete)
 				}
@@ -534,7 +533,7 @@ func TestWithoutAListThereIsAnErrorAndNoSend(t *testing.T) {
 				tt.fault.Pattern = standin.ListPattern
 				s, c := site(t, standin.Options{Groups: numbered(5), Faults: []standin.Fault{tt.fault}})
 				r := campaign.Run(t.Context(), c, campaign.Settings{
-					URL: siteURL, Workers: 2, GiveUpAfter: time.Minute, Listed: func(*campaign.Plan) { t.Error("told of a list") },
+					URL: siteURL, Workers: 2, GiveUpAfter: time.Minute, Observers: planned(func(*campaign.Plan) { t.Error("told of a list") }),
 				})
 				e, ok := errors.AsType[*campaign.ListError](r.Err)
 				if !ok || r.StoppedBy != nil {
@@ -562,7 +561,7 @@ func TestAnEmptyListIsAWholeRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := site(t, standin.Options{})
 		told := -1
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2, Listed: func(p *campaign.Plan) { told = len(p.Groups) }})
+		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2, Observers: planned(func(p *campaign.Plan) { told = len(p.Groups) })})
 		if d := r.Document; !d.Complete || d.Counts != (report.Counts{}) || r.Err != nil || r.StoppedBy != nil || told != 0 {
 			t.Errorf("got %+v, %v, %v, told of %d", d, r.Err, r.StoppedBy, told)
 		}
@@ -598,7 +597,7 @@ func TestWhatTheUserLeavesOutIsSkippedAndSaidSo(t *testing.T) {
 			return ""
 		}
 		told := 0
-		settings := campaign.Settings{URL: siteURL, Workers: 1, LeftOut: odd, Listed: func(p *campaign.Plan) { told = len(p.Groups) }}
+		settings := campaign.Settings{URL: siteURL, Workers: 1, LeftOut: odd, Observers: planned(func(p *campaign.Plan) { told = len(p.Groups) })}
 		r := campaign.Run(t.Context(), c, settings)
 		if got, want := counted(r), "4 accepted, 2 skipped"; got != want || told != 4 || !r.Document.Complete {
 			t.Errorf("got %s, told of %d, complete %t, want %s, 4, true", got, told, r.Document.Complete, want)
@@ -674,15 +673,12 @@ func TestTooManyFailuresEndTheRun(t *testing.T) {
 func TestObserversAreToldOfEachSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := site(t, standin.Options{Groups: numbered(4), Unknown: numbered(5)[4:]})
-		var mu sync.Mutex
 		seen := map[string][]dispatcher.Kind{}
 		campaign.Run(t.Context(), c, campaign.Settings{
 			URL: siteURL, Workers: 2,
-			Observers: []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) {
-				mu.Lock()
-				defer mu.Unlock()
+			Observers: hear(func(e campaign.Send) {
 				seen[e.Result.Job.Key()] = append(seen[e.Result.Job.Key()], e.Kind)
-			})},
+			}),
 		})
 		if len(seen) != 5 {
 			t.Errorf("told of %d groups, want 5", len(seen))

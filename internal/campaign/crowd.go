@@ -10,27 +10,24 @@ import (
 // Each send is a two-phase commit, and PostgreSQL has room for max_prepared_transactions of them between their two phases;
 // one that finds no room is rolled back (docs/groupserver.md section 5).
 
-// crowded passes on how many sends may be in flight because of that.
-func (s *Settings) crowded(c ratelimit.CrowdState) {
-	why := "to see whether PostgreSQL's max_prepared_transactions allows one more"
-	if c.InFlight > 0 {
+// crowded takes the news of how many sends may be in flight because of that, or of what this machine lacks.
+func (r *run) crowded(c ratelimit.CrowdState) {
+	limit, why := report.Limit{Sends: c.Limit, Crowded: c.InFlight}, "to see whether PostgreSQL's max_prepared_transactions allows one more"
+	switch {
+	case c.Here:
+		limit.Crowded = 0
+		why = r.short.crowded(c)
+	case c.InFlight > 0:
 		why = fmt.Sprintf("of %d in flight PostgreSQL undid one, for its max_prepared_transactions", c.InFlight)
 	}
-	s.hold(c, report.Limit{Sends: c.Limit, Crowded: c.InFlight}, why)
-}
-
-// hold passes on a limit of the sends in flight, and why it is.
-func (s *Settings) hold(c ratelimit.CrowdState, limit report.Limit, why string) {
-	if s.Adaptive != nil {
-		before := s.Adaptive.Limit()
-		s.Adaptive.AtMost(c.Limit, why)
-		if limit.Sends = s.Adaptive.Limit(); c.InFlight == 0 && limit.Sends == before {
+	if r.adaptive != nil {
+		before := r.adaptive.Limit()
+		r.adaptive.AtMost(c.Limit, why)
+		if limit.Sends = r.adaptive.Limit(); c.InFlight == 0 && limit.Sends == before {
 			return // it rises when there is reason to
 		}
 	}
-	if s.Crowded != nil {
-		s.Crowded(limit, why)
-	}
+	r.limited(limit, why)
 }
 
 // CrowdNote is a line that names PostgreSQL's setting, if it kept the number of sends in flight down, and what to do; it is

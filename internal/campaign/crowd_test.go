@@ -11,20 +11,14 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/internal/campaign"
-	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
-// moved is where a test keeps how many sends may be in flight, as the command line does.
-type moved struct{ list []report.Limit }
-
-func (m *moved) crowded(limit report.Limit, _ string) {
-	limit.At = time.Now()
-	m.list = append(m.list, limit)
+// limits keeps how many sends may be in flight, each time that this changes, and why.
+func limits(list *[]campaign.Limited) []campaign.Observer {
+	return hear(func(e campaign.Limited) { *list = append(*list, e) })
 }
-
-func (m *moved) all() []report.Limit { return m.list }
 
 func TestTooFewPreparedTransactionsFailNoGroupWithAnyNumberOfWorkers(t *testing.T) {
 	for _, most := range []int{1, 2, 3} {
@@ -36,27 +30,27 @@ func TestTooFewPreparedTransactionsFailNoGroupWithAnyNumberOfWorkers(t *testing.
 					synctest.Test(t, func(t *testing.T) {
 						const groups = 300
 						s, c := site(t, standin.Options{Groups: standin.Generate(groups, 3), Threads: 16, Cost: cost, MaxPrepared: most})
-						var m moved
+						var moved []campaign.Limited
 						r := campaign.Run(t.Context(), c, campaign.Settings{
 							URL: siteURL, Workers: workers, Retries: 2, GiveUpAfter: 15 * time.Minute,
-							Limits: m.all, Crowded: m.crowded,
+							Observers: limits(&moved),
 						})
 						if got := counted(r); got != "300 accepted" || len(s.Mails()) != groups || r.StoppedBy != nil {
 							t.Fatalf("got %s, %d mailed, stopped by %v", got, len(s.Mails()), r.StoppedBy)
 						}
 						if most >= workers {
-							if len(m.list) > 0 || len(r.Warnings) > 0 {
-								t.Errorf("held: %v %q", m.list, r.Warnings)
+							if len(moved) > 0 || len(r.Warnings) > 0 {
+								t.Errorf("held: %v %q", moved, r.Warnings)
 							}
 							return
 						}
 						if name == "commits apart" {
 							return // that there were two at once is chance
 						}
-						if len(m.list) == 0 {
+						if len(moved) == 0 {
 							t.Fatal("nothing is held")
 						}
-						last := m.list[len(m.list)-1]
+						last := moved[len(moved)-1]
 						if last.Sends < most || workers <= 4 && last.Sends > most || last.Crowded != last.Sends+1 {
 							t.Errorf("the last limit is %d after %d in flight", last.Sends, last.Crowded)
 						}
@@ -80,20 +74,19 @@ func TestAutoFindsHowManyCommitsPostgreSQLTakesAtOnce(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const groups = 600
 			s, c := site(t, standin.Options{Groups: numbered(groups), Threads: 16, Cost: always(time.Second), MaxPrepared: most})
-			var m moved
-			auto := ratelimit.NewAdaptive(16, nil)
+			var moved []campaign.Limited
 			r := campaign.Run(t.Context(), c, campaign.Settings{
-				URL: siteURL, Workers: 16, Adaptive: auto, Retries: 2, GiveUpAfter: 15 * time.Minute,
-				Limits: m.all, Crowded: m.crowded, Ready: quickPages(auto),
+				URL: siteURL, Workers: 16, Auto: true, Retries: 2, GiveUpAfter: 15 * time.Minute,
+				Observers: limits(&moved), Visitors: quickPages{},
 			})
 			if got := counted(r); got != "600 accepted" || len(s.Mails()) != groups {
 				t.Errorf("%d at once: got %s, %d mailed", most, got, len(s.Mails()))
 			}
-			if auto.Limit() != most || !strings.Contains(auto.Why(), "max_prepared_transactions") {
-				t.Errorf("%d at once: the limit is %d: %s", most, auto.Limit(), auto.Why())
+			if last := moved[len(moved)-1]; last.Sends != most || !strings.Contains(last.Why, "max_prepared_transactions") {
+				t.Errorf("%d at once: the limit is %d: %s", most, last.Sends, last.Why)
 			}
-			if !strings.Contains(fmt.Sprint(r.Warnings), "max_prepared_transactions") {
-				t.Errorf("%d at once: the report says %q", most, r.Warnings)
+			if !strings.Contains(fmt.Sprint(r.Document.Notes), "max_prepared_transactions") {
+				t.Errorf("%d at once: the report says %q", most, r.Document.Notes)
 			}
 			if n := extra(r); n == 0 || n > 3 {
 				t.Errorf("%d at once: %d sends were undone, want 1 to 3", most, n)
@@ -102,27 +95,27 @@ func TestAutoFindsHowManyCommitsPostgreSQLTakesAtOnce(t *testing.T) {
 	}
 }
 
-// quickPages tells an adaptive limit of a quick page each second.
-func quickPages(auto *ratelimit.Adaptive) func(context.Context, *campaign.Plan) (over func()) {
-	return func(ctx context.Context, _ *campaign.Plan) func() {
-		const page = 40 * time.Millisecond
-		auto.Baseline(page)
-		ctx, cancel := context.WithCancel(ctx)
-		var pages sync.WaitGroup
-		pages.Go(func() {
-			for tick := time.Tick(time.Second); ; {
-				select {
-				case <-tick:
-					auto.Canary(page, true)
-				case <-ctx.Done():
-					return
-				}
+// quickPages are visitors who wait for a quick page each second.
+type quickPages struct{}
+
+func (quickPages) Watch(ctx context.Context, limit *ratelimit.Adaptive) (over func()) {
+	const page = 40 * time.Millisecond
+	limit.Baseline(page)
+	ctx, cancel := context.WithCancel(ctx)
+	var pages sync.WaitGroup
+	pages.Go(func() {
+		for tick := time.Tick(time.Second); ; {
+			select {
+			case <-tick:
+				limit.Canary(page, true)
+			case <-ctx.Done():
+				return
 			}
-		})
-		return func() {
-			cancel()
-			pages.Wait()
 		}
+	})
+	return func() {
+		cancel()
+		pages.Wait()
 	}
 }
 

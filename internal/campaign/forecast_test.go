@@ -1,6 +1,7 @@
 package campaign_test
 
 import (
+	"errors"
 	"math"
 	"path/filepath"
 	"testing"
@@ -87,13 +88,23 @@ func TestHeavyGroupsAreNotAllSentToAtOnceWhileLighterOnesAreLeft(t *testing.T) {
 
 func TestARunThatIsRefusedSendsNothingAndSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c := site(t, standin.Options{Groups: numbered(3)})
-		fit := &campaign.FitError{Deadline: &campaign.DeadlineError{At: time.Now(), Option: "--deadline 05:30"}, Left: 2, Groups: 3}
+		s, c := site(t, standin.Options{Groups: numbered(3), Cost: always(time.Minute)})
+		h, err := state.LoadHistory(filepath.Join(t.TempDir(), "history"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, History: h})
+		ends := &campaign.DeadlineError{At: time.Now().Add(30 * time.Second), Option: "--deadline 05:30"}
 		r := campaign.Run(t.Context(), c, campaign.Settings{
-			URL: siteURL, Workers: 1, Refuse: func(*campaign.Plan) error { return fit },
+			URL: siteURL, Workers: 1, History: h, Ends: ends, RequireFit: true,
+			Observers: planned(func(*campaign.Plan) { t.Error("told of a run that starts") }),
 		})
-		if got := counted(r); got != "3 not_attempted" || len(s.Starts()) != 0 || stopped(r) != "deadline" || r.StoppedBy != error(fit) {
+		if got := counted(r); got != "3 not_attempted" || len(s.Starts()) != 3 || stopped(r) != "deadline" {
 			t.Errorf("got %s, %d sends, stopped by %q: %v", got, len(s.Starts()), stopped(r), r.StoppedBy)
+		}
+		fit, ok := errors.AsType[*campaign.FitError](r.StoppedBy)
+		if !ok || fit.Deadline != ends || fit.Left != 2 || fit.Groups != 3 || len(fit.Examples) != 2 || fit.Workers != 3 {
+			t.Errorf("got %+v", r.StoppedBy)
 		}
 	})
 }

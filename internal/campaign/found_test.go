@@ -14,16 +14,16 @@ import (
 
 func TestANightBeginsWithTheLimitThatTheOneBeforeFound(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history")
-	night := func(rate ratelimit.Rate) (limits []int) {
+	night := func(rate ratelimit.Rate) (found []int) {
 		synctest.Test(t, func(t *testing.T) {
 			h, err := state.LoadHistory(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, c := site(t, standin.Options{Groups: numbered(200), Threads: 16, Cost: always(time.Second)})
-			auto := ratelimit.NewAdaptive(4, func(limit int, _ string) { limits = append(limits, limit) })
 			r := campaign.Run(t.Context(), c, campaign.Settings{
-				URL: siteURL, Workers: 4, Adaptive: auto, Rate: rate, History: h, Ready: quickPages(auto),
+				URL: siteURL, Workers: 4, Auto: true, Rate: rate, History: h, Visitors: quickPages{},
+				Observers: hear(func(e campaign.Limited) { found = append(found, e.Sends) }),
 			})
 			if got := counted(r); got != "200 accepted" {
 				t.Errorf("got %s", got)
@@ -32,7 +32,7 @@ func TestANightBeginsWithTheLimitThatTheOneBeforeFound(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		return limits
+		return found
 	}
 	if got := night(0); len(got) != 3 || got[0] != 2 || got[2] != 4 {
 		t.Errorf("the first night: %v, want 2, 3 and 4", got)

@@ -24,15 +24,16 @@ func (e *ListError) Unwrap() error { return e.Err }
 
 // askPatiently asks for the list of groups until it is there. It has the patience of the sends: a failure that may pass is
 // followed by another request, after a back-off or when Retry-After says so, until the site has given no list for
-// s.GiveUpAfter. That hook only reads, so that a request is harmless whatever became of the one before.
-func askPatiently(ctx context.Context, client *hooks.Client, s *Settings) (*hooks.List[hooks.Group], error) {
-	backoff := s.Backoff
+// GiveUpAfter. That hook only reads, so that a request is harmless whatever became of the one before.
+func (r *run) askPatiently(ctx context.Context) (*hooks.List[hooks.Group], error) {
+	backoff := r.Backoff
 	if backoff == nil {
 		backoff = dispatcher.FullJitter(time.Second, time.Minute)
 	}
+	r.events.Observe(Listing{})
 	var first time.Time // of the failures
 	for asked := 1; ; asked++ {
-		list, err := ask(ctx, client)
+		list, err := ask(ctx, r.client)
 		if listed, ok := errors.AsType[*ListError](err); !ok {
 			return list, err
 		} else if !first.IsZero() {
@@ -44,8 +45,8 @@ func askPatiently(ctx context.Context, client *hooks.Client, s *Settings) (*hook
 		}
 		again, pause := passes(err)
 		next, until := now.Add(max(backoff(asked), pause)), time.Time{}
-		if s.GiveUpAfter > 0 {
-			until = first.Add(s.GiveUpAfter)
+		if r.GiveUpAfter > 0 {
+			until = first.Add(r.GiveUpAfter)
 			if !now.Before(until) || now.Add(pause).After(until) {
 				again = false
 			}
@@ -54,9 +55,7 @@ func askPatiently(ctx context.Context, client *hooks.Client, s *Settings) (*hook
 		if !again {
 			return nil, err
 		}
-		if s.Unlisted != nil {
-			s.Unlisted(err, next, until)
-		}
+		r.events.Observe(Unlisted{err, next, until})
 		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-timer.C:

@@ -62,7 +62,7 @@ func TestARefusedConnectionIsTriedAgainUntilGivingUp(t *testing.T) {
 		s := patient()
 		s.GiveUpAfter = time.Minute
 		asked := 0
-		s.Unlisted = func(err error, again, until time.Time) { asked++ }
+		s.Observers = hear(func(campaign.Unlisted) { asked++ })
 		r := campaign.Run(t.Context(), c, s)
 		listed, ok := errors.AsType[*campaign.ListError](r.Err)
 		if !ok || listed.Error() != "list of groups: connection refused" || listed.Asked != 61 || listed.For != time.Minute || asked != 60 {

@@ -28,8 +28,13 @@ type Plan struct {
 	// Forecast is how long the run will take, as past runs tell; nil: they tell of none of the groups. Its jobs are
 	// numbered in a way of its own, see Group.
 	Forecast *schedule.Forecast
-	// Cost is what a send to the group with that key is expected to take; nil where there is no Forecast.
+	// Cost is what a send to the group with that key is expected to take; nil where there is no Forecast. Work is what all
+	// of them take one after the other.
 	Cost func(key string) time.Duration
+	Work time.Duration
+	// Waiting is how many groups are held back for any reason, and Until when the last of them is not any more.
+	Waiting int
+	Until   time.Time
 
 	schedule *schedule.Plan
 
@@ -40,15 +45,10 @@ type Plan struct {
 	alone     []state.LeftOpen             // of these, the ambiguous ones
 	ambiguous map[string]dispatcher.Result // groups that an earlier run left so and that are sent to again, until then, by key
 	swallowed []bool                       // by place in Groups: it is sent to although the server's guard is up
-	waiting   int                          // groups that are held back
-	until     time.Time                    // when the last of them is not any more
 }
 
 // Listed counts the groups of the site's list.
 func (p *Plan) Listed() int { return len(p.Groups) + len(p.left) }
-
-// Waiting counts the groups that are held back for any reason, and says until when the last of them is.
-func (p *Plan) Waiting() (groups int, until time.Time) { return p.waiting, p.until }
 
 // Fetch asks for the list of groups once and plans a run. Its error is a [*ListError], or the cause of ctx where that
 // ended first.
@@ -112,8 +112,8 @@ func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 			}
 		}
 		if !job.NotBefore.IsZero() {
-			p.waiting++
-			p.until = latest(p.until, job.NotBefore)
+			p.Waiting++
+			p.Until = latest(p.Until, job.NotBefore)
 		}
 		if s.History != nil {
 			e := s.History.Estimate(g.Key())
@@ -190,6 +190,9 @@ func (p *Plan) order(jobs []schedule.Job, swallowed []bool, s Settings, now time
 		p.Forecast = &f
 		history := s.History // alone: the settings hold much else
 		p.Cost = func(key string) time.Duration { return history.Estimate(key).Mean }
+		for _, g := range p.Groups {
+			p.Work += p.Cost(g.Key())
+		}
 	}
 	listed := p.Groups
 	p.Groups = make([]hooks.Group, len(jobs))
@@ -197,11 +200,6 @@ func (p *Plan) order(jobs []schedule.Job, swallowed []bool, s Settings, now time
 	for place, i := range p.schedule.Sequence() {
 		p.Groups[place], p.swallowed[place] = listed[i], swallowed[i]
 	}
-}
-
-// Group names a job of the plan's Forecast.
-func (p *Plan) Group(job int) hooks.Group {
-	return p.Groups[slices.Index(p.schedule.Sequence(), job)]
 }
 
 // remember keeps on record what an earlier run got accepted, or left open, of groups that are not in the list now: they

@@ -51,17 +51,20 @@ func TestAnOutageOfTenMinutesFailsNoGroup(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const groups = 1000
 				s, c := frail(t, standin.Options{Groups: numbered(groups), Threads: 16, Cost: always(time.Second)}, 20*time.Second, 10*time.Minute+20*time.Second)
-				var told []ratelimit.BreakerState
+				var down []campaign.Down
+				up := 0
 				r := campaign.Run(t.Context(), c, campaign.Settings{
 					URL: siteURL, Workers: workers, Retries: 2, GiveUpAfter: 15 * time.Minute,
-					Down: func(b ratelimit.BreakerState) { told = append(told, b) },
+					Observers: slices.Concat(
+						hear(func(e campaign.Down) { down = append(down, e) }), hear(func(campaign.Up) { up++ }),
+					),
 				})
 				if got := counted(r); got != "1000 accepted" || r.StoppedBy != nil || len(s.Mails()) != groups {
 					t.Errorf("got %s, %d mailed, stopped by %v", got, len(s.Mails()), r.StoppedBy)
 				}
 				// The opening, twelve probes that fail, after 5, 15, 35, 75 s and each minute, and the end.
-				if len(told) != 14 || !told[12].Open || told[13] != (ratelimit.BreakerState{}) {
-					t.Errorf("told of %d changes: %+v", len(told), told)
+				if len(down) != 13 || up != 1 {
+					t.Errorf("told that it is down %d times, and %d times that it is up: %+v", len(down), up, down)
 				}
 				// Each send that was in flight when the outage began still ends well, and may delay the opening by a try.
 				if got, most := extra(r), 10+2*workers+13; got < 8 || got > most {
@@ -115,7 +118,7 @@ func TestARetryAfterHoldsTheWholeRun(t *testing.T) {
 		begin := time.Now()
 		var told []time.Duration
 		r := campaign.Run(t.Context(), c, campaign.Settings{
-			URL: siteURL, Workers: 4, Rate: 2, Burst: 1, Retries: 2, Paused: func(d time.Duration) { told = append(told, d) },
+			URL: siteURL, Workers: 4, Rate: 2, Burst: 1, Retries: 2, Observers: hear(func(e campaign.Paused) { told = append(told, e.For) }),
 		})
 		if got := counted(r); got != "12 accepted" || extra(r) != 1 {
 			t.Errorf("got %s, %d tries more", got, extra(r))

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
@@ -30,18 +29,17 @@ func (m *shortage) hear(v dispatcher.Verdict) dispatcher.Verdict {
 	return v
 }
 
-// crowded passes on how many sends may be in flight because of it.
-func (m *shortage) crowded(s *Settings, c ratelimit.CrowdState) {
+// crowded notes how many sends may be in flight because of it, and says why.
+func (m *shortage) crowded(c ratelimit.CrowdState) (why string) {
 	m.mu.Lock()
-	why := "to see whether this machine has room for one more"
-	if c.InFlight > 0 {
-		why = fmt.Sprintf("of %d in flight one could not leave this machine: %s", c.InFlight, m.reason)
-		if m.inFlight == 0 || c.Limit < m.limit {
-			m.inFlight, m.limit, m.at = c.InFlight, c.Limit, time.Now()
-		}
+	defer m.mu.Unlock()
+	if c.InFlight == 0 {
+		return "to see whether this machine has room for one more"
 	}
-	m.mu.Unlock()
-	s.hold(c, report.Limit{Sends: c.Limit}, why)
+	if m.inFlight == 0 || c.Limit < m.limit {
+		m.inFlight, m.limit, m.at = c.InFlight, c.Limit, time.Now()
+	}
+	return fmt.Sprintf("of %d in flight one could not leave this machine: %s", c.InFlight, m.reason)
 }
 
 // note is a line that says what was lacking, and what to do; empty if nothing was.

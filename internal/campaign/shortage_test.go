@@ -51,14 +51,14 @@ func TestTooFewOpenFilesFailNoGroup(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const groups = 200
 			s, c := cramped(t, most, standin.Options{Groups: numbered(groups), Threads: 64, Cost: always(time.Second)})
-			var m moved
+			var moved []campaign.Limited
 			r := campaign.Run(t.Context(), c, campaign.Settings{
-				URL: siteURL, Workers: 40, Retries: 2, GiveUpAfter: time.Minute, Limits: m.all, Crowded: m.crowded,
+				URL: siteURL, Workers: 40, Retries: 2, GiveUpAfter: time.Minute, Observers: limits(&moved),
 			})
 			if got := counted(r); got != "200 accepted" || len(s.Mails()) != groups || r.StoppedBy != nil {
 				t.Fatalf("%d at once: got %s, %d mailed, stopped by %v", most, got, len(s.Mails()), r.StoppedBy)
 			}
-			if last := m.list[len(m.list)-1]; last.Sends != int(most) || last.Crowded != 0 {
+			if last := moved[len(moved)-1]; last.Sends != int(most) || last.Crowded != 0 {
 				t.Errorf("%d at once: the last limit is %+v", most, last)
 			}
 			want := regexp.MustCompile(`^this machine had no room for \d+ sends at once: too many open files: .*ulimit -n.*; what could not leave was sent again, and from \d\d:\d\d on \d may be in flight; raise that limit, or lower`)

@@ -342,22 +342,22 @@ func (n *night) run(ctx context.Context, final bool) {
 		}
 	}
 	flying, begun := 0, 0
-	s.Observers = []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) {
+	s.Observers = hear(func(e campaign.Send) {
 		flying = max(flying, e.InFlight)
-		n.observe(e)
+		n.observe(e.Event)
 		if e.Kind == dispatcher.Started {
 			if begun++; begun == stopAt {
 				stopping()
 			}
 		}
-	})}
+	})
 	listed := 0
-	s.Listed = func(p *campaign.Plan) {
+	s.Observers = append(s.Observers, planned(func(p *campaign.Plan) {
 		listed = p.Listed()
 		if stopAt == 0 {
 			stopping()
 		}
-	}
+	})...)
 	header := state.Header{
 		Campaign: "digest", Run: s.Run, URL: siteURL, Installation: n.in, Started: time.Now(), Workers: s.Workers,
 	}

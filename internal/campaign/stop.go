@@ -47,18 +47,6 @@ type DeadlineError struct {
 
 func (e *DeadlineError) Error() string { return fmt.Sprintf("time was over (%s)", e.Option) }
 
-// FitError keeps a run from starting that would not be over in time.
-type FitError struct {
-	Deadline     *DeadlineError
-	Left, Groups int // how many of how many groups would not have been sent to
-	Workers      int // how many workers would do; 0: not even the most that were looked at
-}
-
-func (e *FitError) Error() string {
-	return fmt.Sprintf("it would not fit: at %s (%s) %d of %d groups would not have been sent to",
-		e.Deadline.At.Local().Format("15:04"), e.Deadline.Option, e.Left, e.Groups)
-}
-
 // StopWord is the contract's word for what stopped a run; empty for nil.
 func StopWord(cause error) string {
 	if _, ok := errors.AsType[*SignalError](cause); ok {

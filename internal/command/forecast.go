@@ -10,9 +10,6 @@ import (
 	"github.com/groupserver/senddigest/internal/printable"
 )
 
-// leftExamples is how many of the groups that a run would not come to are named.
-const leftExamples = 5
-
 // forecast says in lines how long a planned run will take, and whether it will be over in time. fit is why it will not;
 // nil where it will, or nothing is known of that.
 func forecast(plan *campaign.Plan, ends *campaign.DeadlineError, s *config.Settings) (lines []string, fit *campaign.FitError) {
@@ -32,33 +29,27 @@ func forecast(plan *campaign.Plan, ends *campaign.DeadlineError, s *config.Setti
 	if ends == nil {
 		return lines, nil
 	}
-	at := ends.At.Local().Format("15:04")
-	most := max(s.Workers, mostWorkers)
-	found := f.Fit(ends.At, most)
-	if found.Fits {
-		return append(lines, fmt.Sprintf("it fits: all sends will have started by %s (%s)", at, ends.Option)), nil
+	fit = plan.Fit(ends, s.Workers)
+	if fit == nil {
+		return append(lines, fmt.Sprintf("it fits: all sends will have started by %s (%s)", ends.At.Local().Format("15:04"), ends.Option)), nil
 	}
-	fit = &campaign.FitError{Deadline: ends, Left: len(found.Left), Groups: f.Jobs, Workers: found.Workers}
 	lines = append(lines, fit.Error())
-	if found.Workers > 0 && !s.Auto {
-		return append(lines, fmt.Sprintf("with --workers %d it would fit, if the site bears them", found.Workers)), fit
+	if fit.Workers > 0 && !s.Auto {
+		return append(lines, fmt.Sprintf("with --workers %d it would fit, if the site bears them", fit.Workers)), fit
 	}
 	var names []string
-	for _, job := range found.Left[:min(leftExamples, len(found.Left))] {
-		names = append(names, printable.Line(plan.Group(job).Key()))
+	for _, key := range fit.Examples {
+		names = append(names, printable.Line(key))
 	}
-	if more := len(found.Left) - len(names); more > 0 {
+	if more := fit.Left - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("and %d more", more))
 	}
-	text = fmt.Sprintf("not even with --workers %d; it would leave %s", most, strings.Join(names, ", "))
+	text = fmt.Sprintf("not even with --workers %d; it would leave %s", fit.Most, strings.Join(names, ", "))
 	if s.Auto {
 		text = "it would leave " + strings.Join(names, ", ")
 	}
 	return append(lines, text), fit
 }
-
-// mostWorkers is up to how many workers a forecast looks for a run that fits.
-const mostWorkers = 16
 
 // span prints a length of time as people say it: 2h05m, 12m30s, 4.2s.
 func span(d time.Duration) string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 )
 
@@ -53,8 +54,9 @@ type logger struct {
 
 // Observe logs the end of a try: a panic as an error, a failure for information, all else for debugging. The
 // summary tells of failures anyway.
-func (l *logger) Observe(e dispatcher.Event) {
-	if e.Kind == dispatcher.Started {
+func (l *logger) Observe(event campaign.Event) {
+	e, ok := event.(campaign.Send)
+	if !ok || e.Kind == dispatcher.Started {
 		return
 	}
 	r := e.Result

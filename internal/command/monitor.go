@@ -16,18 +16,31 @@ import (
 // userAgent is how the program calls itself.
 func (p Process) userAgent() string { return program + "/" + strings.Fields(p.version())[0] }
 
-// pingStart tells the monitor that a run begins, without waiting for that. Each needs its pingEnd.
-func (p Process) pingStart(c *session, s *config.Settings) {
+// A monitor hears of the beginning of a run. It hears of the end by pingEnd, since the exit code is not known before all
+// files are written.
+type monitor struct {
+	options *ping.Options // nil: nobody is told
+	pinger  *ping.Pinger
+}
+
+func (p Process) pings(s *config.Settings) *ping.Options {
 	if s.PingURL == nil {
-		return
+		return nil
 	}
 	roots, _ := authorities(s.CACert) // the session has read it
-	c.ping = ping.Start(ping.Options{URL: s.PingURL, UserAgent: p.userAgent(), Roots: roots})
+	return &ping.Options{URL: s.PingURL, UserAgent: p.userAgent(), Roots: roots}
+}
+
+// Observe tells that the run begins, without waiting for that.
+func (m *monitor) Observe(e campaign.Event) {
+	if _, ok := e.(campaign.Listing); ok && m.options != nil {
+		m.pinger = ping.Start(*m.options)
+	}
 }
 
 // pingEnd tells the monitor how a run ended. That nobody heard it is a line in the log and nothing else.
-func (p Process) pingEnd(c *session, s *config.Settings, result campaign.Result, code int, writing error) {
-	if c.ping == nil {
+func (p Process) pingEnd(c *session, s *config.Settings, m *monitor, result campaign.Result, code int, writing error) {
+	if m.pinger == nil {
 		return
 	}
 	var text strings.Builder
@@ -39,7 +52,7 @@ func (p Process) pingEnd(c *session, s *config.Settings, result campaign.Result,
 	if ctx.Err() != nil {
 		ctx = context.WithoutCancel(ctx) // one more ends the process
 	}
-	if err := c.ping.End(ctx, code, text.String()); err != nil {
+	if err := m.pinger.End(ctx, code, text.String()); err != nil {
 		p.log(c.queue, s).Warn("the monitor was not told how the run ended", "error", err.Error())
 	}
 }

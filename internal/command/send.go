@@ -2,7 +2,6 @@ package command
 
 import (
 	"cmp"
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -14,14 +13,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/schedule"
-	"github.com/groupserver/senddigest/ratelimit"
 	"github.com/urfave/cli/v2"
 )
 
@@ -82,25 +79,28 @@ func (p Process) run(site *url.URL, s *config.Settings, next commands) (int, cam
 	}
 	defer c.close()
 	defer p.tellStatus(c.display)()
-	c.service = p.tellManager(c, cmp.Or(s.Grace, s.Timeout))
+	service := p.tellManager(c)
 	defer p.suspend(c)()
-	result, unwritten, err := p.locked(c, site, s, next)
-	c.service.end(result, err)
+	st, monitor := &runState{}, &monitor{options: p.pings(s)}
+	c.events = campaign.NewStream(
+		st, &logger{p.log(c.display, s), c.client}, &announcer{c, s}, c.display, &c.sends, service, monitor,
+	)
+	result, unwritten, err := p.locked(c, st, site, s, next)
+	service.end(err)
 	c.silence()
 	if err != nil {
 		return 0, result, err
 	}
 	writing := p.tell(c, result, s, unwritten)
 	code := runCode(result, writing)
-	p.pingEnd(c, s, result, code, writing)
+	p.pingEnd(c, s, monitor, result, code, writing)
 	return code, result, nil
 }
 
 // locked makes a run between taking the installation's lock and giving it back. Its files are written before: of two runs
 // close together the later one's stay. err ended it before the first request.
-func (p Process) locked(c *session, site *url.URL, s *config.Settings, next commands) (result campaign.Result, un unwritten, err error) {
-	st, err := p.lockState(c, site, s)
-	if err != nil {
+func (p Process) locked(c *session, st *runState, site *url.URL, s *config.Settings, next commands) (result campaign.Result, un unwritten, err error) {
+	if err := p.lockState(c, st, site, s); err != nil {
 		return result, un, err
 	}
 	defer st.close()
@@ -109,37 +109,18 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 		Run: st.run, Started: st.started,
 		URL: hooks.SiteName(site), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
 		Retries: s.Retries, GiveUpAfter: s.GiveUpAfter, Grace: cmp.Or(s.Grace, s.Timeout),
-		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Down: c.display.Down, Paused: c.display.Paused, Waiting: c.display.Waiting,
-		Unlisted:  c.display.Unlisted,
-		Observers: []dispatcher.Observer{&logger{p.log(c.display, s), c.client}, c.display, &c.sends},
-		Listed: func(plan *campaign.Plan) {
-			c.follow(plan, s, st)
-			c.service.ready(c)
-		},
-		Refuse: c.refuse(s),
-		Again:  next.again, GoOn: next.goOn,
+		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Auto: s.Auto,
+		Observers: []campaign.Observer{c.events}, Ends: c.ends, RequireFit: s.RequireFit,
+		Again: next.again, GoOn: next.goOn,
 		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of,
 	}
-	found := &limits{display: c.display, list: []report.Limit{{At: settings.Started, Sends: s.Workers}}}
-	settings.Limits, settings.Crowded = found.moved, found.crowded
-	if s.Auto {
-		found.list[0].Sends = 1 // it begins with one
-		settings.Adaptive, settings.Limits = ratelimit.NewAdaptive(s.MaxWorkers, found.changed), found.all
-		settings.Ready = p.watchVisitors(c, site, s, settings.Adaptive)
+	if s.Auto && s.Canary != "none" {
+		settings.Visitors = p.visitors(c, site, s)
 	}
 	if err := st.remember(c, s, &settings); err != nil {
 		return result, un, err
 	}
 	st.begin(c, s, &settings, next)
-	found.journal = st.journal
-	p.pingStart(c, s)
-	if s.Verbose {
-		grace := settings.Grace
-		defer context.AfterFunc(c.ctx, func() { c.display.Ending(grace) })()
-		fmt.Fprintln(c.display, "Retrieving the list of groups")
-	} else {
-		c.display.Quiet()
-	}
 	result = campaign.Run(c.ctx, c.client, settings)
 	if _, refused := errors.AsType[*campaign.FitError](result.StoppedBy); result.Document.Error == "" && !refused {
 		st.learnt(c, s)
@@ -147,44 +128,6 @@ func (p Process) locked(c *session, site *url.URL, s *config.Settings, next comm
 	un.err = st.end()
 	c.writeFiles(s, result, &un)
 	return result, un, nil
-}
-
-// follow has the display follow a run of which it is known now whom it will send to, and shows it where that is asked
-// for.
-func (c *session) follow(plan *campaign.Plan, s *config.Settings, st *runState) {
-	if st.journal != nil && st.journal.Err() == nil {
-		st.lock.Settled()
-	}
-	c.display.Hold(plan.Waiting())
-	if !s.Verbose {
-		c.display.Count(len(plan.Groups), outlook(plan))
-		return
-	}
-	fmt.Fprintf(c.display, "Sending the digest to each of %d groups, %s\n", len(plan.Groups), pace(s))
-	if plan.Held > 0 {
-		fmt.Fprintf(c.display, "%d of them wait until 21.6 hours have passed since their last digest: before that the server skips them\n", plan.Held)
-	}
-	if plan.Settling > 0 {
-		fmt.Fprintf(c.display, "%d of them wait for up to %v, since an earlier send may still be under way\n", plan.Settling, plan.SettleAfter)
-	}
-	lines, _ := forecast(plan, c.ends, s)
-	for _, line := range lines {
-		fmt.Fprintln(c.display, line)
-	}
-	c.display.Begin(len(plan.Groups), outlook(plan))
-}
-
-// refuse keeps a run from starting that will not be over in time, where that is required.
-func (c *session) refuse(s *config.Settings) func(*campaign.Plan) error {
-	if !s.RequireFit {
-		return nil
-	}
-	return func(plan *campaign.Plan) error {
-		if _, fit := forecast(plan, c.ends, s); fit != nil {
-			return fit
-		}
-		return nil
-	}
 }
 
 // unwritten is what a run could not write.
@@ -254,10 +197,7 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 	c.endBy(maxDuration(s, started))
 	settings := campaign.Settings{
 		Started: started, Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
-		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of,
-	}
-	if s.Auto {
-		settings.Adaptive = ratelimit.NewAdaptive(s.MaxWorkers, nil) // for the forecast alone
+		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of, Auto: s.Auto,
 	}
 	if err := p.readState(c, site, s).remember(c, s, &settings); err != nil {
 		return err
@@ -287,8 +227,8 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 			fmt.Fprintln(c.display, outlook[0])
 		}
 		fmt.Fprintf(c.display, "%d of %d groups would be sent to, %s; nothing was sent\n", len(plan.Groups), plan.Listed(), pace(s))
-		if n, until := plan.Waiting(); n > 0 {
-			fmt.Fprintf(c.display, "%d of them would wait, the last until %s\n", n, printable.Instant(until))
+		if plan.Waiting > 0 {
+			fmt.Fprintf(c.display, "%d of them would wait, the last until %s\n", plan.Waiting, printable.Instant(plan.Until))
 		}
 	}
 	if s.RequireFit && fit != nil {

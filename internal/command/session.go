@@ -11,7 +11,6 @@ import (
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/metrics"
-	"github.com/groupserver/senddigest/internal/ping"
 	"github.com/groupserver/senddigest/internal/progress"
 )
 
@@ -26,13 +25,12 @@ type session struct {
 	timer      *time.Timer             // for that; nil: none
 	display    *progress.Display
 	queue      *progress.Queue
-	patience   context.Context // when it ends, standard error is not waited for any longer
-	service    *service        // of a run
+	patience   context.Context  // when it ends, standard error is not waited for any longer
+	events     *campaign.Stream // of a run
 	unwatch    func()
 
 	traffic *hooks.Traffic
 	sends   metrics.Sends
-	ping    *ping.Pinger // nil: nobody is told
 }
 
 // session begins one, and says what is dangerous about the options.
@@ -44,6 +42,9 @@ func (p Process) session(site *url.URL, s *config.Settings) (*session, error) {
 	}
 	queue := progress.NewQueue(p.Stderr)
 	c := &session{client: client, traffic: traffic, queue: queue, display: progress.New(queue, p.terminal())}
+	if !s.Verbose {
+		c.display.Quiet()
+	}
 	p.warn(c.display, site, s)
 	c.ctx, c.abort, c.stop, c.unwatch = p.stops(c.display)
 	c.patience = later(c.abort, flushTime)

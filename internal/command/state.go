@@ -44,11 +44,10 @@ func (p Process) stateDir(s *config.Settings) string {
 
 // lockState opens the state directory and takes the installation's lock. Its errors end the run before the first
 // request: another run holds the lock, or c has ended.
-func (p Process) lockState(c *session, site *url.URL, s *config.Settings) (*runState, error) {
-	st := &runState{}
+func (p Process) lockState(c *session, st *runState, site *url.URL, s *config.Settings) error {
 	st.begins(time.Now())
 	if s.NoState {
-		return st, nil
+		return nil
 	}
 	st.in = state.NewInstallation(s.Token.Digest(), site)
 	dir, err := state.Open(p.stateDir(s))
@@ -59,30 +58,34 @@ func (p Process) lockState(c *session, site *url.URL, s *config.Settings) (*runS
 		}
 		st.lock, err = dir.Lock(c.ctx, st.in, holder, 0)
 		if held, ok := errors.AsType[*state.HeldError](err); ok && s.LockWait > 0 {
-			if s.Verbose {
-				fmt.Fprintf(c.display, "%v; waiting for it, for up to %v\n", held, s.LockWait)
-			}
-			c.display.Prepare("waiting for the lock")
+			c.events.Observe(campaign.Locking{Held: held, For: s.LockWait})
 			st.lock, err = dir.Lock(c.ctx, st.in, holder, s.LockWait)
-			c.display.Prepare("")
+			c.events.Observe(campaign.Locked{})
 		}
 	}
 	if _, held := errors.AsType[*state.HeldError](err); held {
-		return nil, err
+		return err
 	}
 	if err != nil && c.ctx.Err() != nil { // while it waited for the lock
-		return nil, fmt.Errorf("no digest sent: %w", context.Cause(c.ctx))
+		return fmt.Errorf("no digest sent: %w", context.Cause(c.ctx))
 	}
 	if err != nil {
 		if s.Resume || s.RetryFailed {
 			st.unusable = err // that is refused, and sends nothing
-			return st, nil
+			return nil
 		}
 		st.without(c, s, "neither lock nor journal", distrust(dir, st.in, err))
-		return st, nil
+		return nil
 	}
 	st.dir = dir
-	return st, nil
+	return nil
+}
+
+// Observe takes an earlier run's doubt off the lock as soon as the journal of this one knows of it.
+func (st *runState) Observe(e campaign.Event) {
+	if _, ok := e.(campaign.Planned); ok && st.journal != nil && st.journal.Err() == nil {
+		st.lock.Settled()
+	}
 }
 
 // begins says when the run does, which names it.
@@ -249,7 +252,7 @@ func (st *runState) begin(c *session, s *config.Settings, settings *campaign.Set
 		Only: texts(s.Only), Exclude: texts(s.Exclude),
 		Assumed: state.Assumed{Start: settings.Guard.AssumedStart, Length: settings.Guard.AssumedLength},
 	}
-	if settings.Adaptive != nil {
+	if settings.Auto {
 		h.Workers = 0
 	}
 	if next.kept != nil {

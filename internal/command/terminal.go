@@ -5,7 +5,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/progress"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -71,16 +70,4 @@ func (p Process) suspend(c *session) (end func()) {
 		close(done)
 		<-gone
 	}
-}
-
-// outlook is what a plan tells the display; nil where it tells of no costs.
-func outlook(plan *campaign.Plan) *progress.Forecast {
-	if plan.Forecast == nil {
-		return nil
-	}
-	f := &progress.Forecast{Expected: plan.Forecast.Expected, Cost: plan.Cost}
-	for _, g := range plan.Groups {
-		f.Work += plan.Cost(g.Key())
-	}
-	return f
 }

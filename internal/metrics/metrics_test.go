@@ -18,6 +18,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/metrics"
 	"github.com/groupserver/senddigest/internal/report"
 	"pgregory.net/rapid"
@@ -42,8 +43,8 @@ func stored() metrics.Run {
 			r := dispatcher.Result{Job: job(fmt.Sprint(o, i)), Verdict: dispatcher.Verdict{Outcome: o}}
 			if o != dispatcher.NotAttempted && o != dispatcher.Skipped {
 				r.Attempts, r.Worker, r.Start, r.Took = 1+i%2, 1, began, time.Duration(n*i*i)*375*time.Millisecond
-				sends.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r, InFlight: 1})
-				sends.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
+				sends.Observe(campaign.Send{Event: dispatcher.Event{Kind: dispatcher.Started, Result: r, InFlight: 1}})
+				sends.Observe(campaign.Send{Event: dispatcher.Event{Kind: dispatcher.Finished, Result: r}})
 			}
 			results.Results = append(results.Results, r)
 		}
@@ -260,8 +261,8 @@ func TestASendUpToABoundIsInItsBucket(t *testing.T) {
 		10*time.Minute + 1:      "0 0 0 0 0 0 0 0 0 0 0 0 0 1",
 	} {
 		s := &metrics.Sends{}
-		s.Observe(dispatcher.Event{Kind: dispatcher.Started, InFlight: 1})
-		s.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: dispatcher.Result{Took: took}})
+		s.Observe(campaign.Send{Event: dispatcher.Event{Kind: dispatcher.Started, InFlight: 1}})
+		s.Observe(campaign.Send{Event: dispatcher.Event{Kind: dispatcher.Finished, Result: dispatcher.Result{Took: took}}})
 		if got, _, _ := histogram(t, s); got != want {
 			t.Errorf("%v: got %s, want %s", took, got, want)
 		}
@@ -289,7 +290,7 @@ func TestEachTryIsInTheHistogramOnce(t *testing.T) {
 				return fails
 			}
 			return dispatcher.Verdict{Outcome: dispatcher.Accepted}
-		}, dispatcher.Options{Workers: 1, Retries: 2, Observers: []dispatcher.Observer{s}, Backoff: func(int) time.Duration {
+		}, dispatcher.Options{Workers: 1, Retries: 2, Observers: []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) { s.Observe(campaign.Send{Event: e}) })}, Backoff: func(int) time.Duration {
 			if tries["waits"] > 0 && tries["thrice"] == 3 {
 				return time.Hour
 			}
@@ -327,7 +328,7 @@ func TestAnyRunIsCountedRight(t *testing.T) {
 			}
 			e.InFlight = flying
 			peak = max(peak, flying)
-			s.Observe(e)
+			s.Observe(campaign.Send{Event: e})
 		}
 		r := empty(0, began)
 		r.Sends = s

@@ -4,7 +4,7 @@ import (
 	"sort"
 	"time"
 
-	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/campaign"
 )
 
 // bounds are the upper ends of the histogram's buckets. 60 s is nginx's own patience, 240 s the usual --timeout.
@@ -22,7 +22,11 @@ type Sends struct {
 }
 
 // Observe counts a try when it has ended.
-func (s *Sends) Observe(e dispatcher.Event) {
+func (s *Sends) Observe(event campaign.Event) {
+	e, ok := event.(campaign.Send)
+	if !ok {
+		return
+	}
 	// A job that is given up while it waits for another try ends without one.
 	ended := e.InFlight < s.flying
 	s.flying = e.InFlight

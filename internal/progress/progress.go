@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/ratelimit"
 )
@@ -42,7 +43,7 @@ type Terminal struct {
 // The size of a terminal that does not know its own.
 const usualColumns, usualRows = 80, 24
 
-// A Display shows the progress of one run. It is a [dispatcher.Observer].
+// A Display shows the progress of one run. It is a [campaign.Observer].
 type Display struct {
 	out      io.Writer
 	terminal *Terminal // nil: out is none
@@ -60,26 +61,22 @@ type Display struct {
 	paused   time.Time       // until when the site asked for a pause
 	ending   time.Time       // when what is in flight is cut; zero: it is not
 	held     time.Time       // until when some groups are held back; zero: none are
-	sources  []func() string // of what else a run may wait for
-	reasons  []string        // what they said last
+	measures bool            // what the site's page takes while nothing is sent
+	waitsFor func() []string // what else the run waits for; nil: nothing
+	reasons  []string        // what it said last
 	counts   dispatcher.Counts
 	began    time.Time
 	pace     pace
-	forecast *Forecast     // nil: there is none
-	work     time.Duration // what the groups that are done were expected to cost
-	live     bool          // between Begin and Close
-	quiet    bool          // the run is followed, and not shown
-	away     bool          // between Suspend and Resume
-	drawn    bool          // lines may be on the screen
+	expected time.Duration                  // how long the run takes; 0: nobody knows
+	allWork  time.Duration                  // how long its sends take one after the other
+	cost     func(key string) time.Duration // how long one of them takes; nil: nobody knows
+	work     time.Duration                  // what the groups that are done were expected to cost
+	live     bool                           // between Planned and Close
+	quiet    bool                           // the run is followed, and not shown
+	away     bool                           // between Suspend and Resume
+	drawn    bool                           // lines may be on the screen
 
 	stop, done chan struct{} // ends the goroutine; it has ended
-}
-
-// A Forecast is what is known of a run before it begins.
-type Forecast struct {
-	Expected time.Duration                  // how long the run takes
-	Work     time.Duration                  // how long its sends take one after the other
-	Cost     func(key string) time.Duration // how long one of them takes; it must be quick
 }
 
 // New makes a display on out. terminal is the one that out is; nil if it is none.
@@ -89,34 +86,29 @@ func New(out io.Writer, terminal *Terminal) *Display {
 	}
 }
 
-// Begin starts to show a run of total groups; forecast may be nil. It is called once at most, and Close after it.
-func (d *Display) Begin(total int, forecast *Forecast) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.follow(total, forecast)
-	d.live = true
-	d.stop, d.done = make(chan struct{}), make(chan struct{})
-	go d.tick()
-}
-
-// Count follows a run of total groups without showing it, for Status. It stands in the place of Begin.
-func (d *Display) Count(total int, forecast *Forecast) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.follow(total, forecast)
-	d.quiet = true
-}
-
-// Quiet keeps the display from saying anything of its own; messages that are written to it go through.
+// Quiet keeps the display from showing anything of its own; messages that are written to it go through. It follows the run
+// all the same, for Status.
 func (d *Display) Quiet() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.quiet = true
 }
 
-func (d *Display) follow(total int, forecast *Forecast) {
-	d.total, d.forecast, d.began = total, forecast, time.Now()
+// plan begins to follow a run of which it is known now what it sends to, and to show it.
+func (d *Display) plan(p *campaign.Plan) {
+	d.total, d.began = len(p.Groups), time.Now()
 	d.pace.began = d.began
+	if p.Forecast != nil {
+		d.expected, d.allWork, d.cost = p.Forecast.Expected, p.Work, p.Cost
+	}
+	if p.Waiting > 0 {
+		d.held = p.Until
+	}
+	if !d.quiet {
+		d.live = true
+		d.stop, d.done = make(chan struct{}), make(chan struct{})
+		go d.tick()
+	}
 }
 
 // Close takes the lines away and waits until nothing more is shown. A display that never began needs none.
@@ -179,35 +171,59 @@ func (d *Display) tick() {
 	}
 }
 
-// Waiting brings a source of what the run waits for, in words that follow "waiting for"; it says nothing where that is
-// nothing. It is asked whenever the display is drawn, must be quick, and may be called by several goroutines at once.
-func (d *Display) Waiting(source func() string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.sources = append(d.sources, source)
-}
-
-// ask asks the sources. The display is not locked meanwhile: they have locks of their own, which others may hold who
+// ask asks what the run waits for. The display is not locked meanwhile: who answers has locks, which others may hold who
 // have news for the display.
 func (d *Display) ask() {
 	d.mu.Lock()
-	sources := d.sources
+	waitsFor := d.waitsFor
 	d.mu.Unlock()
-	var reasons []string
-	for _, source := range sources {
-		if reason := source(); reason != "" {
-			reasons = append(reasons, reason)
-		}
+	if waitsFor == nil {
+		return
 	}
+	reasons := waitsFor()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.reasons = reasons
 }
 
-// Observe follows the run and tells of each group that failed.
-func (d *Display) Observe(e dispatcher.Event) {
+// Observe follows the run and tells of what people want to know.
+func (d *Display) Observe(e campaign.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	switch e := e.(type) {
+	case campaign.Locking:
+		d.prepares = "waiting for the lock"
+	case campaign.Locked:
+		d.prepares = ""
+	case campaign.Unlisted:
+		d.unlisted(e)
+	case campaign.Planned:
+		d.plan(e.Plan)
+	case campaign.Measuring:
+		d.measures = true
+	case campaign.Sending:
+		d.measures, d.waitsFor = false, e.Waits
+	case campaign.Send:
+		d.send(e.Event)
+	case campaign.Limited:
+		if d.limit = e.Sends; !d.began.IsZero() {
+			d.say(fmt.Sprintf("%d at a time now: %s", e.Sends, e.Why), 0)
+		}
+	case campaign.Paused:
+		d.paused = time.Now().Add(e.For)
+		d.say(fmt.Sprintf("the site asked for a pause of %s; nothing starts until it is over", clock(e.For)), yellow)
+	case campaign.Down:
+		d.down(e)
+	case campaign.Up:
+		d.breaker = ratelimit.BreakerState{}
+		d.say("the site answers again", green)
+	case campaign.Stopping:
+		d.stopping(e)
+	}
+}
+
+// send follows a send, and tells of each group that failed.
+func (d *Display) send(e dispatcher.Event) {
 	d.flying = e.InFlight
 	key := e.Result.Job.Key()
 	delete(d.backing, key)
@@ -234,50 +250,22 @@ func (d *Display) Observe(e dispatcher.Event) {
 	}
 	d.counts[e.Result.Outcome]++
 	d.pace.event(time.Now())
-	if d.forecast != nil {
-		d.work += d.forecast.Cost(key)
+	if d.cost != nil {
+		d.work += d.cost(key)
 	}
 	if e.Result.Failed() {
 		d.say(fmt.Sprintf("%s: %v: %s", printable.Line(key), e.Result.Outcome, printable.Line(e.Result.Reason)), red)
 	}
 }
 
-// Prepare takes the news of what is waited for before there is a list of groups; empty: for that list.
-func (d *Display) Prepare(what string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.prepares = what
-}
-
-// Unlisted takes the news that the list of groups could not be had, when it is asked for again, and when the run gives up;
-// zero: never.
-func (d *Display) Unlisted(err error, again, until time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.prepares = fmt.Sprintf("waiting for the list of groups, which is asked for again at %s", printable.Instant(again))
-	text := fmt.Sprintf("%s; asked for again in %s", printable.Line(err.Error()), clock(time.Until(again)))
-	if !until.IsZero() {
-		text += ", until " + printable.Instant(until)
+// unlisted tells that the list of groups could not be had.
+func (d *Display) unlisted(e campaign.Unlisted) {
+	d.prepares = fmt.Sprintf("waiting for the list of groups, which is asked for again at %s", printable.Instant(e.Again))
+	text := fmt.Sprintf("%s; asked for again in %s", printable.Line(e.Err.Error()), clock(time.Until(e.Again)))
+	if !e.Until.IsZero() {
+		text += ", until " + printable.Instant(e.Until)
 	}
 	d.say(text, yellow)
-}
-
-// Limit takes the news of how many sends may be in flight, and why.
-func (d *Display) Limit(limit int, why string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.limit = limit; !d.began.IsZero() {
-		d.say(fmt.Sprintf("%d at a time now: %s", limit, why), 0)
-	}
-}
-
-// Hold takes the news that some groups are held back, and until when the last of them is.
-func (d *Display) Hold(groups int, until time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if groups > 0 {
-		d.held = until
-	}
 }
 
 // Status says in one line how far the run is, whether it is shown or not.
@@ -291,39 +279,22 @@ func (d *Display) Status() string {
 	return d.view().line()
 }
 
-// Down takes the news that the site has stopped answering, or fails every send, when it will be asked again, and that it
-// is back.
-func (d *Display) Down(s ratelimit.BreakerState) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.breaker = s
-	if !s.Open {
-		d.say("the site answers again", green)
-		return
-	}
+// down tells that the site has stopped answering, or fails every send, and when it is asked again.
+func (d *Display) down(e campaign.Down) {
+	d.breaker = e.BreakerState
 	trouble := "the site has not answered"
-	if s.Failing {
+	if e.Failing {
 		trouble = "the site has answered every send with an error"
 	}
 	d.say(fmt.Sprintf("%s for %s; in %s one send tries again, and no other until it answers",
-		trouble, clock(time.Since(s.Since)), clock(time.Until(s.Probe))), yellow)
+		trouble, clock(time.Since(e.Since)), clock(time.Until(e.Probe))), yellow)
 }
 
-// Paused takes the news that the site asked for a pause.
-func (d *Display) Paused(pause time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.paused = time.Now().Add(pause)
-	d.say(fmt.Sprintf("the site asked for a pause of %s; nothing starts until it is over", clock(pause)), yellow)
-}
-
-// Ending takes the news that what is in flight has so long to end.
-func (d *Display) Ending(grace time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.ending = time.Now().Add(grace)
+// stopping tells that nothing more starts, and how long what is in flight has to end.
+func (d *Display) stopping(e campaign.Stopping) {
+	d.ending = time.Now().Add(e.Grace)
 	if d.flying > 0 {
-		d.say(fmt.Sprintf("%d in flight, which may take up to %s", d.flying, clock(grace)), yellow)
+		d.say(fmt.Sprintf("%d in flight, which may take up to %s", d.flying, clock(e.Grace)), yellow)
 	}
 }
 
@@ -426,7 +397,7 @@ func (d *Display) view() view {
 	return v
 }
 
-// waits says what the run waits for: what holds all of it, else what the sources say; empty: nothing.
+// waits says what the run waits for: what holds all of it, else what keeps one send from starting; empty: nothing.
 func (d *Display) waits(now time.Time) string {
 	switch {
 	case !d.ending.IsZero():
@@ -440,6 +411,8 @@ func (d *Display) waits(now time.Time) string {
 		return "the site"
 	case now.Before(d.paused):
 		return fmt.Sprintf("the end of the pause that the site asked for, in %s", clock(d.paused.Sub(now)))
+	case d.measures:
+		return "what the site's page takes while nothing is sent"
 	case d.heldAlone(now):
 		return fmt.Sprintf("groups that are held back until %s at the latest", printable.Instant(d.held))
 	}
@@ -498,8 +471,8 @@ func (d *Display) leftOfOthers(now time.Time, v view) time.Duration {
 		return -1
 	case !d.breaker.Open && d.heldAlone(now): // what they take cannot be guessed from the others
 		return -1
-	case d.forecast != nil && d.forecast.Expected > 0 && d.forecast.Work > 0:
-		return d.forecastLeft(now, v.elapsed)
+	case d.expected > 0 && d.allWork > 0:
+		return d.expectedLeft(now, v.elapsed)
 	case done*20 < d.total: // a guess from less than a twentieth of the work would jump about
 		return -1
 	}
@@ -509,15 +482,15 @@ func (d *Display) leftOfOthers(now time.Time, v view) time.Duration {
 // trust is how much of the run the forecast is worth: this part of it weighs as much as what was forecast.
 const trust = 0.1
 
-// forecastLeft is what the forecast leaves for the work that is not done, at the pace of this run: that is the
+// expectedLeft is what the forecast leaves for the work that is not done, at the pace of this run: that is the
 // forecast's own at first, and more and more that which it has been so far.
-func (d *Display) forecastLeft(now time.Time, elapsed time.Duration) time.Duration {
+func (d *Display) expectedLeft(now time.Time, elapsed time.Duration) time.Duration {
 	work := d.work
 	for key, since := range d.sends {
-		work += min(now.Sub(since), d.forecast.Cost(key))
+		work += min(now.Sub(since), d.cost(key))
 	}
-	done := min(float64(work)/float64(d.forecast.Work), 1)
-	expected := float64(d.forecast.Expected)
+	done := min(float64(work)/float64(d.allWork), 1)
+	expected := float64(d.expected)
 	pace := (float64(elapsed)/expected + trust) / (done + trust)
 	return time.Duration(expected * (1 - done) * pace)
 }

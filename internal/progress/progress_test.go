@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/progress"
 	"github.com/groupserver/senddigest/ratelimit"
 )
@@ -33,7 +36,20 @@ func observe(d *progress.Display, n int, e dispatcher.Event) {
 	flying.in[d] += n
 	e.InFlight = flying.in[d]
 	flying.Unlock()
-	d.Observe(e)
+	d.Observe(campaign.Send{Event: e})
+}
+
+// begin tells a display of a run of so many groups.
+func begin(d *progress.Display, groups int) { d.Observe(plan(groups)) }
+
+// plan is a run of so many groups.
+func plan(groups int) campaign.Planned {
+	return campaign.Planned{Plan: &campaign.Plan{Groups: make([]hooks.Group, groups)}}
+}
+
+// waiting tells a display what keeps a send from starting.
+func waiting(d *progress.Display, reasons ...string) {
+	d.Observe(campaign.Sending{Waits: func() []string { return reasons }})
 }
 
 // start tells a display of the start of n sends.
@@ -94,7 +110,7 @@ func TestPlainLinesComeMoreAndMoreSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &timed{began: time.Now()}
 		d := progress.New(out, nil)
-		d.Begin(10, nil)
+		begin(d, 10)
 		start(d, 1)
 		time.Sleep(5*time.Minute - time.Second)
 		d.Close()
@@ -106,6 +122,56 @@ func TestPlainLinesComeMoreAndMoreSeldom(t *testing.T) {
 		}
 		if diff := cmp.Diff(out.lines, want); diff != "" {
 			t.Errorf("got -, want +:\n%s", diff)
+		}
+	})
+}
+
+func TestGroupsThatAreHeldBackAreWaitedForWhenNothingElseIsLeft(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		begun, ended int
+		after        time.Duration // from the beginning
+		want         string
+	}{
+		{"all the others are done", 190, 190, time.Second, "190 of 200 groups (95%), 0 in flight, 0:01, waiting for groups that are held back until " + in(time.Minute) + " at the latest"},
+		{"others are in flight", 1, 0, time.Second, "0 of 200 groups (0%), 1 in flight, 0:01"},
+		{"their time has come", 190, 190, time.Minute, "190 of 200 groups (95%), 0 in flight, 1:00, about 0:03 left"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := progress.New(io.Discard, nil)
+			d.Quiet()
+			p := plan(200)
+			p.Waiting, p.Until = 3, time.Now().Add(time.Minute)
+			d.Observe(p)
+			start(d, tt.begun)
+			finish(d, tt.ended, dispatcher.Accepted, "")
+			time.Sleep(tt.after)
+			if got := d.Status(); got != tt.want {
+				t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestStatusSaysWhatIsWaitedForBeforeThereIsAList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := progress.New(io.Discard, nil)
+		d.Quiet()
+		for _, tt := range []struct {
+			event campaign.Event
+			want  string
+		}{
+			{campaign.Locking{}, "waiting for the lock"},
+			{campaign.Locked{}, "waiting for the list of groups"},
+			{campaign.Listing{}, "waiting for the list of groups"},
+			{
+				campaign.Unlisted{Err: errors.New("502"), Again: time.Now().Add(time.Minute)},
+				"waiting for the list of groups, which is asked for again at " + in(time.Minute),
+			},
+		} {
+			if d.Observe(tt.event); d.Status() != tt.want {
+				t.Errorf("%T: got %q, want %q", tt.event, d.Status(), tt.want)
+			}
 		}
 	})
 }
@@ -184,33 +250,19 @@ func TestStatusSaysHowFarTheRunIs(t *testing.T) {
 			"after a stop nothing is settled", 2, func(d *progress.Display) {
 				start(d, 2)
 				settle(d, "main/a", time.Minute)
-				d.Ending(time.Minute)
+				d.Observe(campaign.Stopping{Grace: time.Minute})
 			}, time.Second,
 			"0 of 2 groups (0%), 1 in flight, 0:01, waiting for what is in flight, for 0:59 at most",
 		},
 		{
-			"while the site is down", 200, func(d *progress.Display) { d.Down(ratelimit.BreakerState{Open: true}) }, time.Second,
+			"while the site is down", 200, func(d *progress.Display) { d.Observe(campaign.Down{BreakerState: ratelimit.BreakerState{Open: true}}) }, time.Second,
 			"0 of 200 groups (0%), 0 in flight, 0:01, waiting for the site",
 		},
 		{
 			"when it is back", 200, func(d *progress.Display) {
-				d.Down(ratelimit.BreakerState{Open: true})
-				d.Down(ratelimit.BreakerState{})
+				d.Observe(campaign.Down{BreakerState: ratelimit.BreakerState{Open: true}})
+				d.Observe(campaign.Up{})
 			}, time.Second, "0 of 200 groups (0%), 0 in flight, 0:01",
-		},
-		{
-			"while all that is left is held back", 200, func(d *progress.Display) {
-				d.Hold(3, time.Now().Add(time.Minute))
-				start(d, 190)
-				finish(d, 190, dispatcher.Accepted, "")
-			}, time.Second, "190 of 200 groups (95%), 0 in flight, 0:01, waiting for groups that are held back until " +
-				time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC).Local().Format(time.TimeOnly) + " at the latest",
-		},
-		{
-			"while some are held back and others are sent to", 200, func(d *progress.Display) {
-				d.Hold(3, time.Now().Add(time.Hour))
-				start(d, 1)
-			}, time.Second, "0 of 200 groups (0%), 1 in flight, 0:01",
 		},
 		{
 			"hours", 10, func(d *progress.Display) { start(d, 1); finish(d, 1, dispatcher.Accepted, "") }, 64*time.Second + 59*time.Minute,
@@ -225,7 +277,7 @@ func TestStatusSaysHowFarTheRunIs(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				out := &timed{began: time.Now()}
 				d := progress.New(out, nil)
-				d.Begin(tt.total, nil)
+				begin(d, tt.total)
 				tt.do(d)
 				time.Sleep(tt.after)
 				synctest.Wait()
@@ -242,7 +294,7 @@ func TestStatusCountsWhatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &timed{began: time.Now()}
 		d := progress.New(out, nil)
-		d.Begin(len(dispatcher.Outcomes()), nil)
+		begin(d, len(dispatcher.Outcomes()))
 		for _, o := range dispatcher.Outcomes() {
 			start(d, 1)
 			finish(d, 1, o, "some reason")
@@ -260,7 +312,7 @@ func TestFailuresAreToldAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &timed{began: time.Now()}
 		d := progress.New(out, nil)
-		d.Begin(100, nil)
+		begin(d, 100)
 		for _, o := range dispatcher.Outcomes() {
 			time.Sleep(10 * time.Millisecond)
 			start(d, 1)
@@ -287,13 +339,13 @@ func TestADisplaySaysWhyARunWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &timed{began: time.Now()}
 		d := progress.New(out, nil)
-		d.Begin(100, nil)
-		d.Down(ratelimit.BreakerState{Open: true, Since: time.Now().Add(-20 * time.Second), Probe: time.Now().Add(40 * time.Second)})
-		d.Down(ratelimit.BreakerState{})
-		d.Paused(90 * time.Second)
-		d.Ending(4 * time.Minute) // nothing is in flight that might
+		begin(d, 100)
+		d.Observe(campaign.Down{BreakerState: ratelimit.BreakerState{Open: true, Since: time.Now().Add(-20 * time.Second), Probe: time.Now().Add(40 * time.Second)}})
+		d.Observe(campaign.Up{})
+		d.Observe(campaign.Paused{For: 90 * time.Second})
+		d.Observe(campaign.Stopping{Grace: 4 * time.Minute}) // nothing is in flight that might
 		start(d, 2)
-		d.Ending(4 * time.Minute)
+		d.Observe(campaign.Stopping{Grace: 4 * time.Minute})
 		d.Close()
 		want := []string{
 			"0s: the site has not answered for 0:20; in 0:40 one send tries again, and no other until it answers",
@@ -314,17 +366,18 @@ func TestADisplayThatOnlyCountsSaysNothingUnasked(t *testing.T) {
 		if got, want := d.Status(), "waiting for the list of groups"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		d.Count(20, nil)
+		d.Quiet()
+		begin(d, 20)
 		start(d, 3)
 		fail(d, "main/alpha", dispatcher.NotOK, "500")
 		again(d, 1)
-		d.Down(ratelimit.BreakerState{Open: true})
-		d.Paused(time.Minute)
+		d.Observe(campaign.Down{BreakerState: ratelimit.BreakerState{Open: true}})
+		d.Observe(campaign.Paused{For: time.Minute})
 		time.Sleep(time.Minute)
 		if got, want := d.Status(), "1 of 20 groups (5%), 1 failed, 1 tried again, 1 in flight, 1:00, waiting for the site, about 19:00 left"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		d.Ending(time.Minute)
+		d.Observe(campaign.Stopping{Grace: time.Minute})
 		time.Sleep(10 * time.Second)
 		if got, want := d.Status(), "1 of 20 groups (5%), 1 failed, 1 tried again, 1 in flight, 1:10, waiting for what is in flight, for 0:50 at most"; got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -342,7 +395,7 @@ func TestPlainOutputHoldsNoControls(t *testing.T) {
 		var out bytes.Buffer
 		d := progress.New(&out, nil)
 		fmt.Fprintln(d, "before")
-		d.Begin(10, nil)
+		begin(d, 10)
 		time.Sleep(time.Minute)
 		fmt.Fprintln(d, "a message")
 		start(d, 1)
@@ -366,7 +419,7 @@ func TestMessagesFromManyGoroutinesStayWhole(t *testing.T) {
 		const writers, each = 8, 25
 		s := watch(80)
 		d := progress.New(s, s.terminal())
-		d.Begin(writers*each, nil)
+		begin(d, writers*each)
 		var all sync.WaitGroup
 		var messages []string
 		for w := range writers {
@@ -399,7 +452,7 @@ func TestNoIdMovesTheCursor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := watch(80)
 		d := progress.New(s, s.terminal())
-		d.Begin(10, nil)
+		begin(d, 10)
 		time.Sleep(time.Second)
 		start(d, 3)
 		fail(d, "main/\x1b[2J\x1b[Hgone", dispatcher.NotOK, "500")
@@ -421,9 +474,9 @@ func TestCloseEndsTheDisplay(t *testing.T) {
 			do   func(*progress.Display)
 		}{
 			{"that never began", func(*progress.Display) {}},
-			{"that began and showed nothing", func(d *progress.Display) { d.Begin(1, nil) }},
-			{"that has shown something", func(d *progress.Display) { d.Begin(1, nil); time.Sleep(time.Second); synctest.Wait() }},
-			{"twice", func(d *progress.Display) { d.Begin(1, nil); d.Close() }},
+			{"that began and showed nothing", func(d *progress.Display) { begin(d, 1) }},
+			{"that has shown something", func(d *progress.Display) { begin(d, 1); time.Sleep(time.Second); synctest.Wait() }},
+			{"twice", func(d *progress.Display) { begin(d, 1); d.Close() }},
 		} {
 			t.Run(fmt.Sprintf("%s, terminal=%t", tt.name, terminal != nil), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -473,7 +526,7 @@ func (broken) Write([]byte) (int, error) { return 0, errBroken }
 func TestABrokenOutputIsForTheWriterAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := progress.New(broken{}, watch(80).terminal())
-		d.Begin(2, nil)
+		begin(d, 2)
 		start(d, 1)
 		fail(d, "main/alpha", dispatcher.NotOK, "500")
 		time.Sleep(time.Second)

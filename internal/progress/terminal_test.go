@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/progress"
 	"github.com/groupserver/senddigest/internal/screen"
@@ -18,7 +19,7 @@ import (
 // night is what a display is told of a night in which much happens, up to its 75th second.
 func night(d *progress.Display) {
 	fmt.Fprintln(d, "Retrieving the list of groups")
-	d.Begin(1000, nil)
+	begin(d, 1000)
 	begin := func(key string) {
 		observe(d, +1, dispatcher.Event{Kind: dispatcher.Started, Result: dispatcher.Result{Job: job(key)}})
 	}
@@ -39,8 +40,7 @@ func night(d *progress.Display) {
 	begin("main/quick")
 	time.Sleep(time.Second)
 	begin("main/quicker")
-	d.Waiting(func() string { return "the rate of 5/s" })
-	d.Waiting(func() string { return "" })
+	waiting(d, "the rate of 5/s")
 	time.Sleep(200 * time.Millisecond)
 	synctest.Wait()
 }
@@ -148,7 +148,7 @@ func TestTheLinesFollowTheSizeOfTheWindow(t *testing.T) {
 			s := watch(80)
 			s.Screen = screen.New(80, 24, reflow)
 			d := progress.New(s, s.terminal())
-			d.Begin(1000, nil)
+			begin(d, 1000)
 			for i := range 12 {
 				observe(d, +1, dispatcher.Event{Kind: dispatcher.Started, Result: dispatcher.Result{Job: job(fmt.Sprintf("main/%d", i))}})
 				fail(d, fmt.Sprintf("main/%d", i), dispatcher.NotOK, "500")
@@ -240,7 +240,7 @@ func (e event) happens(d *progress.Display, s *watched) string {
 	case 4:
 		s.resize(e.columns, e.rows)
 	case 5:
-		d.Paused(time.Minute)
+		d.Observe(campaign.Paused{For: time.Minute})
 		return "the site asked for a pause of 1:00; nothing starts until it is over"
 	case 6:
 		d.Suspend()
@@ -261,7 +261,7 @@ func TestMessagesAndLinesNeverMix(t *testing.T) {
 		var messages []string
 		synctest.Test(t, func(*testing.T) {
 			d := progress.New(s, s.terminal())
-			d.Begin(total, nil)
+			begin(d, total)
 			for _, e := range events {
 				messages = append(messages, e.happens(d, s))
 				time.Sleep(e.pause)

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/progress"
+	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
@@ -21,14 +23,16 @@ func begins(d *progress.Display, key string) {
 
 // A site of 8 groups of an hour and 40 of 3 minutes, with 4 workers: 2½ hours.
 var (
-	night48 = progress.Forecast{
-		Expected: 150 * time.Minute, Work: 10 * time.Hour,
-		Cost: func(key string) time.Duration {
+	night48 = func(groups int) campaign.Planned {
+		p := plan(groups)
+		p.Forecast, p.Work = &schedule.Forecast{Expected: 150 * time.Minute}, 10*time.Hour
+		p.Cost = func(key string) time.Duration {
 			if strings.HasPrefix(key, "main/big") {
 				return time.Hour
 			}
 			return 3 * time.Minute
-		},
+		}
+		return p
 	}
 	big4 = []string{"main/big1", "main/big2", "main/big3", "main/big4"}
 )
@@ -77,7 +81,8 @@ func TestTheForecastIsWhatIsExpectedAtFirstAndTheRunsOwnPaceLater(t *testing.T) 
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := progress.New(io.Discard, nil)
-			d.Count(48, &night48)
+			d.Quiet()
+			d.Observe(night48(48))
 			tt.do(d)
 			want := ", about " + strings.TrimPrefix(tt.want, "0:") + " left"
 			if got := d.Status(); !strings.HasSuffix(got, want) {
@@ -91,7 +96,8 @@ func TestTheForecastIsWhatIsExpectedAtFirstAndTheRunsOwnPaceLater(t *testing.T) 
 func TestWithAForecastTheEstimateIsNeverNegative(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := progress.New(io.Discard, nil)
-		d.Count(100, &night48)
+		d.Quiet()
+		d.Observe(night48(100))
 		for i := range 99 {
 			key := fmt.Sprintf("main/big%d", i)
 			begins(d, key)
@@ -123,7 +129,7 @@ func TestTheSpeedIsThatOfLate(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := watch(120)
 			d := progress.New(s.Screen, s.terminal()) // what it showed before is not looked at
-			d.Begin(9000, nil)
+			begin(d, 9000)
 			for range tt.groups {
 				start(d, 1)
 				time.Sleep(tt.every)
@@ -140,33 +146,31 @@ func TestTheSpeedIsThatOfLate(t *testing.T) {
 }
 
 func TestTheLinesSayWhyTheRunWaits(t *testing.T) {
-	until := time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC).Local().Format(time.TimeOnly)
 	for _, tt := range []struct {
 		name string
 		do   func(*progress.Display)
 		want string
 	}{
 		{"nothing", func(*progress.Display) {}, ""},
-		{"a source", func(d *progress.Display) { d.Waiting(func() string { return "the rate of 5/s" }) }, "the rate of 5/s"},
+		{"a source", func(d *progress.Display) { waiting(d, "the rate of 5/s") }, "the rate of 5/s"},
 		{"several", func(d *progress.Display) {
-			d.Waiting(func() string { return "the rate of 5/s" })
-			d.Waiting(func() string { return "" })
-			d.Waiting(func() string { return "a lighter group" })
+			waiting(d, "the rate of 5/s", "a lighter group")
 		}, "the rate of 5/s and a lighter group"},
 		{"the site comes first", func(d *progress.Display) {
-			d.Waiting(func() string { return "the rate of 5/s" })
-			d.Down(ratelimit.BreakerState{Open: true, Since: time.Now(), Probe: time.Now().Add(time.Minute)})
+			waiting(d, "the rate of 5/s")
+			d.Observe(campaign.Down{BreakerState: ratelimit.BreakerState{Open: true, Since: time.Now(), Probe: time.Now().Add(time.Minute)}})
 		}, "the site, which is asked again in 0:59"},
-		{"a pause", func(d *progress.Display) { d.Paused(time.Minute) }, "the end of the pause that the site asked for, in 0:59"},
-		{"a pause that is over", func(d *progress.Display) { d.Paused(time.Second / 2) }, ""},
-		{"groups that are held back", func(d *progress.Display) { d.Hold(1, time.Now().Add(time.Hour)) }, "groups that are held back until " + until + " at the latest"},
-		{"the last sends", func(d *progress.Display) { start(d, 2); d.Ending(time.Minute) }, "what is in flight, for 0:59 at most"},
-		{"nothing after them", func(d *progress.Display) { d.Ending(time.Minute) }, ""},
+		{"a pause", func(d *progress.Display) { d.Observe(campaign.Paused{For: time.Minute}) }, "the end of the pause that the site asked for, in 0:59"},
+		{"a pause that is over", func(d *progress.Display) { d.Observe(campaign.Paused{For: time.Second / 2}) }, ""},
+		{"what visitors wait", func(d *progress.Display) { d.Observe(campaign.Measuring{}) }, "what the site's page takes while nothing is sent"},
+		{"not after that", func(d *progress.Display) { d.Observe(campaign.Measuring{}); waiting(d) }, ""},
+		{"the last sends", func(d *progress.Display) { start(d, 2); d.Observe(campaign.Stopping{Grace: time.Minute}) }, "what is in flight, for 0:59 at most"},
+		{"nothing after them", func(d *progress.Display) { d.Observe(campaign.Stopping{Grace: time.Minute}) }, ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := watch(80)
 			d := progress.New(s, s.terminal())
-			d.Begin(100, nil)
+			begin(d, 100)
 			tt.do(d)
 			time.Sleep(time.Second)
 			synctest.Wait()
@@ -186,15 +190,15 @@ func TestASourceMayHaveALockThatIsHeldWhileTheDisplayIsTold(t *testing.T) {
 		s := watch(80)
 		d := progress.New(s, s.terminal())
 		lock := make(chan struct{}, 1) // to the bubble, a goroutine that waits for a mutex does not wait
-		d.Waiting(func() string {
+		d.Observe(campaign.Sending{Waits: func() []string {
 			lock <- struct{}{}
 			<-lock
-			return "something"
-		})
-		d.Begin(100, nil)
+			return []string{"something"}
+		}})
+		begin(d, 100)
 		lock <- struct{}{}
 		time.Sleep(time.Second) // the display asks meanwhile
-		d.Paused(time.Minute)
+		d.Observe(campaign.Paused{For: time.Minute})
 		<-lock
 		d.Close()
 	})
@@ -209,7 +213,7 @@ func TestColoursSayNothingThatTheTextDoesNot(t *testing.T) {
 			terminal.Color = color
 			d := progress.New(s, terminal)
 			night(d)
-			d.Paused(time.Minute)
+			d.Observe(campaign.Paused{For: time.Minute})
 			text[i] = s.Text()
 			d.Close()
 			if got := s.Colored(); got != color {
@@ -232,7 +236,7 @@ func TestWhileTheTerminalIsAnothersOnlyMessagesAreWritten(t *testing.T) {
 		terminal.Ours = func() bool { mu.Lock(); defer mu.Unlock(); return ours }
 		background := func(is bool) { mu.Lock(); defer mu.Unlock(); ours = !is }
 		d := progress.New(s, terminal)
-		d.Begin(100, nil)
+		begin(d, 100)
 		shows := func(when, want string) {
 			t.Helper()
 			time.Sleep(time.Second)
@@ -267,7 +271,7 @@ func TestATerminalThatIsBehindIsNotGivenMoreLines(t *testing.T) {
 		out := &slow{free: make(chan struct{}), Writer: s}
 		q := progress.NewQueue(out)
 		d := progress.New(q, s.terminal())
-		d.Begin(100, nil)
+		begin(d, 100)
 		time.Sleep(time.Minute)
 		fmt.Fprintln(d, "a message")
 		time.Sleep(time.Hour)
@@ -349,8 +353,8 @@ func TestATerminalShowsHowManyGroupsWaitToBeSettledWhateverElseTheRunWaitsFor(t 
 	synctest.Test(t, func(t *testing.T) {
 		s := watch(80)
 		d := progress.New(s, s.terminal())
-		d.Begin(100, nil)
-		d.Waiting(func() string { return "the rate of 5/s" })
+		begin(d, 100)
+		waiting(d, "the rate of 5/s")
 		start(d, 1)
 		settle(d, "main/a", time.Hour)
 		time.Sleep(time.Second)

@@ -1,0 +1,151 @@
+package campaign
+
+import (
+	"sync"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/state"
+	"github.com/groupserver/senddigest/ratelimit"
+)
+
+// An Event is one step of a run. Whoever wants to know how a run goes observes the one stream of its events: the journal,
+// which is first, the display, the log, the metrics, the service manager, the monitor.
+//
+// The order is Locking and Locked where another run holds the lock; Listing, and Unlisted each time that the list could
+// not be had; Planned where there is a list and the run starts; Measuring perhaps; Sending; then sends, and what happens
+// beside them; Ended. Stopping may come at any time between Listing and Ended.
+type Event interface{ event() }
+
+// An Observer hears of the events of a run: one at a time, in order, and before the run goes on. It must be quick, and
+// must not call back into the run.
+type Observer interface{ Observe(Event) }
+
+// ObserverFunc is a function that is an [Observer].
+type ObserverFunc func(Event)
+
+// Observe calls f.
+func (f ObserverFunc) Observe(e Event) { f(e) }
+
+// A Stream tells several observers of each event, in their order. Its events may come from several goroutines.
+type Stream struct {
+	mu        sync.Mutex
+	observers []Observer
+}
+
+// NewStream makes a stream.
+func NewStream(observers ...Observer) *Stream { return &Stream{observers: observers} }
+
+// Observe tells all observers of an event.
+func (s *Stream) Observe(e Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.observers {
+		o.Observe(e)
+	}
+}
+
+type (
+	// Locking is a run that waits for another of the same installation to give the lock back.
+	Locking struct {
+		Held *state.HeldError
+		For  time.Duration // at most
+	}
+
+	// Locked is the end of that wait, with the lock or without.
+	Locked struct{}
+
+	// Listing is the first request for the list of groups.
+	Listing struct{}
+
+	// Unlisted is a list that could not be had, and is asked for again.
+	Unlisted struct {
+		Err   error
+		Again time.Time // when
+		Until time.Time // when the run gives up; zero: never
+	}
+
+	// Planned is a run that starts: it is known what is sent to, and the journal has it on file.
+	Planned struct{ *Plan }
+
+	// Measuring is the time before the first send in which it is found out what visitors wait while nothing is sent.
+	Measuring struct{}
+
+	// Sending says that the first send follows.
+	Sending struct {
+		// Waits reports what keeps a send from starting now, in words that follow "waiting for"; none where nothing does.
+		// It is a question, since the answer changes with each send: events would cost more than the sends. It may be
+		// asked at any time, by several goroutines at once, but not by who hears of an event.
+		Waits func() []string
+	}
+
+	// Send is a step in the life of one send, by the dispatcher.
+	Send struct{ dispatcher.Event }
+
+	// Limited is a change of the number of sends that may be in flight.
+	Limited struct {
+		report.Limit
+		Why string
+	}
+
+	// Paused is a pause that the site asked for: nothing starts until it is over.
+	Paused struct{ For time.Duration }
+
+	// Down is a site that has stopped answering, or fails every send: one send tries again at a time, until Up.
+	Down struct{ ratelimit.BreakerState }
+
+	// Up is a site that is back.
+	Up struct{}
+
+	// Stopping is a run in which nothing more starts.
+	Stopping struct {
+		Cause error
+		Grace time.Duration // for what is in flight, which is cut then; 0: as long as it needs
+	}
+
+	// Ended is the end of a run, and what became of it. Nothing follows.
+	Ended struct {
+		Result
+		At time.Time
+	}
+)
+
+func (Locking) event()   {}
+func (Locked) event()    {}
+func (Listing) event()   {}
+func (Unlisted) event()  {}
+func (Planned) event()   {}
+func (Measuring) event() {}
+func (Sending) event()   {}
+func (Send) event()      {}
+func (Limited) event()   {}
+func (Paused) event()    {}
+func (Down) event()      {}
+func (Up) event()        {}
+func (Stopping) event()  {}
+func (Ended) event()     {}
+
+// onRecord is the journal as an observer.
+type onRecord struct{ *state.Writer }
+
+func (w onRecord) Observe(e Event) {
+	switch e := e.(type) {
+	case Planned:
+		e.journalled(w.Writer)
+	case Send:
+		w.Writer.Observe(e.Event)
+	case Limited:
+		w.Limit(e.Sends, e.Crowded)
+	case Ended:
+		d := e.Document
+		ending := state.Ending{At: e.At, Error: d.Error}
+		if d.StoppedBy != nil {
+			ending.StoppedBy = *d.StoppedBy
+		}
+		if e.StoppedBy != nil {
+			ending.Error = e.StoppedBy.Error()
+		}
+		w.Finish(ending)
+	}
+}

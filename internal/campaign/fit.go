@@ -1,0 +1,47 @@
+package campaign
+
+import (
+	"fmt"
+	"slices"
+)
+
+const (
+	// mostWorkers is up to how many workers a forecast looks for a run that fits.
+	mostWorkers = 16
+
+	// leftExamples is how many of the groups that a run would not come to are named.
+	leftExamples = 5
+)
+
+// FitError keeps a run from starting that would not be over in time.
+type FitError struct {
+	Deadline     *DeadlineError
+	Left, Groups int      // how many of how many groups would not have been sent to
+	Examples     []string // keys of some of these, in the order of the sends
+	Workers      int      // how many workers would do; 0: not even Most
+	Most         int      // up to how many were looked at
+}
+
+func (e *FitError) Error() string {
+	return fmt.Sprintf("it would not fit: at %s (%s) %d of %d groups would not have been sent to",
+		e.Deadline.At.Local().Format("15:04"), e.Deadline.Option, e.Left, e.Groups)
+}
+
+// Fit says why a planned run with so many workers will not be over by a time; nil where it will, or nothing is known of
+// that, or it need not. It is for a plan that still has its Forecast.
+func (p *Plan) Fit(ends *DeadlineError, workers int) *FitError {
+	if p.Forecast == nil || ends == nil {
+		return nil
+	}
+	most := max(workers, mostWorkers)
+	found := p.Forecast.Fit(ends.At, most)
+	if found.Fits {
+		return nil
+	}
+	e := &FitError{Deadline: ends, Left: len(found.Left), Groups: p.Forecast.Jobs, Workers: found.Workers, Most: most}
+	sequence := p.schedule.Sequence()
+	for _, job := range found.Left[:min(leftExamples, len(found.Left))] {
+		e.Examples = append(e.Examples, p.Groups[slices.Index(sequence, job)].Key())
+	}
+	return e
+}
