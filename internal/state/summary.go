@@ -1,0 +1,121 @@
+package state
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// summarize reads the first and the last record of a file. What it could learn before an error it gives with it.
+func summarize(path string) (Summary, error) {
+	var s Summary
+	s.name(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return s, dirError(path, err)
+	}
+	defer func() { _ = f.Close() }()
+	lines := lineReader{r: bufio.NewReaderSize(f, 4<<10)}
+	head, err := lines.next()
+	switch {
+	case err == io.EOF:
+		return s, nil // killed at birth
+	case err != nil:
+		return s, &DamagedError{path, 1, err}
+	}
+	if err := s.header(path, head); err != nil {
+		return s, err
+	}
+	last, err := lastLine(f, int64(len(head)+1))
+	if err != nil {
+		return s, &DamagedError{path, 0, err}
+	}
+	if len(last) == 0 || last[0] == '[' {
+		return s, nil // the list is not whole
+	}
+	var r record
+	if err := parseRecord(last, &r); err != nil {
+		return s, &DamagedError{path, 0, err}
+	}
+	s.end(&r)
+	return s, nil
+}
+
+// name takes in what the file's name says.
+func (s *Summary) name(path string) {
+	n, _ := nameOf(filepath.Base(path))
+	s.Campaign, s.Run, s.Aside, s.Overtaken = n.campaign, n.run, n.aside, n.overtaken
+}
+
+// header takes the first line in.
+func (s *Summary) header(path string, line []byte) error {
+	h, version, err := parseHeader(line)
+	if err != nil {
+		return &DamagedError{path, 1, err}
+	}
+	campaign, run := s.Campaign, s.Run
+	s.Header = h
+	s.Run = run // the file's name leads to it, whatever a newer header may say
+	s.Last = h.Started
+	if version > Version {
+		return &VersionError{path, version}
+	}
+	if h.Campaign != "" && h.Campaign != campaign {
+		return &DamagedError{path, 1, fmt.Errorf("it is of campaign %.40q", h.Campaign)}
+	}
+	if h.Run != run {
+		return &DamagedError{path, 1, fmt.Errorf("it is of run %.40q", h.Run)}
+	}
+	return nil
+}
+
+// end takes a record in that may be the last.
+func (s *Summary) end(r *record) {
+	switch {
+	case r.Listed != nil:
+		s.Listed = true
+	case r.Finished != nil:
+		s.Last = s.Started.Add(r.at())
+		s.Finished = s.Last
+		s.StoppedBy, s.Error = r.StoppedBy, r.Error
+		if s.Listed = r.counts != nil; s.Listed {
+			s.Counts = *r.counts
+		}
+	case r.Start != nil, r.End != nil, r.Limit != nil:
+		s.Listed = true
+		s.Last = s.Started.Add(r.at())
+	}
+}
+
+// lastLine gives the last whole line of a file, if there is one after its first from bytes.
+func lastLine(f *os.File, from int64) ([]byte, error) {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	for chunk := int64(4 << 10); ; chunk *= 4 {
+		start := max(size-chunk, from)
+		tail := make([]byte, max(size-start, 0))
+		if _, err := f.ReadAt(tail, start); err != nil && err != io.EOF {
+			return nil, err
+		}
+		whole := tail[:bytes.LastIndexByte(tail, '\n')+1]
+		if len(whole) > 0 {
+			line := whole[:len(whole)-1]
+			before := bytes.LastIndexByte(line, '\n')
+			if before >= 0 || start == from {
+				return line[before+1:], nil
+			}
+		}
+		if start == from {
+			return nil, nil
+		}
+		// A line is never so long. What follows the last one may be: a power cut can leave a tail of zeros.
+		if chunk > 64*maxRecord {
+			return nil, errTooLong
+		}
+	}
+}
