@@ -9,17 +9,17 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// slack is the lateness of one start that the bucket makes up for, at most. On an idle Linux machine a timer of Go's is late
+// Slack is the lateness of one start that the bucket makes up for, at most. On an idle Linux machine a timer of Go's is late
 // by up to a millisecond, on a busy one by a time slice of the scheduler more.
-const slack = 5 * time.Millisecond
+const Slack = 5 * time.Millisecond
 
 // Bucket is a token bucket: it starts full, each send takes a token, and tokens come back at a steady rate. At most
 // burst sends start at once after a lull.
 //
 // The system's timer ends a wait for a token late, and a bucket that is full meanwhile would lose the tokens that come: at
-// 2,000 sends a second and a burst of 1, more than half of them. So where the bucket has been full for at most slack, a
+// 2,000 sends a second and a burst of 1, more than half of them. So where the bucket has been full for at most Slack, a
 // token counts as taken at the time at which it became full, and the next tokens come sooner. In any window of length T
-// at most rate·(T + slack) + burst sends start.
+// at most rate·(T + Slack) + burst sends start.
 type Bucket struct {
 	mu     sync.Mutex
 	tokens *rate.Limiter
@@ -38,7 +38,7 @@ func NewBucket(r Rate, burst int) *Bucket {
 }
 
 // Acquire waits for a token. The token is taken when the wait is over, not when it begins: where a busy machine
-// ends a wait late, the tokens that came meanwhile are no more than the bucket holds and slack makes up for, and no
+// ends a wait late, the tokens that came meanwhile are no more than the bucket holds and Slack makes up for, and no
 // window sees too many starts. Of several that wait at once, any may be next.
 func (b *Bucket) Acquire(ctx context.Context) (Permit, error) { return acquire(ctx, b.ask) }
 
@@ -65,17 +65,17 @@ func (b *Bucket) ask() (Permit, hold, error) {
 }
 
 // takenAt is the time at which a token counts as taken by a send that starts now. If the bucket has been full for at most
-// slack, that is when it became full. If it has been full for longer and a send waited, the timer was very late, and
-// slack of that is made up for. If it has been full for longer and no send waited, there was a lull, and nothing to make up.
+// Slack, that is when it became full. If it has been full for longer and a send waited, the timer was very late, and
+// Slack of that is made up for. If it has been full for longer and no send waited, there was a lull, and nothing to make up.
 func (b *Bucket) takenAt(now time.Time) time.Time {
 	if b.tokens.Limit() == rate.Inf || b.taken.IsZero() {
 		return now
 	}
 	full := now.Sub(b.taken) - b.until(float64(b.tokens.Burst()), b.taken) // for so long; negative: it is not
-	if full <= 0 || full > slack && !b.holds {
+	if full <= 0 || full > Slack && !b.holds {
 		return now
 	}
-	return now.Add(-min(full, slack))
+	return now.Add(-min(full, Slack))
 }
 
 // until is how long it takes, from a time at or after the last token was taken, until there are so many tokens.

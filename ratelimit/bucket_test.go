@@ -201,7 +201,7 @@ func TestNoWindowSeesMoreStartsThanRateTimesLengthPlusBurst(t *testing.T) {
 	})
 }
 
-// checkWindows holds starts against the promise: in no window of length T more than rate·(T + slack) + burst.
+// checkWindows holds starts against the promise: in no window of length T more than rate·(T + Slack) + burst.
 func checkWindows(rt *rapid.T, starts []time.Time, r float64, burst int) {
 	rt.Helper()
 	for i := range starts {

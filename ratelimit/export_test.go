@@ -2,9 +2,6 @@ package ratelimit
 
 import "time"
 
-// Slack is how late a send may start for which a bucket makes up.
-const Slack = slack
-
 // Ask takes a token if there is one; else it returns how long to wait before asking again.
 func (b *Bucket) Ask() (wait time.Duration, err error) {
 	permit, hold, err := b.ask()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/ratelimit"
 )
 
 // A site is a run without accidents: nothing is tried again, no pause, no outage, and choosing takes no time.
@@ -72,14 +73,20 @@ func (s site) simulate(l *dispatcher.Lineup, now time.Time, took []time.Duration
 type bucket struct {
 	interval, level, most time.Duration
 	at                    time.Duration // when it was at that level
+	used                  bool          // a token has been taken
 }
 
 // next says from when on there is a token.
 func (b *bucket) next() time.Duration { return b.at + b.interval - b.level }
 
+// take takes a token at the time now. As in a [ratelimit.Bucket], the time for which a bucket has been full is not lost if
+// it is at most [ratelimit.Slack].
 func (b *bucket) take(now time.Duration) {
+	if full := b.at + b.most - b.level; b.used && full < now && now-full <= ratelimit.Slack {
+		now = full
+	}
 	b.level = min(b.level+now-b.at, b.most) - b.interval
-	b.at = now
+	b.at, b.used = now, true
 }
 
 // An event is the end of a send, or of a worker's rest after it.
