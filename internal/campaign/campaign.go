@@ -190,18 +190,18 @@ func (r *run) make(ctx context.Context, meta report.Meta) Result {
 	if r.adaptive != nil {
 		gates = append(gates, r.adaptive)
 		options.Limit = r.adaptive.Limit // never above the crowd's
+		if r.History != nil {
+			options.Usual = r.usual // no other gate compares
+		}
 	}
 	options.Limiter = ratelimit.Join(append(gates, bucket)...)
-	if r.History != nil {
-		options.Usual = r.usual
-	}
 	if r.MaxFailures != nil {
 		options.MaxFailures = r.MaxFailures(len(plan.Groups))
 	}
 	r.events.Observe(Sending{Waits: func() []string { return r.waits(bucket) }})
 	results := dispatcher.Run(ctx, plan.Groups, func(ctx context.Context, g hooks.Group) dispatcher.Verdict {
 		defer scrubPanic(r.client)
-		return r.short.hear(judge(r.client.SendDigest(ctx, g)))
+		return r.short.observe(judge(r.client.SendDigest(ctx, g)))
 	}, options)
 	over()
 	meta.Limits = r.limits.all(r.Auto)
