@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -38,6 +39,11 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	program.SkipIfShort(t)
+	if signal.Ignored(syscall.SIGHUP) { // by nohup: the programs that are started would ignore it too
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGHUP)
+		t.Cleanup(func() { signal.Stop(c) })
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

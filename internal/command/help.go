@@ -21,7 +21,7 @@ const (
 	codesHelp = `    0  every group was accepted, or left out on purpose, or there was none
     1  the run finished, and at least one group failed
    64  a bad option or URL, or nothing to --resume or --retry-failed; nothing was sent
-   69  the site stopped answering, or asked for too long a pause, and the run gave up
+   69  the site stopped answering, failed every send, or asked for too long a pause, and the run gave up
    70  a fault of the program itself, or of the machine, that is none of the others
    73  a report, the metrics, the journal or standard output could not be written; the digests went out all the same
    75  another run holds the lock, --require-fit, or the deadline, --max-duration or --max-failures left groups; run again
