@@ -33,8 +33,9 @@ type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 // it. The tries that led to this do not count either. While it is failing, what starts is taken from all over the order:
 // jobs that fail by themselves may stand together.
 //
-// A try that ended [ratelimit.Crowded] or [ratelimit.NoRoom] while others were in flight does not count either, and no back-off follows it: Limiter
-// lets fewer be in flight, as a [ratelimit.Crowd] does. One that was alone in flight is an ordinary failure.
+// A try that ended [ratelimit.Crowded] or [ratelimit.NoRoom] while others were in flight does not count either, and no
+// back-off follows it: Limiter lets fewer be in flight, as a [ratelimit.Crowd] does. One that was alone in flight is an
+// ordinary failure.
 //
 // An ambiguous try may have been delivered, and may still be under way. Settle decides whether its job is tried once
 // more in this run, and from when on: that is harmless only where the caller knows that the first try has ended by then

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Whether a try failed of its job or of the service shows only afterwards: by the limiter, which finds that the service
-// is down, or by a send that succeeds. Until then the try is a suspect. Where the service was down, the suspects' tries
-// do not count; where it worked, they do.
+// A try may fail by its job's fault or by the service's. Which of them it was shows only afterwards: the limiter finds that
+// the service is down, or a send succeeds. Until then the try is a suspect. Where the service was down, the tries of the
+// suspects do not count. Where the service worked, they count.
 
 // doubtTime is how long a job waits for its last try while at least doubtJobs jobs have failed since a send last
 // succeeded: it is longer than a database takes to restart.
@@ -31,8 +31,9 @@ const (
 	denied                    // a send succeeded that was under way when it failed: the service worked, the job is to blame
 )
 
-// doubt keeps a try as a suspect, and decides how long its job waits for another. granted says whether the budget had
-// one, after wait, and last whether it is the job's last. The caller holds r.mu.
+// doubt keeps the failed try of job i as a suspect, and returns how long the job waits for another try, and whether there
+// is one. granted means that the budget has granted one after wait; last means that it is the job's last. The caller
+// holds r.mu.
 func (r *run[J]) doubt(i int, wait time.Duration, granted, last bool) (time.Duration, bool) {
 	if !granted {
 		if r.last[i] != 0 {
@@ -48,7 +49,7 @@ func (r *run[J]) doubt(i int, wait time.Duration, granted, last bool) (time.Dura
 	return wait, true
 }
 
-// suspected counts the jobs among the last suspects, as far as doubtJobs. The caller holds r.mu.
+// suspected returns how many different jobs are among the suspects, doubtJobs at most. The caller holds r.mu.
 func (r *run[J]) suspected() int {
 	var jobs []int
 	for _, s := range slices.Backward(r.suspects) {
@@ -62,7 +63,7 @@ func (r *run[J]) suspected() int {
 	return len(jobs)
 }
 
-// forgive gives back what the suspects' tries cost: the service is down, and they were the first to meet it. The caller
+// forgive lets the tries of all suspects not count: the service is down, and they were the first to meet it. The caller
 // holds r.mu.
 func (r *run[J]) forgive() {
 	for _, s := range r.suspects {
@@ -75,8 +76,8 @@ func (r *run[J]) forgive() {
 	r.suspects = nil
 }
 
-// acquit acquits the service: a send that began at a time has succeeded. Tries that failed before then count, and jobs
-// that failed for the last time while it was under way are denied another.
+// acquit takes note that the service worked: a send that began at a time has succeeded. Tries that failed before that
+// time count. Jobs that used up their tries while the send was under way are denied another.
 func (r *run[J]) acquit(began time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,7 +92,7 @@ func (r *run[J]) acquit(began time.Time) {
 	})
 }
 
-// drop ends a job that was taken for its last try, if that was denied meanwhile.
+// drop ends job i, which was taken for its last try, if that try was denied meanwhile. It reports whether it did.
 func (r *run[J]) drop(i int) bool {
 	r.mu.Lock()
 	last := r.last[i]

@@ -35,7 +35,7 @@ func (r *run[J]) alongside(worker int) int {
 	return r.together.end(worker)
 }
 
-// alone is what a crowding answer tells of the service where nobody else was in flight.
+// alone is the health that a crowding answer means where no other send was in flight.
 func alone(crowding ratelimit.Health) ratelimit.Health {
 	if crowding == ratelimit.Crowded {
 		return ratelimit.Failing
@@ -43,9 +43,9 @@ func alone(crowding ratelimit.Health) ratelimit.Health {
 	return ratelimit.Unknown
 }
 
-// crowded decides about a try that had no room beside others in flight, at the service or here: it delivered nothing, the limiter sees
-// to it that fewer are in flight, and so it does not count. A job that this happens to more often than there are workers
-// uses up its tries. The caller holds r.mu.
+// crowded decides whether a try counts that had no room beside others in flight, at the service or here. It does not: it
+// delivered nothing, and the limiter has fewer in flight from now on. A job that has no room more often than there are
+// workers uses up its tries. The caller holds r.mu.
 func (r *run[J]) crowded(i int, health ratelimit.Health) bool {
 	if !health.Crowding() || r.crowds[i] == r.options.Workers {
 		return false

@@ -22,8 +22,8 @@ const (
 //
 // Closed, it lets every send start. It opens when at least breakerShare of the last breakerWindow answers are [Down], or
 // on a streak of [Failing] ones: nothing starts until the time of a probe, then one send does. Its answer closes the
-// breaker if it is [Up] or [Crowded], and leaves it open until the next probe otherwise. Where the service answers, if only that it
-// failed, a probe costs it little, and the next one comes after firstProbe again.
+// breaker if it is [Up] or [Crowded], and leaves it open until the next probe otherwise. Where the service answers, if only
+// that it failed, a probe costs it little, and the next one comes after firstProbe again.
 //
 // An answer to a send that was still under way when the breaker opened does neither, with one exception: what succeeds
 // although it began after the first failure of a streak shows that the service works.
@@ -43,7 +43,7 @@ type Breaker struct {
 	changed chan struct{} // closed, and made anew, when a wait may have ended
 }
 
-// BreakerState is what a breaker tells when it opens, when a probe fails, and when it closes.
+// BreakerState is what a breaker reports when it opens, when a probe fails, and when it closes.
 type BreakerState struct {
 	Open    bool
 	Failing bool      // the service answers, but fails every send

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// A limit that was lowered rises by one when there has been no [Health.Crowding] answer for firstCrowdRest. Each rise doubles the
-// wait for the next, up to lastCrowdRest: mostly the service is set up so, and an attempt costs it a send's whole work.
+// A limit that was lowered rises by one when there has been no [Health.Crowding] answer for firstCrowdRest. Each rise
+// doubles the wait for the next, up to lastCrowdRest: mostly the service is set up so, and an attempt costs it a send's
+// whole work.
 const (
 	firstCrowdRest = 10 * time.Minute
 	lastCrowdRest  = 2 * time.Hour
@@ -28,7 +29,7 @@ type Crowd struct {
 	changed chan struct{} // closed, and made anew, when a wait may have ended
 }
 
-// CrowdState is what a crowd tells when its limit changes.
+// CrowdState is what a crowd reports when its limit changes.
 type CrowdState struct {
 	Limit    int  // how many sends may be in flight now
 	InFlight int  // how many were when one was undone, so that the limit fell; 0: it rises, to see whether more are borne now
@@ -73,7 +74,7 @@ func (c *Crowd) ask() (Permit, hold, error) {
 	return c.hear, hold{}, nil
 }
 
-// hear takes the answer to a send, and its place back. A place is not kept for a worker's rest: who rests commits nothing.
+// hear takes the answer to a send, and takes its slot back. A worker's rest holds no slot: whoever rests commits nothing.
 func (c *Crowd) hear(f Feedback) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

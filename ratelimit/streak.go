@@ -9,17 +9,16 @@ import (
 const (
 	// minStreak is the fewest different sends that must fail in a row, however rare failures were before.
 	minStreak = 5
-	// streakChance bounds how likely a streak may be that the breaker opens on, if every send failed by itself.
+	// streakChance is how likely a streak may be by chance, at most, for the breaker to open on it.
 	streakChance = 1e-5
-	// priorBad of priorSends is the share of sends that fail by themselves while nothing is known of it. It weighs as
-	// much as so many sends.
+	// priorBad of priorSends is the share of sends that is taken to fail by themselves before the run has shown any. It
+	// weighs as much as priorSends sends that the run has shown.
 	priorBad, priorSends = 1, 5
 )
 
-// A streak tells a service that fails every send from sends that fail by themselves.
-//
-// A streak is a row of different sends that failed without one that succeeded. How long it must be to mean the service
-// depends on how many sends fail anyway: where every second send does, ten failures in a row are no news.
+// A streak is a row of different sends that failed, with no success between them. It shows a service that fails every
+// send, if it is longer than the sends that fail by themselves make it. Where every second send fails by itself, ten
+// failures in a row are no news.
 type streak struct {
 	since time.Time // the first answer of the streak; zero: there is no streak
 	sends int       // different sends in the streak
@@ -27,8 +26,8 @@ type streak struct {
 	bad   int       // sends that failed and have not succeeded since, those of the streak included
 }
 
-// failed takes the answer of a send that failed, at the time now. again says that an earlier try of it had failed, so
-// that the answer is no news. It reports whether the streak means the service.
+// failed counts a send that failed at the time now, and reports whether the streak is the service's fault. With again, an
+// earlier try of the send had failed: then this one shows nothing new.
 func (s *streak) failed(now time.Time, again bool) bool {
 	if s.since.IsZero() {
 		s.since = now
@@ -41,8 +40,8 @@ func (s *streak) failed(now time.Time, again bool) bool {
 	return s.sends >= s.need()
 }
 
-// succeeded takes the answer of a send that succeeded and had begun at a time. It reports whether that ends the
-// streak: a send that had begun before the streak tells nothing of the time after.
+// succeeded counts a send that began at a time and succeeded, and reports whether that ends the streak. The success of a
+// send that began before the streak does not: the service may have failed since. With again, an earlier try had failed.
 func (s *streak) succeeded(began time.Time, again bool) bool {
 	s.good++
 	if again {

@@ -222,7 +222,7 @@ func (r *run) make(ctx context.Context, meta report.Meta) Result {
 	return result
 }
 
-// watchStop tells of the moment in which ctx ends. What it returns ends that.
+// watchStop reports [Stopping] when ctx ends. over ends the watch, and returns when it has ended.
 func (r *run) watchStop(ctx context.Context) (over func()) {
 	done := make(chan struct{})
 	var watch sync.WaitGroup

@@ -18,8 +18,8 @@ import (
 // beside them; Ended. Stopping may come at any time between Listing and Ended.
 type Event interface{ event() }
 
-// An Observer hears of the events of a run: one at a time, in order, and before the run goes on. It must be quick, and
-// must not call back into the run.
+// An Observer observes the events of a run: one at a time, in order, and before the run goes on. It must be quick, and must
+// not call back into the run.
 type Observer interface{ Observe(Event) }
 
 // ObserverFunc is a function that is an [Observer].
@@ -28,7 +28,7 @@ type ObserverFunc func(Event)
 // Observe calls f.
 func (f ObserverFunc) Observe(e Event) { f(e) }
 
-// A Stream tells several observers of each event, in their order. Its events may come from several goroutines.
+// A Stream passes each event on to several observers, in their order. Events may come from several goroutines.
 type Stream struct {
 	mu        sync.Mutex
 	observers []Observer
@@ -37,7 +37,7 @@ type Stream struct {
 // NewStream makes a stream.
 func NewStream(observers ...Observer) *Stream { return &Stream{observers: observers} }
 
-// Observe tells all observers of an event.
+// Observe passes an event on to all observers.
 func (s *Stream) Observe(e Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,11 +72,11 @@ type (
 	// Measuring is the time before the first send in which it is found out what visitors wait while nothing is sent.
 	Measuring struct{}
 
-	// Sending says that the first send follows.
+	// Sending comes right before the first send.
 	Sending struct {
 		// Waits reports what keeps a send from starting now, in words that follow "waiting for"; none where nothing does.
-		// It is a question, since the answer changes with each send: events would cost more than the sends. It may be
-		// asked at any time, by several goroutines at once, but not by who hears of an event.
+		// It is a question and no event, since its answer changes with each send: so many events would cost more than the
+		// sends. Several goroutines may call it at once, at any time, but no observer within Observe.
 		Waits func() []string
 	}
 

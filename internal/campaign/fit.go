@@ -27,8 +27,8 @@ func (e *FitError) Error() string {
 		e.Deadline.At.Local().Format("15:04"), e.Deadline.Option, e.Left, e.Groups)
 }
 
-// Fit says why a planned run with so many workers will not be over by a time; nil where it will, or nothing is known of
-// that, or it need not. It is for a plan that still has its Forecast.
+// Fit returns why a run of the plan with so many workers will not be over by ends. nil means that the run fits, that no
+// forecast is known, or that ends is nil. The plan must still have its Forecast.
 func (p *Plan) Fit(ends *DeadlineError, workers int) *FitError {
 	if p.Forecast == nil || ends == nil {
 		return nil

@@ -24,7 +24,7 @@ func (l *limits) all(auto bool) []report.Limit {
 	return l.list
 }
 
-// limited tells of a limit from now on.
+// limited reports a limit that holds from now on.
 func (r *run) limited(limit report.Limit, why string) {
 	limit.At = time.Now()
 	r.events.Observe(Limited{limit, why})

@@ -84,8 +84,8 @@ func ModeFor(run string, runs []state.Summary, now time.Time) (mode Mode, ok boo
 	return "", false
 }
 
-// refuse says why mode does not resume a run, which is the newest; nil: it does. A hint names no option that would be
-// refused as well.
+// refuse returns why mode does not resume newest, the newest of runs; nil means that it does. The hint names no option that
+// would be refused as well.
 func refuse(runs []state.Summary, newest *state.Summary, mode Mode, now time.Time) *ResumeError {
 	what, hint := "", "leave out "+string(mode)
 	switch {
@@ -113,7 +113,7 @@ func refuse(runs []state.Summary, newest *state.Summary, mode Mode, now time.Tim
 	return &ResumeError{mode, fmt.Sprintf("the newest run, %s, which began %s, %s", newest.Run, began, what), hint}
 }
 
-// takes tells whether a run has something left for mode to do.
+// takes reports whether a run has something left for mode to do.
 func takes(mode Mode, s *state.Summary) bool {
 	if mode == Resume {
 		return s.Unfinished()
@@ -121,10 +121,11 @@ func takes(mode Mode, s *state.Summary) bool {
 	return !s.Unfinished() && s.Counts.Failed() > 0
 }
 
-// expired tells whether a run that began at started is too old to be resumed.
+// expired reports whether a run that began at started is too old to be resumed.
 func expired(started, now time.Time) bool { return now.Sub(started) > resumable }
 
-// cutShort says so where a run was cut short, and cannot be resumed since a later one, of a part of the groups, is newer.
+// cutShort returns a sentence about a run that was cut short and cannot be resumed, since a run of a part of the groups came
+// after it; empty if there is none.
 func cutShort(runs []state.Summary, now time.Time) string {
 	taken := map[string]bool{} // by one that resumed it
 	for i, s := range runs {

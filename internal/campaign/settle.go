@@ -34,8 +34,8 @@ func (s *Settings) settleAfter(key string) time.Duration {
 	return max(s.Settle.After, 2*s.History.Longest(key))
 }
 
-// harmless tells whether the server's guard of a group makes a repeat at a time harmless, if the group was mailed by an
-// ambiguous send that began at another, or by one that followed it.
+// harmless reports whether a repeat that starts at the time at is harmless, because the server's guard of the group still
+// stands then. The group may have been mailed by the ambiguous send that began at lost, or by any later one.
 func (s *Settings) harmless(lost, at time.Time) bool {
 	return !at.After(s.clock().guardStands(lost, at).Add(-guardMargin))
 }

@@ -19,8 +19,8 @@ type shortage struct {
 	at       time.Time
 }
 
-// hear takes a verdict, and returns it.
-func (m *shortage) hear(v dispatcher.Verdict) dispatcher.Verdict {
+// observe notes what a verdict says this machine lacked, and returns the verdict.
+func (m *shortage) observe(v dispatcher.Verdict) dispatcher.Verdict {
 	if v.Health == ratelimit.NoRoom {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -29,7 +29,7 @@ func (m *shortage) hear(v dispatcher.Verdict) dispatcher.Verdict {
 	return v
 }
 
-// crowded notes how many sends may be in flight because of it, and says why.
+// crowded notes how many sends may be in flight because of the shortage, and returns why.
 func (m *shortage) crowded(c ratelimit.CrowdState) (why string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -42,7 +42,7 @@ func (m *shortage) crowded(c ratelimit.CrowdState) (why string) {
 	return fmt.Sprintf("of %d in flight one could not leave this machine: %s", c.InFlight, m.reason)
 }
 
-// note is a line that says what was lacking, and what to do; empty if nothing was.
+// note returns a line about what was lacking and what to do; empty if nothing was lacking.
 func (m *shortage) note() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 
 // Visitors know what visitors of the site wait.
 type Visitors interface {
-	// Watch tells a limit what they wait while nothing is sent, and returns. From then on until over is called it tells
-	// what they wait; over returns when nothing more is told.
+	// Watch reports to limit what visitors wait while nothing is sent, and returns. From then on it reports what they wait,
+	// until over is called; over returns when no report can follow.
 	Watch(ctx context.Context, limit *ratelimit.Adaptive) (over func())
 }
 
@@ -21,7 +21,7 @@ const (
 	shortRun  = 30 * time.Second
 )
 
-// watchVisitors has the limit hear of visitors until over is called, where that pays.
+// watchVisitors has the visitors report to the limit until over is called, where that pays.
 func (r *run) watchVisitors(ctx context.Context, plan *Plan) (over func()) {
 	if r.adaptive == nil || r.Visitors == nil || ctx.Err() != nil || len(plan.Groups) < fewGroups {
 		return func() {}
