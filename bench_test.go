@@ -39,7 +39,10 @@ func campaignRun(b *testing.B, site *benchSite, transport http.RoundTripper, wor
 		b.Fatal(err)
 	}
 	client := hooks.New(u, hooks.NewToken(standin.DefaultToken), hooks.Options{Transport: transport})
-	result := campaign.Run(b.Context(), client, campaign.Settings{URL: site.url, Workers: workers, Burst: 1})
+	result, err := campaign.Run(b.Context(), campaign.Digest(client, nil), campaign.Settings{URL: site.url, Workers: workers, Burst: 1, NoState: true})
+	if err != nil {
+		b.Fatal(err)
+	}
 	if err := result.Document.WriteJSON(io.Discard); err != nil {
 		b.Fatal(err)
 	}

@@ -46,19 +46,19 @@ var table = []row{
 	{pkg: "internal/ping"},
 	{pkg: "internal/schedule", ours: []string{"dispatcher", "ratelimit"}, never: world},
 	{pkg: "internal/gsconfig", ours: []string{"internal/printable"}},
-	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/gsconfig"}}, // hooks for the Token, ratelimit for the rates
 	{pkg: "internal/state", ours: []string{"dispatcher", "internal/printable", "internal/replace"}, outside: []string{"github.com/gofrs/flock"}},
-	{pkg: "internal/campaign", ours: []string{"dispatcher", "hooks", "ratelimit", "internal/report", "internal/state", "internal/schedule"}},
+	{pkg: "internal/campaign", ours: []string{"internal/printable", "dispatcher", "hooks", "ratelimit", "internal/report", "internal/state", "internal/schedule"}},
+	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/gsconfig", "internal/schedule", "internal/campaign"}}, // campaign for the settings of a run
 	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/campaign", "internal/printable"}, outside: []string{"golang.org/x/text/width"}},
 	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
+	{pkg: "internal/observe", ours: []string{"dispatcher", "internal/campaign", "internal/notify", "internal/ping", "internal/printable"}},
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
 	{
 		pkg: "internal/command",
 		ours: []string{
 			"ratelimit", "hooks", "dispatcher", "internal/canary", "internal/progress", "internal/report", "internal/config", "internal/gsconfig",
-			"internal/campaign", "internal/standin", "internal/printable", "internal/state", "internal/schedule",
-			"internal/metrics", "internal/ping",
-			"internal/notify", "internal/manual",
+			"internal/campaign", "internal/standin", "internal/printable", "internal/state",
+			"internal/metrics", "internal/ping", "internal/notify", "internal/observe", "internal/manual",
 		},
 		outside: []string{"github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
 	},

@@ -10,4 +10,4 @@ import (
 // version is set by the linker in builds from a checkout, see Makefile.
 var version string
 
-func main() { os.Exit(command.Main(command.OS(version))) }
+func main() { os.Exit(command.Main(command.Senddigest(), command.OS(version))) }

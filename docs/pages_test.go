@@ -184,7 +184,7 @@ func spans(prose string) (all []string) {
 
 func TestThePagesNameOnlyOptionsTestsAndFilesThatExist(t *testing.T) {
 	known := map[string]bool{"--conf": true} // an abbreviation, which the script took
-	for _, c := range command.Manual().Commands {
+	for _, c := range command.Senddigest().Manual().Commands {
 		for _, o := range c.Options {
 			for _, name := range o.Names {
 				known["--"+name] = true
@@ -250,7 +250,7 @@ func TestThePageOfOptionsListsEveryOptionOfARun(t *testing.T) {
 			rows.WriteString(cells[1])
 		}
 	}
-	for _, o := range command.Manual().Commands[0].Options {
+	for _, o := range command.Senddigest().Manual().Commands[0].Options {
 		for _, name := range o.Names {
 			name = "-" + name
 			if len(name) > 2 {
@@ -272,7 +272,7 @@ func TestOperatorsAreToldWhatToDoAboutEveryExitCodeAndOutcome(t *testing.T) {
 			}
 		}
 	}
-	for _, code := range command.Manual().Codes {
+	for _, code := range command.Senddigest().Manual().Codes {
 		if !first[code.Term] {
 			t.Errorf("no row for exit code %s", code.Term)
 		}

@@ -34,12 +34,14 @@ func generate(args []string) error {
 	if err := os.MkdirAll(args[0], 0o755); err != nil {
 		return err
 	}
-	m := command.Manual()
-	for name, text := range map[string]string{
-		m.Name + ".8": m.Man(args[1], time.Unix(epoch, 0)), m.Name + ".bash": m.Bash(), "_" + m.Name: m.Zsh(), m.Name + ".fish": m.Fish(),
-	} {
-		if err := os.WriteFile(filepath.Join(args[0], name), []byte(text), 0o644); err != nil {
-			return err
+	for _, p := range []command.Program{command.Senddigest(), command.Sendprofile()} {
+		m := p.Manual()
+		for name, text := range map[string]string{
+			m.Name + ".8": m.Man(args[1], time.Unix(epoch, 0)), m.Name + ".bash": m.Bash(), "_" + m.Name: m.Zsh(), m.Name + ".fish": m.Fish(),
+		} {
+			if err := os.WriteFile(filepath.Join(args[0], name), []byte(text), 0o644); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -58,6 +58,14 @@ func site(t testing.TB, o standin.Options) (*standin.Site, *hooks.Client) {
 	return s, c
 }
 
+// run makes a run of the digests on what a test kept of earlier ones.
+func run(ctx context.Context, c *hooks.Client, s campaign.Settings, kept ...campaign.Kept) campaign.Result {
+	if len(kept) == 0 {
+		kept = make([]campaign.Kept, 1)
+	}
+	return campaign.RunOn(ctx, campaign.Digest(c, nil), s, kept[0])
+}
+
 func client(t testing.TB, transport http.RoundTripper) *hooks.Client {
 	t.Helper()
 	u, err := hooks.ParseURL(siteURL)
@@ -103,7 +111,7 @@ func TestARunSendsToEachGroupOnceInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		groups := standin.Generate(300, 7)
 		s, c := site(t, standin.Options{Groups: groups, Threads: 8, Cost: standin.HeavyTail(7)})
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1})
 		if got, want := counted(r), "300 accepted"; got != want || r.Err != nil || r.StoppedBy != nil {
 			t.Errorf("got %s, %v, %v, want %s", got, r.Err, r.StoppedBy, want)
 		}
@@ -132,7 +140,7 @@ func TestNoMoreWorkersThanAllowedAndNoFewer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const groups = 80
 				s, c := site(t, standin.Options{Groups: numbered(groups), Threads: 100, Cost: always(time.Second)})
-				r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers})
+				r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers})
 				if got, want := s.MaxInFlight(), max(workers, 1); got != want {
 					t.Errorf("most in flight: got %d, want %d", got, want)
 				}
@@ -169,7 +177,7 @@ func TestTheRateHoldsInEveryWindow(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const groups = 120
 				s, c := site(t, standin.Options{Groups: numbered(groups), Threads: 100, Cost: always(tt.cost)})
-				r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: tt.workers, Rate: tt.rate, Burst: tt.burst})
+				r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: tt.workers, Rate: tt.rate, Burst: tt.burst})
 				if got := counted(r); got != "120 accepted" {
 					t.Fatalf("got %s", got)
 				}
@@ -198,7 +206,7 @@ func TestTheRateHoldsInEveryWindow(t *testing.T) {
 func TestAWorkerRestsAfterASend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := site(t, standin.Options{Groups: numbered(4), Cost: always(time.Second)})
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Throttle: 500 * time.Millisecond})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Throttle: 500 * time.Millisecond})
 		at := s.Starts()
 		for i := 1; i < len(at); i++ {
 			if got := at[i].Sub(at[i-1]); got != 1500*time.Millisecond {
@@ -257,7 +265,7 @@ func TestEveryFaultEndsAsTheCatalogueSays(t *testing.T) {
 		good := standin.Group{Site: "main", Group: "zz-good"}
 		groups = append(groups, good)
 		s, c := site(t, standin.Options{Groups: groups, Threads: 4, Cost: always(100 * time.Millisecond), Faults: faults})
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1})
 
 		mails := s.Mails()
 		for g := range r.Document.Groups() {
@@ -343,7 +351,7 @@ func TestEveryStatusIsExactlyOneOutcome(t *testing.T) {
 			_, _ = fmt.Sscan(group, &status)
 			return answer(status, "text/html", "<title>some page</title>"), nil
 		}))
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 3})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 3})
 		got := outcomes(r)
 		if len(got) != len(names) || r.Document.Counts.Groups != len(names) {
 			t.Errorf("got %d outcomes of %d groups, want %d", len(got), r.Document.Counts.Groups, len(names))
@@ -377,7 +385,7 @@ func TestWhatNeverLeftIsUnreachableAndWhatLeftIsAmbiguous(t *testing.T) {
 			_ = asked(r)
 			return nil, syscall.ECONNRESET
 		}))
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1})
 		if diff := cmp.Diff(outcomes(r), map[string]string{"1-before": "unreachable", "2-after": "ambiguous"}); diff != "" {
 			t.Errorf("got -, want +:\n%s", diff)
 		}
@@ -392,7 +400,7 @@ func TestASiteThatGoesAwayAfterItsListIsUnreachable(t *testing.T) {
 		defer server.Close()
 		transport := hooks.NewTransport(hooks.TransportOptions{})
 		transport.Proxy, transport.DialContext = nil, pipe.DialContext
-		r := campaign.Run(t.Context(), client(t, transport), campaign.Settings{
+		r := run(t.Context(), client(t, transport), campaign.Settings{
 			URL: siteURL, Workers: 1, Observers: planned(func(*campaign.Plan) { server.Close() }),
 		})
 		if got, want := counted(r), "3 unreachable"; got != want {
@@ -421,7 +429,7 @@ func endsWith(t *testing.T, after time.Duration, cause error) context.Context {
 func TestADeadlineDuringTheListSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := site(t, standin.Options{Groups: numbered(5), Faults: []standin.Fault{{Pattern: "list", Kind: standin.Hang}}})
-		r := campaign.Run(deadline(t, 30*time.Second), c, campaign.Settings{
+		r := run(deadline(t, 30*time.Second), c, campaign.Settings{
 			URL: siteURL, Workers: 2, Observers: planned(func(*campaign.Plan) { t.Error("told of a list") }),
 		})
 		if _, ok := errors.AsType[*campaign.DeadlineError](r.StoppedBy); !ok || r.Err != nil {
@@ -464,7 +472,7 @@ func TestADeadlineLetsEndWhatIsInFlight(t *testing.T) {
 					cancelled, cancel := context.WithCancelCause(t.Context())
 					ctx, listed = cancelled, func(*campaign.Plan) { cancel(timeOver) } // between the list and the first send
 				}
-				r := campaign.Run(ctx, c, campaign.Settings{URL: siteURL, Workers: 2, Observers: planned(listed)})
+				r := run(ctx, c, campaign.Settings{URL: siteURL, Workers: 2, Observers: planned(listed)})
 				if got := counted(r); got != tt.want || stopped(r) != tt.stopped || r.Document.Complete != tt.complete || r.Err != nil {
 					t.Errorf("got %s, %q, complete %t, %v, want %s, %q, %t", got, stopped(r), r.Document.Complete, r.Err, tt.want, tt.stopped, tt.complete)
 				}
@@ -492,7 +500,7 @@ func TestWhatASecondSignalCutsIsAmbiguous(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := site(t, standin.Options{Groups: numbered(10), Cost: always(10 * time.Second)})
 		signal := &campaign.SignalError{Signal: os.Interrupt}
-		r := campaign.Run(endsWith(t, time.Second, signal), c, campaign.Settings{
+		r := run(endsWith(t, time.Second, signal), c, campaign.Settings{
 			URL: siteURL, Workers: 2, Abort: endsWith(t, 3*time.Second, signal),
 		})
 		if got, want := counted(r), "2 ambiguous, 8 not_attempted"; got != want {
@@ -532,7 +540,7 @@ func TestWithoutAListThereIsAnErrorAndNoSend(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tt.fault.Pattern = standin.ListPattern
 				s, c := site(t, standin.Options{Groups: numbered(5), Faults: []standin.Fault{tt.fault}})
-				r := campaign.Run(t.Context(), c, campaign.Settings{
+				r := run(t.Context(), c, campaign.Settings{
 					URL: siteURL, Workers: 2, GiveUpAfter: time.Minute, Observers: planned(func(*campaign.Plan) { t.Error("told of a list") }),
 				})
 				e, ok := errors.AsType[*campaign.ListError](r.Err)
@@ -561,7 +569,7 @@ func TestAnEmptyListIsAWholeRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := site(t, standin.Options{})
 		told := -1
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2, Observers: planned(func(p *campaign.Plan) { told = len(p.Groups) })})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2, Observers: planned(func(p *campaign.Plan) { told = len(p.Groups) })})
 		if d := r.Document; !d.Complete || d.Counts != (report.Counts{}) || r.Err != nil || r.StoppedBy != nil || told != 0 {
 			t.Errorf("got %+v, %v, %v, told of %d", d, r.Err, r.StoppedBy, told)
 		}
@@ -573,7 +581,7 @@ func TestATokenThatIsRefusedEndsTheRun(t *testing.T) {
 		s, c := site(t, standin.Options{
 			Groups: numbered(10), Cost: always(time.Second), Faults: []standin.Fault{{Pattern: "main/g0003", Kind: standin.WrongToken}},
 		})
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2})
 		// The one beside it may end.
 		if got, want := counted(r), "3 accepted, 1 rejected, 6 not_attempted"; got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -590,22 +598,24 @@ func TestATokenThatIsRefusedEndsTheRun(t *testing.T) {
 func TestWhatTheUserLeavesOutIsSkippedAndSaidSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := site(t, standin.Options{Groups: numbered(6), Cost: always(time.Second)})
-		odd := func(g hooks.Group) string {
-			if strings.HasSuffix(g.Group, "1") || strings.HasSuffix(g.Group, "4") {
-				return "left out by --exclude some/thing"
+		var odd []campaign.Pattern
+		for _, text := range []string{"*/*1", "*/*4"} {
+			p, err := campaign.ParsePattern(text)
+			if err != nil {
+				t.Fatal(err)
 			}
-			return ""
+			odd = append(odd, p)
 		}
 		told := 0
-		settings := campaign.Settings{URL: siteURL, Workers: 1, LeftOut: odd, Observers: planned(func(p *campaign.Plan) { told = len(p.Groups) })}
-		r := campaign.Run(t.Context(), c, settings)
+		settings := campaign.Settings{URL: siteURL, Workers: 1, Exclude: odd, NoState: true, Observers: planned(func(p *campaign.Plan) { told = len(p.Groups) })}
+		r := run(t.Context(), c, settings)
 		if got, want := counted(r), "4 accepted, 2 skipped"; got != want || told != 4 || !r.Document.Complete {
 			t.Errorf("got %s, told of %d, complete %t, want %s, 4, true", got, told, r.Document.Complete, want)
 		}
 		var order []string
 		for g := range r.Document.Groups() {
 			order = append(order, g.Group)
-			if g.Outcome == "skipped" && (g.Reason != "left out by --exclude some/thing" || g.Attempts != 0 || g.Worker != 0 || g.Start != 0) {
+			if g.Outcome == "skipped" && (g.Reason != "left out by --exclude */*"+g.Group[4:] || g.Attempts != 0 || g.Worker != 0 || g.Start != 0) {
 				t.Errorf("got %+v", g)
 			}
 		}
@@ -613,12 +623,12 @@ func TestWhatTheUserLeavesOutIsSkippedAndSaidSo(t *testing.T) {
 			t.Errorf("got %v, want %v: those left out come last", order, want)
 		}
 		for g := range s.Mails() {
-			if reason := odd(hooks.Group(g)); reason != "" {
-				t.Errorf("%v was mailed, though %s", g, reason)
+			if odd[0].Match(g.Site, g.Group) || odd[1].Match(g.Site, g.Group) {
+				t.Errorf("%v was mailed, though it was left out", g)
 			}
 		}
 
-		plan, err := campaign.Fetch(t.Context(), c, settings)
+		plan, err := campaign.Preview(t.Context(), campaign.Digest(c, nil), settings)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -632,33 +642,34 @@ func TestWhatTheUserLeavesOutIsSkippedAndSaidSo(t *testing.T) {
 }
 
 func TestTooManyFailuresEndTheRun(t *testing.T) {
-	percent := func(p int) func(int) int { return func(groups int) int { return max(1, groups*p/100) } }
-	skipHalf := func(g hooks.Group) string {
-		if g.Group >= "g0020" {
-			return "not among --only"
-		}
-		return ""
+	half, err := campaign.ParsePattern("*/g000[0-9]")
+	if err != nil {
+		t.Fatal(err)
 	}
+	more, err := campaign.ParsePattern("*/g001?")
+	if err != nil {
+		t.Fatal(err)
+	}
+	only := []campaign.Pattern{half, more}
 	for _, tt := range []struct {
 		name    string
-		limit   func(int) int
-		leftOut func(hooks.Group) string
+		limit   campaign.Share
+		only    []campaign.Pattern
 		want    string
 		stopped string
 	}{
-		{"no limit", nil, nil, "40 not_ok", ""},
-		{"a limit of none", func(int) int { return 0 }, nil, "40 not_ok", ""},
-		{"a number", func(int) int { return 3 }, nil, "3 not_ok, 37 not_attempted", "max_failures"},
-		{"a share of the groups", percent(10), nil, "4 not_ok, 36 not_attempted", "max_failures"},
-		{"a share of those sent to", percent(10), skipHalf, "2 not_ok, 18 not_attempted, 20 skipped", "max_failures"},
-		{"as many as there are", percent(100), nil, "40 not_ok", ""},
+		{"no limit", campaign.Share{}, nil, "40 not_ok", ""},
+		{"a number", campaign.Share{N: 3}, nil, "3 not_ok, 37 not_attempted", "max_failures"},
+		{"a share of the groups", campaign.Share{Percent: 10}, nil, "4 not_ok, 36 not_attempted", "max_failures"},
+		{"a share of those sent to", campaign.Share{Percent: 10}, only, "2 not_ok, 18 not_attempted, 20 skipped", "max_failures"},
+		{"as many as there are", campaign.Share{Percent: 100}, nil, "40 not_ok", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, c := site(t, standin.Options{
 					Groups: numbered(40), Cost: always(time.Second), Faults: []standin.Fault{{Pattern: "*/*", Kind: standin.Error500}},
 				})
-				r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, MaxFailures: tt.limit, LeftOut: tt.leftOut})
+				r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, MaxFailures: tt.limit, Only: tt.only})
 				if got := counted(r); got != tt.want || stopped(r) != tt.stopped {
 					t.Errorf("got %s, %q, want %s, %q", got, stopped(r), tt.want, tt.stopped)
 				}
@@ -674,7 +685,7 @@ func TestObserversAreToldOfEachSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := site(t, standin.Options{Groups: numbered(4), Unknown: numbered(5)[4:]})
 		seen := map[string][]dispatcher.Kind{}
-		campaign.Run(t.Context(), c, campaign.Settings{
+		run(t.Context(), c, campaign.Settings{
 			URL: siteURL, Workers: 2,
 			Observers: hear(func(e campaign.Send) {
 				seen[e.Result.Job.Key()] = append(seen[e.Result.Job.Key()], e.Kind)
@@ -691,6 +702,15 @@ func TestObserversAreToldOfEachSend(t *testing.T) {
 	})
 }
 
+// commands are those that a test's report proposes.
+type commands struct{}
+
+func (commands) Again(keys ...string) string {
+	return strings.TrimSpace("again " + strings.Join(keys, " "))
+}
+func (commands) GoOn(mode campaign.Mode) string { return "senddigest " + string(mode) }
+func (commands) Kept(mode campaign.Mode) string { return "senddigest " + string(mode) }
+
 func TestTheReportIsOfThisRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -698,9 +718,9 @@ func TestTheReportIsOfThisRun(t *testing.T) {
 			Groups: numbered(3), Unknown: []standin.Group{{Site: "parks", Group: "gone"}}, Cost: always(500 * time.Millisecond),
 			Faults: []standin.Fault{{Pattern: "main/g0001", Kind: standin.Error500}},
 		})
-		r := campaign.Run(t.Context(), c, campaign.Settings{
+		r := run(t.Context(), c, campaign.Settings{
 			URL: siteURL, Workers: 2, Rate: 4, Burst: 3,
-			Again: func(keys ...string) string { return "again " + strings.Join(keys, " ") },
+			Commands: commands{},
 		})
 		var b bytes.Buffer
 		if err := r.Document.WriteJSON(&b); err != nil {

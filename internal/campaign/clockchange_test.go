@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/standin"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // changes are nights in which the clocks change, and others. The evening is that of the day before.
@@ -58,11 +58,11 @@ func TestNoDigestIsSwallowedWhenTheClocksChange(t *testing.T) {
 			eachChange(t, 5, func(in *installation, change time.Duration) {
 				in.until(0, clock)
 				began := time.Now()
-				in.run(1, &campaign.Guard{Wait: guardWait}, nil)
+				in.run(1, &guarding{wait: guardWait}, nil)
 				in.swallowed()
 
 				time.Sleep(time.Until(began.Add(20 * time.Hour)))
-				r := in.run(1, &campaign.Guard{Wait: guardWait}, nil)
+				r := in.run(1, &guarding{wait: guardWait}, nil)
 				if lost := in.swallowed(); len(lost) > 0 || r.Document.Counts.Guarded != 0 {
 					in.Errorf("swallowed %v, guarded %d", lost, r.Document.Counts.Guarded)
 				}
@@ -92,7 +92,7 @@ func TestWhatIsAssumedOfTheNightBeforeAClockChangeSwallowsNoDigest(t *testing.T)
 		in.script()
 		in.cost = time.Minute
 		in.until(1, "04:00")
-		r := in.run(4, &campaign.Guard{Wait: 4 * time.Hour, AssumedStart: began, AssumedLength: 6 * time.Hour}, nil)
+		r := in.run(4, &guarding{4 * time.Hour, state.Assumed{Start: began, Length: 6 * time.Hour}}, nil)
 		if lost := in.swallowed(); len(lost) > 0 || r.Document.Counts.Guarded != 0 {
 			in.Errorf("swallowed %v, guarded %d", lost, r.Document.Counts.Guarded)
 		}

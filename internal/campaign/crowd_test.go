@@ -31,7 +31,7 @@ func TestTooFewPreparedTransactionsFailNoGroupWithAnyNumberOfWorkers(t *testing.
 						const groups = 300
 						s, c := site(t, standin.Options{Groups: standin.Generate(groups, 3), Threads: 16, Cost: cost, MaxPrepared: most})
 						var moved []campaign.Limited
-						r := campaign.Run(t.Context(), c, campaign.Settings{
+						r := run(t.Context(), c, campaign.Settings{
 							URL: siteURL, Workers: workers, Retries: 2, GiveUpAfter: 15 * time.Minute,
 							Observers: limits(&moved),
 						})
@@ -75,7 +75,7 @@ func TestAutoFindsHowManyCommitsPostgreSQLTakesAtOnce(t *testing.T) {
 			const groups = 600
 			s, c := site(t, standin.Options{Groups: numbered(groups), Threads: 16, Cost: always(time.Second), MaxPrepared: most})
 			var moved []campaign.Limited
-			r := campaign.Run(t.Context(), c, campaign.Settings{
+			r := run(t.Context(), c, campaign.Settings{
 				URL: siteURL, Workers: 16, Auto: true, Retries: 2, GiveUpAfter: 15 * time.Minute,
 				Observers: limits(&moved), Visitors: quickPages{},
 			})
@@ -125,7 +125,7 @@ func TestAGroupThatFindsNoPreparedTransactionAloneFailsByItselfAndTheOthersDoNot
 			Groups: numbered(100), Threads: 4, Cost: always(time.Second),
 			Faults: []standin.Fault{{Pattern: "main/g0050", Kind: standin.NoPrepared}},
 		})
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: 15 * time.Minute})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: 15 * time.Minute})
 		if got := counted(r); got != "99 accepted, 1 not_ok" {
 			t.Errorf("got %s", got)
 		}

@@ -47,6 +47,9 @@ func (s *Stream) Observe(e Event) {
 }
 
 type (
+	// Warned is something that the operator has to know, in one line. It may come at any time.
+	Warned struct{ Text string }
+
 	// Locking is a run that waits for another of the same installation to give the lock back.
 	Locking struct {
 		Held *state.HeldError
@@ -56,8 +59,8 @@ type (
 	// Locked is the end of that wait, with the lock or without.
 	Locked struct{}
 
-	// Listing is the first request for the list of groups.
-	Listing struct{}
+	// Listing is the first request for the list.
+	Listing struct{ Things string } // what is listed, in the plural
 
 	// Unlisted is a list that could not be had, and is asked for again.
 	Unlisted struct {
@@ -104,13 +107,14 @@ type (
 		Grace time.Duration // for what is in flight, which is cut then; 0: as long as it needs
 	}
 
-	// Ended is the end of a run, and what became of it. Nothing follows.
+	// Ended is the end of a run, and what became of it. Its record is complete, and it still has the lock. Nothing follows.
 	Ended struct {
 		Result
 		At time.Time
 	}
 )
 
+func (Warned) event()    {}
 func (Locking) event()   {}
 func (Locked) event()    {}
 func (Listing) event()   {}
@@ -125,27 +129,3 @@ func (Down) event()      {}
 func (Up) event()        {}
 func (Stopping) event()  {}
 func (Ended) event()     {}
-
-// onRecord is the journal as an observer.
-type onRecord struct{ *state.Writer }
-
-func (w onRecord) Observe(e Event) {
-	switch e := e.(type) {
-	case Planned:
-		e.journalled(w.Writer)
-	case Send:
-		w.Writer.Observe(e.Event)
-	case Limited:
-		w.Limit(e.Sends, e.Crowded)
-	case Ended:
-		d := e.Document
-		ending := state.Ending{At: e.At, Error: d.Error}
-		if d.StoppedBy != nil {
-			ending.StoppedBy = *d.StoppedBy
-		}
-		if e.StoppedBy != nil {
-			ending.Error = e.StoppedBy.Error()
-		}
-		w.Finish(ending)
-	}
-}

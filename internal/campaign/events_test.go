@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/groupserver/senddigest/internal/state"
@@ -79,7 +78,7 @@ func TestEveryRunTellsOfItsStepsInOrder(t *testing.T) {
 				if tt.stop > 0 {
 					ctx = endsWith(t, tt.stop, cause)
 				}
-				campaign.Run(ctx, c, s)
+				run(ctx, c, s)
 				if !slices.Equal(told, tt.want) {
 					t.Errorf("got %v, want %v", told, tt.want)
 				}
@@ -96,22 +95,22 @@ func TestTheJournalHearsOfEverythingFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		const run = "20251125T020000Z-0001"
+		const name = "20251125T020000Z-0001"
 		in := state.Installation{Site: "0123456789abcdef", Token: "0123456789abcdef"}
-		w, err := dir.Begin(state.Header{Campaign: "digest", Run: run, URL: siteURL, Installation: in, Started: time.Now(), Workers: 1}, nil)
+		w, err := dir.Begin(state.Header{Campaign: "digest", Run: name, URL: siteURL, Installation: in, Started: time.Now(), Workers: 1}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		onFile := func() *state.Run {
-			r, err := dir.Load(run)
+			r, err := dir.Load(name)
 			if err != nil {
 				t.Fatalf("%s: %v", filepath.Base(w.Path()), err)
 			}
 			return r
 		}
 		heard := 0
-		campaign.Run(t.Context(), c, campaign.Settings{
-			URL: siteURL, Workers: 1, Run: run, Journal: w, Observers: []campaign.Observer{campaign.ObserverFunc(func(e campaign.Event) {
+		r := run(t.Context(), c, campaign.Settings{
+			URL: siteURL, Workers: 1, Observers: []campaign.Observer{campaign.ObserverFunc(func(e campaign.Event) {
 				switch e := e.(type) {
 				case campaign.Planned:
 					if heard++; !onFile().Listed {
@@ -119,8 +118,8 @@ func TestTheJournalHearsOfEverythingFirst(t *testing.T) {
 					}
 				case campaign.Send:
 					heard++
-					g, _ := e.Result.Job.(hooks.Group)
-					if entry, _ := onFile().Entry(state.Group(g)); entry.Attempts != e.Result.Attempts {
+					g, _ := e.Result.Job.(state.Group)
+					if entry, _ := onFile().Entry(g); entry.Attempts != e.Result.Attempts {
 						t.Errorf("told of try %d of %v, on file: %d", e.Result.Attempts, g, entry.Attempts)
 					}
 				case campaign.Ended:
@@ -129,8 +128,8 @@ func TestTheJournalHearsOfEverythingFirst(t *testing.T) {
 					}
 				}
 			})},
-		})
-		if err := w.Close(); err != nil || heard != 1+2*3+1 {
+		}, campaign.Kept{Run: name, Journal: w})
+		if err := r.Unwritten; err != nil || heard != 1+2*3+1 {
 			t.Errorf("heard of %d events, %v", heard, err)
 		}
 	})
@@ -142,7 +141,7 @@ func TestObserversHearOfOneEventAtATime(t *testing.T) {
 		ctx, stop := context.WithCancelCause(t.Context())
 		defer stop(nil)
 		inside := 0 // not guarded: the race detector looks, too
-		campaign.Run(ctx, c, campaign.Settings{
+		run(ctx, c, campaign.Settings{
 			URL: siteURL, Workers: 16, Retries: 2, Auto: true, Visitors: quickPages{},
 			Observers: []campaign.Observer{campaign.ObserverFunc(func(campaign.Event) {
 				if inside++; inside > 1 {

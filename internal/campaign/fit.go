@@ -27,18 +27,18 @@ func (e *FitError) Error() string {
 		e.Deadline.At.Local().Format("15:04"), e.Deadline.Option, e.Left, e.Groups)
 }
 
-// Fit returns why a run of the plan with so many workers will not be over by ends. nil means that the run fits, that no
-// forecast is known, or that ends is nil. The plan must still have its Forecast.
-func (p *Plan) Fit(ends *DeadlineError, workers int) *FitError {
-	if p.Forecast == nil || ends == nil {
+// Fit returns why the run will not be over by the time at which it starts nothing more. nil means that it will, that there
+// is no such time, or that no forecast is known. The plan must still have its Forecast.
+func (p *Plan) Fit() *FitError {
+	if p.Forecast == nil || p.Ends == nil {
 		return nil
 	}
-	most := max(workers, mostWorkers)
-	found := p.Forecast.Fit(ends.At, most)
+	most := max(p.workers, mostWorkers)
+	found := p.Forecast.Fit(p.Ends.At, most)
 	if found.Fits {
 		return nil
 	}
-	e := &FitError{Deadline: ends, Left: len(found.Left), Groups: p.Forecast.Jobs, Workers: found.Workers, Most: most}
+	e := &FitError{Deadline: p.Ends, Left: len(found.Left), Groups: p.Forecast.Jobs, Workers: found.Workers, Most: most}
 	sequence := p.schedule.Sequence()
 	for _, job := range found.Left[:min(leftExamples, len(found.Left))] {
 		e.Examples = append(e.Examples, p.Groups[slices.Index(sequence, job)].Key())

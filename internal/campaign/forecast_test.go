@@ -36,7 +36,7 @@ func TestTheSecondNightOnASiteGoesAsForecastAndHardlyLongerThanItMust(t *testing
 			_, c := site(t, standin.Options{Groups: groups, Threads: workers, Cost: standin.HeavyTail(seed), Guard: -1})
 			path := filepath.Join(t.TempDir(), "history.tsv")
 			night := func(h *state.History) campaign.Result {
-				return campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers, History: h})
+				return run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers}, campaign.Kept{History: h})
 			}
 			first := withHistory(t, path, night).Document
 			second := withHistory(t, path, night).Document
@@ -71,7 +71,7 @@ func TestHeavyGroupsAreNotAllSentToAtOnceWhileLighterOnesAreLeft(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "history.tsv")
 		for night := range 2 {
 			r := withHistory(t, path, func(h *state.History) campaign.Result {
-				return campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers, History: h, Order: schedule.Longest})
+				return run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers, Order: schedule.Longest}, campaign.Kept{History: h})
 			})
 			begun := 0 // heavy ones, in the first moment
 			for g := range r.Document.Groups() {
@@ -93,17 +93,16 @@ func TestARunThatIsRefusedSendsNothingAndSaysWhy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, History: h})
-		ends := &campaign.DeadlineError{At: time.Now().Add(30 * time.Second), Option: "--deadline 05:30"}
-		r := campaign.Run(t.Context(), c, campaign.Settings{
-			URL: siteURL, Workers: 1, History: h, Ends: ends, RequireFit: true,
+		run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1}, campaign.Kept{History: h})
+		r := run(t.Context(), c, campaign.Settings{
+			URL: siteURL, Workers: 1, MaxDuration: 30 * time.Second, RequireFit: true,
 			Observers: planned(func(*campaign.Plan) { t.Error("told of a run that starts") }),
-		})
+		}, campaign.Kept{History: h})
 		if got := counted(r); got != "3 not_attempted" || len(s.Starts()) != 3 || stopped(r) != "deadline" {
 			t.Errorf("got %s, %d sends, stopped by %q: %v", got, len(s.Starts()), stopped(r), r.StoppedBy)
 		}
 		fit, ok := errors.AsType[*campaign.FitError](r.StoppedBy)
-		if !ok || fit.Deadline != ends || fit.Left != 2 || fit.Groups != 3 || len(fit.Examples) != 2 || fit.Workers != 3 {
+		if !ok || fit.Deadline.Option != "--max-duration 30s" || fit.Left != 2 || fit.Groups != 3 || len(fit.Examples) != 2 || fit.Workers != 3 {
 			t.Errorf("got %+v", r.StoppedBy)
 		}
 	})

@@ -21,10 +21,10 @@ func TestANightBeginsWithTheLimitThatTheOneBeforeFound(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, c := site(t, standin.Options{Groups: numbered(200), Threads: 16, Cost: always(time.Second)})
-			r := campaign.Run(t.Context(), c, campaign.Settings{
-				URL: siteURL, Workers: 4, Auto: true, Rate: rate, History: h, Visitors: quickPages{},
+			r := run(t.Context(), c, campaign.Settings{
+				URL: siteURL, Workers: 4, Auto: true, Rate: rate, Visitors: quickPages{},
 				Observers: hear(func(e campaign.Limited) { found = append(found, e.Sends) }),
-			})
+			}, campaign.Kept{History: h})
 			if got := counted(r); got != "200 accepted" {
 				t.Errorf("got %s", got)
 			}

@@ -9,6 +9,14 @@ import (
 // limits keeps how many sends might be in flight in the course of a run, for its report. It is an [Observer].
 type limits struct{ list []report.Limit } // the first is what the run begins with
 
+// begin notes what a run begins with: where the number is to be found, with one.
+func (l *limits) begin(at time.Time, workers int, auto bool) {
+	if auto {
+		workers = 1
+	}
+	l.list = []report.Limit{{At: at, Sends: workers}}
+}
+
 // Observe takes a limit from now on.
 func (l *limits) Observe(e Event) {
 	if e, ok := e.(Limited); ok {

@@ -25,15 +25,15 @@ func (e *ListError) Unwrap() error { return e.Err }
 // askPatiently asks for the list of groups until it is there. It has the patience of the sends: a failure that may pass is
 // followed by another request, after a back-off or when Retry-After says so, until the site has given no list for
 // GiveUpAfter. That hook only reads, so that a request is harmless whatever became of the one before.
-func (r *run) askPatiently(ctx context.Context) (*hooks.List[hooks.Group], error) {
+func (r *run) askPatiently(ctx context.Context) (*List, error) {
 	backoff := r.Backoff
 	if backoff == nil {
 		backoff = dispatcher.FullJitter(time.Second, time.Minute)
 	}
-	r.events.Observe(Listing{})
+	r.events.Observe(Listing{r.campaign.Things})
 	var first time.Time // of the failures
 	for asked := 1; ; asked++ {
-		list, err := ask(ctx, r.client)
+		list, err := r.ask(ctx)
 		if listed, ok := errors.AsType[*ListError](err); !ok {
 			return list, err
 		} else if !first.IsZero() {
@@ -67,8 +67,8 @@ func (r *run) askPatiently(ctx context.Context) (*hooks.List[hooks.Group], error
 }
 
 // ask asks for the list once. Its error is a [*ListError], or the cause of ctx where that ended first.
-func ask(ctx context.Context, client *hooks.Client) (*hooks.List[hooks.Group], error) {
-	list, err := client.DigestGroups(ctx)
+func (r *run) ask(ctx context.Context) (*List, error) {
+	list, err := r.campaign.List(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return nil, cause
 	}

@@ -47,7 +47,7 @@ func TestAListThatCannotBeHadIsAskedForAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, c := site(t, standin.Options{Groups: numbered(3), Faults: []standin.Fault{fault}})
-				r := campaign.Run(t.Context(), c, patient())
+				r := run(t.Context(), c, patient())
 				if got := counted(r); got != "3 accepted" || r.Err != nil || r.Document.Seconds.Wall != tt.wall {
 					t.Errorf("got %s, %v after %v s, want all accepted after %v s", got, r.Err, r.Document.Seconds.Wall, tt.wall)
 				}
@@ -63,7 +63,7 @@ func TestARefusedConnectionIsTriedAgainUntilGivingUp(t *testing.T) {
 		s.GiveUpAfter = time.Minute
 		asked := 0
 		s.Observers = hear(func(campaign.Unlisted) { asked++ })
-		r := campaign.Run(t.Context(), c, s)
+		r := run(t.Context(), c, s)
 		listed, ok := errors.AsType[*campaign.ListError](r.Err)
 		if !ok || listed.Error() != "list of groups: connection refused" || listed.Asked != 61 || listed.For != time.Minute || asked != 60 {
 			t.Errorf("got %#v, told %d times, want 61 requests in a minute", r.Err, asked)
@@ -79,7 +79,7 @@ func TestASiteThatComesBackInTimeIsSentTo(t *testing.T) {
 		_, c := frail(t, standin.Options{Groups: numbered(3)}, 0, 50*time.Second)
 		s := patient()
 		s.Backoff, s.GiveUpAfter = nil, time.Minute // the usual back-off
-		if r := campaign.Run(t.Context(), c, s); counted(r) != "3 accepted" {
+		if r := run(t.Context(), c, s); counted(r) != "3 accepted" {
 			t.Errorf("got %s, %v after %v s", counted(r), r.Err, r.Document.Seconds.Wall)
 		}
 	})
@@ -90,9 +90,8 @@ func TestARunThatGoesOnWithAnotherWaitsForTheListToo(t *testing.T) {
 		_, c := site(t, standin.Options{
 			Groups: numbered(3), Faults: []standin.Fault{{Pattern: standin.ListPattern, Kind: standin.Reset, Times: 2}},
 		})
-		s := patient()
-		s.Previous = &campaign.Previous{Run: &state.Run{}, Ended: time.Now()}
-		if r := campaign.Run(t.Context(), c, s); counted(r) != "3 accepted" || r.Document.Seconds.Wall != 2 {
+		previous := campaign.Kept{Previous: &campaign.Previous{Run: &state.Run{}, Ended: time.Now()}}
+		if r := run(t.Context(), c, patient(), previous); counted(r) != "3 accepted" || r.Document.Seconds.Wall != 2 {
 			t.Errorf("got %s, %v after %v s", counted(r), r.Err, r.Document.Seconds.Wall)
 		}
 	})
@@ -103,7 +102,7 @@ func TestAPauseLongerThanThePatienceEndsTheRunAtOnce(t *testing.T) {
 		_, c := site(t, standin.Options{
 			Groups: numbered(3), Faults: []standin.Fault{{Pattern: standin.ListPattern, Kind: standin.TooMany, RetryAfter: "3600"}},
 		})
-		r := campaign.Run(t.Context(), c, patient())
+		r := run(t.Context(), c, patient())
 		if refused, ok := errors.AsType[*hooks.NotOKError](r.Err); !ok || refused.Status != 429 || r.Document.Seconds.Wall != 0 {
 			t.Errorf("got %v after %v s", r.Err, r.Document.Seconds.Wall)
 		}
@@ -113,7 +112,7 @@ func TestAPauseLongerThanThePatienceEndsTheRunAtOnce(t *testing.T) {
 func TestADeadlineEndsTheWaitForTheListAndKeepsItsCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := site(t, standin.Options{Groups: numbered(3), Faults: []standin.Fault{{Pattern: standin.ListPattern, Kind: standin.Error500}}})
-		r := campaign.Run(deadline(t, 10*time.Second+time.Millisecond), c, patient())
+		r := run(deadline(t, 10*time.Second+time.Millisecond), c, patient())
 		if stopped(r) != "deadline" || r.Document.Seconds.Wall != 10.001 || !strings.Contains(r.StoppedBy.Error(), "500 Internal Server Error") {
 			t.Errorf("stopped by %v after %v s", r.StoppedBy, r.Document.Seconds.Wall)
 		}
@@ -130,7 +129,7 @@ func TestWhatDoesNotPassIsNotAskedForAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, c := site(t, standin.Options{Groups: numbered(3), Faults: []standin.Fault{f}})
-				if r := campaign.Run(t.Context(), c, patient()); r.Err == nil || r.Document.Seconds.Wall != 0 {
+				if r := run(t.Context(), c, patient()); r.Err == nil || r.Document.Seconds.Wall != 0 {
 					t.Errorf("got %v after %v s", r.Err, r.Document.Seconds.Wall)
 				}
 			})
@@ -145,7 +144,7 @@ func TestWhatDoesNotPassIsNotAskedForAgain(t *testing.T) {
 		t.Run(fmt.Sprintf("%T", err), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := client(t, failingTransport{err})
-				if r := campaign.Run(t.Context(), c, patient()); r.Err == nil || r.Document.Seconds.Wall != 0 {
+				if r := run(t.Context(), c, patient()); r.Err == nil || r.Document.Seconds.Wall != 0 {
 					t.Errorf("got %v after %v s", r.Err, r.Document.Seconds.Wall)
 				}
 			})
@@ -161,7 +160,7 @@ func (f failingTransport) RoundTrip(*http.Request) (*http.Response, error) { ret
 func TestFetchAsksOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := site(t, standin.Options{Groups: numbered(3), Faults: []standin.Fault{{Pattern: standin.ListPattern, Kind: standin.Error500}}})
-		_, err := campaign.Fetch(t.Context(), c, patient())
+		_, err := campaign.Preview(t.Context(), campaign.Digest(c, nil), patient())
 		if listed, ok := errors.AsType[*campaign.ListError](err); !ok || listed.Asked != 1 || len(s.Requests()) != 1 {
 			t.Errorf("got %v after %d requests", err, len(s.Requests()))
 		}

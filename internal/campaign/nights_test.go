@@ -31,7 +31,7 @@ type installation struct {
 	dir    *state.Dir
 	first  time.Time // the midnight before the first night, in the server's time zone
 	cost   time.Duration
-	settle campaign.Settle // of the next runs
+	settle campaign.Settings // of the next runs, as far as it says what becomes of ambiguous sends
 	runs   int
 	seen   int // requests that are accounted for
 }
@@ -102,8 +102,14 @@ func (in *installation) groups() int {
 	return len(list.Entries)
 }
 
-// run makes a run with a journal. A guard without Last gets it from the journals.
-func (in *installation) run(workers int, guard *campaign.Guard, previous *campaign.Previous) campaign.Result {
+// guarding is what a run is to do about the server's guard, by what the journals tell.
+type guarding struct {
+	wait    time.Duration
+	assumed state.Assumed
+}
+
+// run makes a run with a journal. Without guarding it knows nothing of the runs before.
+func (in *installation) run(workers int, guard *guarding, previous *campaign.Previous) campaign.Result {
 	in.Helper()
 	r := in.runUntil(in.Context(), workers, guard, previous)
 	if r.Err != nil || r.StoppedBy != nil {
@@ -112,30 +118,30 @@ func (in *installation) run(workers int, guard *campaign.Guard, previous *campai
 	return r
 }
 
-func (in *installation) runUntil(ctx context.Context, workers int, guard *campaign.Guard, previous *campaign.Previous) campaign.Result {
+func (in *installation) runUntil(ctx context.Context, workers int, guard *guarding, previous *campaign.Previous) campaign.Result {
 	in.Helper()
 	in.runs++
 	now := time.Now()
 	where := state.NewInstallation("a digest", nil)
+	s, kept := in.settle, campaign.Kept{Previous: previous}
+	s.URL, s.Workers = siteURL, workers
 	if guard != nil {
 		recent, failed := in.dir.Recent(where, now.Add(-24*time.Hour))
 		if len(failed) > 0 {
 			in.Fatal(failed)
 		}
-		guard.Last = recent.Accepted
+		s.GuardWait, kept.Past, kept.Assumed = guard.wait, campaign.PastOf(recent), guard.assumed
 	}
-	name := fmt.Sprintf("%s-%04x", now.UTC().Format("20060102T150405Z"), in.runs)
-	w, err := in.dir.Begin(state.Header{
-		Campaign: "digest", Run: name, URL: siteURL, Installation: where, Started: now, Workers: workers,
+	kept.Run = fmt.Sprintf("%s-%04x", now.UTC().Format("20060102T150405Z"), in.runs)
+	journal, err := in.dir.Begin(state.Header{
+		Campaign: "digest", Run: kept.Run, URL: siteURL, Installation: where, Started: now, Workers: workers,
 	}, nil)
 	if err != nil {
 		in.Fatal(err)
 	}
-	r := campaign.Run(ctx, in.client, campaign.Settings{
-		URL: siteURL, Run: name, Workers: workers, Guard: guard, Journal: w, Previous: previous, ServerZone: in.first.Location(),
-		Settle: in.settle,
-	})
-	if err := w.Close(); err != nil {
+	kept.Journal = journal
+	r := campaign.RunOn(ctx, campaign.Digest(in.client, in.first.Location()), s, kept)
+	if err := r.Unwritten; err != nil {
 		in.Fatal(err)
 	}
 	return r
@@ -157,11 +163,11 @@ func (in *installation) swallowed() []string {
 // Three nights of one site: a long one in which part fails and is sent late, a short one that starts early, and a
 // slow one that starts late. Who was late the night before comes more than 2.4 hours earlier the next.
 func threeNights(t *testing.T, guarded bool) (swallowed [3]int) {
-	guard := func() *campaign.Guard {
+	guard := func() *guarding {
 		if !guarded {
 			return nil
 		}
-		return &campaign.Guard{Wait: guardWait}
+		return &guarding{wait: guardWait}
 	}
 	in := newInstallation(t, 240)
 
@@ -177,7 +183,7 @@ func threeNights(t *testing.T, guarded bool) (swallowed [3]int) {
 		t.Fatal(err)
 	}
 	in.swallowed()
-	in.settle = campaign.Settle{After: 10 * time.Minute, Skip: true}
+	in.settle = campaign.Settings{Settle: 10 * time.Minute, SkipAmbiguous: true}
 	in.run(2, guard(), &campaign.Previous{Run: run, Failed: true, Ended: time.Now()})
 	swallowed[0] = len(in.swallowed())
 
@@ -241,11 +247,11 @@ func TestMigratingFromASixHourScriptLosesNoDigestThatWaitingSaves(t *testing.T) 
 				var swallowed [3]int
 				for night := range swallowed {
 					in.until(night+2, "02:00")
-					guard := &campaign.Guard{Wait: guardWait}
+					guard := &guarding{wait: guardWait}
 					if night == 0 {
-						guard.Wait = tt.wait
+						guard.wait = tt.wait
 						if tt.assume {
-							guard.AssumedStart, guard.AssumedLength = began, 6*time.Hour
+							guard.assumed = state.Assumed{Start: began, Length: 6 * time.Hour}
 						}
 					}
 					r := in.run(4, guard, nil)
@@ -282,7 +288,7 @@ func TestMigratingFromASixHourScriptLosesNoDigestThatWaitingSaves(t *testing.T) 
 // previous is how to go on with the newest run, which is to settle after a time what that left ambiguous.
 func (in *installation) previous(settle time.Duration) *campaign.Previous {
 	in.Helper()
-	in.settle = campaign.Settle{After: settle}
+	in.settle = campaign.Settings{Settle: settle}
 	run, err := in.dir.Load(in.newest())
 	if err != nil {
 		in.Fatal(err)
@@ -326,7 +332,7 @@ func TestAGroupThatOneRunDoesNotFindListedIsNotForgotten(t *testing.T) {
 		in.site.SetGroups(all...)
 
 		previous := in.previous(time.Hour)
-		in.settle.Skip = true
+		in.settle.SkipAmbiguous = true
 		r := in.run(1, nil, previous)
 		if got, want := counted(r), "1 ambiguous, 3 skipped"; got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -342,15 +348,22 @@ func TestAGroupThatOneRunDoesNotFindListedIsNotForgotten(t *testing.T) {
 	})
 }
 
+// pastFunc is a function that is a past.
+type pastFunc func(state.Group) campaign.Known
+
+func (f pastFunc) Of(g state.Group) campaign.Known { return f(g) }
+
 func TestAnyRunWaitsForSendsThatMayStillBeUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := site(t, standin.Options{Groups: numbered(3)})
 		first := numbered(3)[0]
-		r := campaign.Run(t.Context(), c, campaign.Settings{
-			URL: siteURL, Workers: 1, Settle: campaign.Settle{After: 10 * time.Minute},
-			Open: func(g state.Group) (time.Time, bool) {
-				return time.Now().Add(-4 * time.Minute), g == state.Group(first)
-			},
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Settle: 10 * time.Minute}, campaign.Kept{
+			Past: pastFunc(func(g state.Group) (k campaign.Known) {
+				if g == state.Group(first) {
+					k.Open = time.Now().Add(-4 * time.Minute)
+				}
+				return k
+			}),
 		})
 		for g := range r.Document.Groups() {
 			if waited := g.Start >= (6 * time.Minute).Seconds(); waited != (g.Group == first.Group) || g.Outcome != "accepted" {

@@ -1,7 +1,6 @@
 package campaign
 
 import (
-	"context"
 	"iter"
 	"slices"
 	"time"
@@ -14,7 +13,8 @@ import (
 
 // Plan is which groups a run will send to, in order, and which it leaves out.
 type Plan struct {
-	Groups []hooks.Group
+	Groups []state.Group
+	Things string // what they are called, in the plural: "groups"
 	// Unusable are the entries of the site's list that are no groups; the operator is to hear of them.
 	Unusable hooks.Unusable
 	// Held is how many of them wait for the server's guard.
@@ -23,6 +23,8 @@ type Plan struct {
 	// start of that send at most.
 	Settling    int
 	SettleAfter time.Duration
+	// Ends is when the run starts nothing more; nil: never.
+	Ends *DeadlineError
 	// Workers is how many sends the forecast takes to be in flight.
 	Workers int
 	// Forecast is how long the run will take, as past runs tell; nil: they tell of none of the groups. Its jobs are
@@ -37,6 +39,10 @@ type Plan struct {
 	Until   time.Time
 
 	schedule *schedule.Plan
+	workers  int // that were asked for
+	private  bool
+	auto     bool          // they are the most, and how many there are is to be found
+	expected time.Duration // by Forecast; 0: not known
 
 	skips     []state.Skip                 // what the journal is to know of the groups left out
 	opened    []state.LeftOpen             // and of those that an earlier run left open
@@ -50,63 +56,49 @@ type Plan struct {
 // Listed counts the groups of the site's list.
 func (p *Plan) Listed() int { return len(p.Groups) + len(p.left) }
 
-// Fetch asks for the list of groups once and plans a run. Its error is a [*ListError], or the cause of ctx where that
-// ended first.
-func Fetch(ctx context.Context, client *hooks.Client, s Settings) (*Plan, error) {
-	list, err := ask(ctx, client)
-	if err != nil {
-		return nil, err
+// warnings are what an operator has to know of the list.
+func (p *Plan) warnings() []string {
+	if p.Unusable.N == 0 {
+		return nil
 	}
-	return planOf(list, s), nil
+	return []string{p.Unusable.String()}
 }
 
-// planOf plans a run of what a site listed.
-func planOf(list *hooks.List[hooks.Group], s Settings) *Plan {
-	p := plan(list.Entries, s, time.Now())
-	p.Unusable = list.Unusable
-	return p
-}
-
-// plan decides what becomes of each group of the list: by what the user left out, by what an earlier run did, by the
+// plan decides what becomes of each group that a site listed: by what the user left out, by what earlier runs did, by the
 // server's guard, and by what is known of their costs.
-func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
-	p := &Plan{ambiguous: map[string]dispatcher.Result{}}
-	clock := s.clock()
-	var assumed map[hooks.Group]time.Time
-	if s.Guard != nil {
-		assumed = s.Guard.assumed(groups)
+func (r *run) plan(list *List) *Plan {
+	now, groups := time.Now(), list.Entries
+	p := &Plan{
+		Things: r.campaign.Things, Unusable: list.Unusable, Ends: r.ends, workers: r.Workers, auto: r.Auto, private: r.campaign.Private,
+		ambiguous: map[string]dispatcher.Result{},
 	}
-	if s.Previous != nil {
-		p.remember(&s, groups, now)
+	assumed := assumed(r.assumed, groups)
+	if r.previous != nil {
+		r.rememberUnlisted(p, groups, now)
 	}
-	if s.History != nil {
-		s.History.List(keys(groups))
+	if r.history != nil {
+		r.history.List(keys(groups))
 	}
 	jobs := make([]schedule.Job, 0, len(groups))
 	swallowed := make([]bool, 0, len(groups)) // by number of the job
 	p.Groups = groups[:0]                     // the list itself is not needed again
 	for _, g := range groups {
-		c := choice{}
-		if s.Previous != nil {
-			c = s.Previous.choose(g, &s, now)
-		}
-		// What an earlier run got accepted is no question of taste: the journal must know it in any case.
-		if c.class != leave && s.LeftOut != nil {
-			if reason := s.LeftOut(g); reason != "" {
-				c = leaveOut(g, state.Skip{Reason: reason})
-			}
-		}
+		c := r.choice(g, now)
 		if c.class == leave {
-			p.leave(g, c)
+			p.leave(c)
 			continue
 		}
+		known := r.past.Of(g)
 		skipped := false
-		job := schedule.Job{Class: int(c.class), NotBefore: p.settle(g, c, &s, now)}
+		job := schedule.Job{Class: int(c.class), NotBefore: r.settled(p, g, c, known, now)}
 		// Not for a group that may have been mailed in the run before: it is the guard that makes the repeat harmless.
-		if s.Guard != nil && c.class != unknown {
+		if c.class != unknown {
+			accepted := known.Accepted
+			if accepted.IsZero() {
+				accepted = assumed[g]
+			}
 			var free time.Time
-			free, skipped = s.Guard.hold(g, assumed, clock, now)
-			if free.After(now) {
+			if free, skipped = r.guarded(accepted, now); !free.IsZero() {
 				p.Held++
 				job.NotBefore = latest(job.NotBefore, free)
 			}
@@ -115,18 +107,32 @@ func plan(groups []hooks.Group, s Settings, now time.Time) *Plan {
 			p.Waiting++
 			p.Until = latest(p.Until, job.NotBefore)
 		}
-		if s.History != nil {
-			e := s.History.Estimate(g.Key())
+		if r.history != nil {
+			e := r.history.Estimate(g.Key())
 			job.Estimate, job.Mean, job.Spread, job.Known = e.Median, e.Mean, e.Spread, e.Known
 		}
 		jobs, swallowed = append(jobs, job), append(swallowed, skipped)
 		p.Groups = append(p.Groups, g)
 	}
-	p.order(jobs, swallowed, s, now)
+	r.order(p, jobs, swallowed, now)
 	return p
 }
 
-func keys(groups []hooks.Group) iter.Seq[string] {
+// choice decides whether a group is sent to, and in which class.
+func (r *run) choice(g state.Group, now time.Time) (c choice) {
+	if r.previous != nil {
+		c = r.choose(g, now)
+	}
+	// What an earlier run got accepted is no question of taste: the journal must know it in any case.
+	if c.class != leave {
+		if reason := leftOut(r.Only, r.Exclude, g); reason != "" {
+			return leaveOut(g, state.Skip{Reason: reason})
+		}
+	}
+	return c
+}
+
+func keys(groups []state.Group) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, g := range groups {
 			if !yield(g.Key()) {
@@ -137,7 +143,7 @@ func keys(groups []hooks.Group) iter.Seq[string] {
 }
 
 // leave takes a group in that is not sent to.
-func (p *Plan) leave(g hooks.Group, c choice) {
+func (p *Plan) leave(c choice) {
 	p.left = append(p.left, c.result)
 	if c.result.Outcome == dispatcher.Skipped {
 		p.skips = append(p.skips, c.skip)
@@ -146,23 +152,21 @@ func (p *Plan) leave(g hooks.Group, c choice) {
 	p.alone = append(p.alone, c.open)
 }
 
-// settle takes a group in of which an earlier send may still be under way, and says from when on it may be sent to;
+// settled takes a group in of which an earlier send may still be under way, and says from when on it may be sent to;
 // zero: at once.
-func (p *Plan) settle(g hooks.Group, c choice, s *Settings, now time.Time) time.Time {
+func (r *run) settled(p *Plan, g state.Group, c choice, known Known, now time.Time) time.Time {
 	result, open, again := c.result, c.open, c.notBefore
-	switch {
-	case c.class == unknown:
-	case s.Open == nil:
-		return time.Time{}
-	default:
-		at, known := s.Open(state.Group(g))
-		at = earlier(at, now) // whatever the clock was then
-		again = at.Add(s.settleAfter(g.Key()))
-		if !known || !again.After(now) {
+	if c.class != unknown {
+		if known.Open.IsZero() {
+			return time.Time{}
+		}
+		at := earlier(known.Open, now) // whatever the clock was then
+		again = at.Add(r.settleAfter(g.Key()))
+		if !again.After(now) {
 			return time.Time{}
 		}
 		lost := dispatcher.Lost{Reason: "an earlier run ended without its answer", Start: at}
-		open = state.LeftOpen{Group: state.Group(g), At: at, Lost: lost}
+		open = state.LeftOpen{Group: g, At: at, Lost: lost}
 		result = ambiguous(g, &open, "it may have been mailed in an earlier run, and was not sent to again before this one ended")
 	}
 	p.ambiguous[g.Key()] = result
@@ -171,50 +175,49 @@ func (p *Plan) settle(g hooks.Group, c choice, s *Settings, now time.Time) time.
 		return time.Time{}
 	}
 	p.Settling++
-	p.SettleAfter = max(p.SettleAfter, s.settleAfter(g.Key()))
+	p.SettleAfter = max(p.SettleAfter, r.settleAfter(g.Key()))
 	return again
 }
 
 // order puts the groups into the order of the sends.
-func (p *Plan) order(jobs []schedule.Job, swallowed []bool, s Settings, now time.Time) {
-	p.Workers = s.abreast()
+func (r *run) order(p *Plan, jobs []schedule.Job, swallowed []bool, now time.Time) {
+	p.Workers = r.abreast()
 	settings := schedule.Settings{
-		Order: s.Order, Workers: p.Workers, MaxHeavy: s.MaxHeavy, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
+		Order: r.Order, Workers: p.Workers, MaxHeavy: r.MaxHeavy.Of, Rate: r.Rate, Burst: r.Burst, Throttle: r.Throttle,
 	}
-	if s.History != nil {
-		settings.Pace = s.History.PaceSpread()
+	if r.history != nil {
+		settings.Pace = r.history.PaceSpread()
 	}
 	p.schedule = schedule.New(now, jobs, settings)
 	if slices.ContainsFunc(jobs, func(j schedule.Job) bool { return j.Known }) {
 		f := p.schedule.Forecast()
-		p.Forecast = &f
-		history := s.History // alone: the settings hold much else
+		p.Forecast, p.expected = &f, f.Expected
+		history := r.history // alone: the run holds much else
 		p.Cost = func(key string) time.Duration { return history.Estimate(key).Mean }
 		for _, g := range p.Groups {
 			p.Work += p.Cost(g.Key())
 		}
 	}
 	listed := p.Groups
-	p.Groups = make([]hooks.Group, len(jobs))
+	p.Groups = make([]state.Group, len(jobs))
 	p.swallowed = make([]bool, len(jobs))
 	for place, i := range p.schedule.Sequence() {
 		p.Groups[place], p.swallowed[place] = listed[i], swallowed[i]
 	}
 }
 
-// remember keeps on record what an earlier run got accepted, or left open, of groups that are not in the list now: they
+// rememberUnlisted keeps on record what an earlier run got accepted, or left open, of groups that are not in the list now: they
 // may come back.
-func (p *Plan) remember(s *Settings, groups []hooks.Group, now time.Time) {
-	listed := make(map[hooks.Group]bool, len(groups))
+func (r *run) rememberUnlisted(p *Plan, groups []state.Group, now time.Time) {
+	listed := make(map[state.Group]bool, len(groups))
 	for _, g := range groups {
 		listed[g] = true
 	}
-	for e := range s.Previous.Run.All() {
-		g := hooks.Group(e.Group)
-		if listed[g] {
+	for e := range r.previous.Run.All() {
+		if listed[e.Group] {
 			continue
 		}
-		switch c := s.Previous.choose(g, s, now); {
+		switch c := r.choose(e.Group, now); {
 		case c.skip.In != "":
 			p.skips = append(p.skips, c.skip)
 		case !c.open.At.IsZero():
@@ -226,10 +229,7 @@ func (p *Plan) remember(s *Settings, groups []hooks.Group, now time.Time) {
 // journalled gives the groups of a plan to the journal, and with them those that are not sent to although their fate is
 // unknown: a later run must not take them for unsent.
 func (p *Plan) journalled(w *state.Writer) {
-	groups := make([]state.Group, 0, len(p.Groups)+len(p.gone)+len(p.alone))
-	for _, g := range p.Groups {
-		groups = append(groups, state.Group(g))
-	}
+	groups := slices.Grow(slices.Clip(p.Groups), len(p.gone)+len(p.alone))
 	for _, o := range slices.Concat(p.gone, p.alone) {
 		groups = append(groups, o.Group)
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/state"
 )
 
@@ -39,15 +38,13 @@ type choice struct {
 	skip      state.Skip        // for leave, where the result is skipped
 }
 
-// choose decides what becomes of a group.
-func (p *Previous) choose(g hooks.Group, s *Settings, now time.Time) choice {
-	e, known := p.Run.Entry(state.Group(g))
+// choose decides what becomes of a group by what the run that is gone on with did.
+func (r *run) choose(g state.Group, now time.Time) choice {
+	p := r.previous
+	e, known := p.Run.Entry(g)
 	switch at, accepted := e.Accepted(); {
 	case accepted:
-		run := e.In
-		if run == "" {
-			run = p.Run.Header.Run
-		}
+		run := cmp.Or(e.In, p.Run.Header.Run)
 		return leaveOut(g, state.Skip{Reason: "accepted already in run " + run, In: run, At: at})
 	case !known && p.Failed:
 		return leaveOut(g, state.Skip{Reason: "not in run " + p.Run.Header.Run})
@@ -61,12 +58,14 @@ func (p *Previous) choose(g hooks.Group, s *Settings, now time.Time) choice {
 		return choice{class: failed}
 	}
 	open := p.open(&e, now)
-	c := choice{class: leave, open: open, notBefore: open.At.Add(s.settleAfter(g.Key()))}
+	c := choice{class: leave, open: open, notBefore: open.At.Add(r.settleAfter(g.Key()))}
 	why := "not sent to again before the run ended"
 	switch {
-	case s.Settle.Skip:
+	case r.SkipAmbiguous:
 		why = "left alone"
-	case !s.harmless(open.Lost.Start, latest(c.notBefore, now)):
+	case r.campaign.Guard == nil:
+		why = "left alone, since the site would mail it again"
+	case !r.campaign.Guard.harmless(open.Lost.Start, latest(c.notBefore, now)):
 		why = "left alone, since the server's guard is over" // the next night's run sends to the group anyway
 	default:
 		c.class = unknown
@@ -107,7 +106,7 @@ func proven(e *state.Entry) bool {
 }
 
 // ambiguous is what the report says of a group that an earlier run left so and that a run does not send to.
-func ambiguous(g hooks.Group, open *state.LeftOpen, reason string) dispatcher.Result {
+func ambiguous(g state.Group, open *state.LeftOpen, reason string) dispatcher.Result {
 	return dispatcher.Result{
 		Job: g, Verdict: dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Reason: reason}, Lost: &open.Lost,
 	}
@@ -127,8 +126,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-func leaveOut(g hooks.Group, skip state.Skip) choice {
-	skip.Group = state.Group(g)
+func leaveOut(g state.Group, skip state.Skip) choice {
+	skip.Group = g
 	return choice{class: leave, skip: skip, result: dispatcher.Result{
 		Job: g, Verdict: dispatcher.Verdict{Outcome: dispatcher.Skipped, Reason: skip.Reason},
 	}}

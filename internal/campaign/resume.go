@@ -45,9 +45,9 @@ func NoState(mode Mode) *ResumeError {
 	return &ResumeError{mode, "there is no state directory to look for the earlier run in", "leave out --no-state"}
 }
 
-// FindRun loads the run of an installation that mode resumes at the time now. It fails with a [*ResumeError] where there
+// FindRun loads the run of a campaign and an installation that mode resumes at the time now. It fails with a [*ResumeError] where there
 // is none, and with an error of package state where it cannot be read.
-func FindRun(dir *state.Dir, in state.Installation, mode Mode, now time.Time) (*state.Run, error) {
+func FindRun(c Campaign, dir *state.Dir, in state.Installation, mode Mode, now time.Time) (*state.Run, error) {
 	runs, err := dir.Runs(in)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", mode, err)
@@ -59,7 +59,7 @@ func FindRun(dir *state.Dir, in state.Installation, mode Mode, now time.Time) (*
 	if newest.Err != nil {
 		return nil, fmt.Errorf("%s: %w", mode, newest.Err)
 	}
-	if refused := refuse(runs, &newest, mode, now); refused != nil {
+	if refused := refuse(c, runs, &newest, mode, now); refused != nil {
 		return nil, refused
 	}
 	run, err := dir.Load(newest.Run)
@@ -77,7 +77,7 @@ func ModeFor(run string, runs []state.Summary, now time.Time) (mode Mode, ok boo
 		return "", false
 	}
 	for _, mode := range []Mode{Resume, RetryFailed} {
-		if refuse(runs, &newest, mode, now) == nil {
+		if refuse(Campaign{}, runs, &newest, mode, now) == nil {
 			return mode, true
 		}
 	}
@@ -86,22 +86,29 @@ func ModeFor(run string, runs []state.Summary, now time.Time) (mode Mode, ok boo
 
 // refuse returns why mode does not resume newest, the newest of runs; nil means that it does. The hint names no option that
 // would be refused as well.
-func refuse(runs []state.Summary, newest *state.Summary, mode Mode, now time.Time) *ResumeError {
-	what, hint := "", "leave out "+string(mode)
+func refuse(c Campaign, runs []state.Summary, newest *state.Summary, mode Mode, now time.Time) *ResumeError {
+	what, hint, anew := "", "leave out "+string(mode), "a new run starts"
+	if c.Guard == nil {
+		anew += ", and mails all " + c.Things + " again"
+		hint += ": " + anew
+	}
 	switch {
 	case newest.Running:
 		what, hint = "is still going on", "wait for its end"
 	case newest.Started.Sub(now) > clockSlack:
 		what, hint = "is in the future by this machine's clock", "put the clock right, or "+hint
 	case expired(newest.Started, now):
-		what = "is more than a day old: a new run is due"
+		what = "is more than a day old"
+		if c.Guard != nil {
+			what += ": a new run is due"
+		}
 	case takes(mode, newest):
 		return nil
 	case mode == Resume && takes(RetryFailed, newest):
 		what = "was finished" + cutShort(runs, now)
-		hint = "--retry-failed sends again what it did not get accepted; without either option a new run starts"
+		hint = "--retry-failed sends again what it did not get accepted; without either option " + anew
 	case mode == Resume:
-		what, hint = "was finished"+cutShort(runs, now), hint+": a new run starts"
+		what, hint = "was finished"+cutShort(runs, now), "leave out --resume: "+anew
 	case newest.Aside:
 		what, hint = "has a journal that is not complete", "--resume goes on with it"
 	case newest.Unfinished():

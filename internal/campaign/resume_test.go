@@ -88,7 +88,7 @@ func TestNothingIsProposedOrHintedAtThatIsRefused(t *testing.T) {
 			taken := map[campaign.Mode]bool{}
 			refusals := map[campaign.Mode]*campaign.ResumeError{}
 			for _, mode := range []campaign.Mode{campaign.Resume, campaign.RetryFailed} {
-				found, err := campaign.FindRun(dir, in, mode, now)
+				found, err := campaign.FindRun(campaign.Digest(nil, nil), dir, in, mode, now)
 				switch e, ok := errors.AsType[*campaign.ResumeError](err); {
 				case err == nil:
 					taken[mode] = found.Header.Run == run
@@ -156,27 +156,23 @@ func TestARunOfMoreThanADayProposesNoResumptionAtItsEnd(t *testing.T) {
 	for _, row := range []struct {
 		took time.Duration
 		want string
-	}{{23 * time.Hour, "senddigest --resume"}, {25 * time.Hour, "senddigest"}} {
+	}{{23 * time.Hour, "senddigest --resume"}, {25 * time.Hour, "again parks/orchard-cyclists schools/beach-choir"}} {
 		synctest.Test(t, func(t *testing.T) {
 			_, c := site(t, standin.Options{Groups: standin.Generate(3, 1)})
 			dir, err := state.Open(t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
-			run := campaign.RunID(time.Now())
+			name := campaign.RunID(time.Now())
 			w, err := dir.Begin(state.Header{
-				Campaign: "digest", Run: run, URL: siteURL, Installation: state.Installation{Token: "0011223344556677"}, Started: time.Now(),
+				Campaign: "digest", Run: name, URL: siteURL, Installation: state.Installation{Token: "0011223344556677"}, Started: time.Now(),
 			}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, stop := context.WithCancelCause(t.Context())
 			time.AfterFunc(row.took, func() { stop(&campaign.DeadlineError{}) })
-			r := campaign.Run(ctx, c, campaign.Settings{
-				URL: siteURL, Workers: 1, Rate: 1e-5, Run: run, Journal: w, GoOn: func(option string) string { return "senddigest " + option },
-				Again: func(...string) string { return "senddigest" },
-			})
-			_ = w.Close()
+			r := run(ctx, c, campaign.Settings{URL: siteURL, Workers: 1, Rate: 1e-5, Commands: commands{}}, campaign.Kept{Run: name, Journal: w})
 			var text strings.Builder
 			_ = r.Document.WriteText(&text)
 			if !strings.Contains(text.String(), "\n    "+row.want+"\n") {

@@ -53,7 +53,7 @@ func TestAnOutageOfTenMinutesFailsNoGroup(t *testing.T) {
 				s, c := frail(t, standin.Options{Groups: numbered(groups), Threads: 16, Cost: always(time.Second)}, 20*time.Second, 10*time.Minute+20*time.Second)
 				var down []campaign.Down
 				up := 0
-				r := campaign.Run(t.Context(), c, campaign.Settings{
+				r := run(t.Context(), c, campaign.Settings{
 					URL: siteURL, Workers: workers, Retries: 2, GiveUpAfter: 15 * time.Minute,
 					Observers: slices.Concat(
 						hear(func(e campaign.Down) { down = append(down, e) }), hear(func(campaign.Up) { up++ }),
@@ -78,7 +78,7 @@ func TestAnOutageOfTenMinutesFailsNoGroup(t *testing.T) {
 func TestAnOutageThatLastsTooLongEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := frail(t, standin.Options{Groups: numbered(1000), Threads: 4, Cost: always(time.Second)}, 20*time.Second, 16*time.Minute+20*time.Second)
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: 15 * time.Minute})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: 15 * time.Minute})
 		n := r.Document.Counts
 		// Eight that open the breaker, those in flight then, and one more for each send that was in flight when the
 		// outage began: it still ends well, and may delay the opening.
@@ -102,7 +102,7 @@ func TestAnOutageThatLastsTooLongEndsTheRun(t *testing.T) {
 func TestWithoutRetriesAnOutageFailsThoseThatMeetIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := frail(t, standin.Options{Groups: numbered(100), Cost: always(time.Second)}, 5*time.Second, time.Minute)
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, GiveUpAfter: 15 * time.Minute})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, GiveUpAfter: 15 * time.Minute})
 		if n := r.Document.Counts; extra(r) != 0 || n.Unreachable == 0 || n.Accepted+n.Unreachable != 100 {
 			t.Errorf("got %s, %d tries more", counted(r), extra(r))
 		}
@@ -117,7 +117,7 @@ func TestARetryAfterHoldsTheWholeRun(t *testing.T) {
 		})
 		begin := time.Now()
 		var told []time.Duration
-		r := campaign.Run(t.Context(), c, campaign.Settings{
+		r := run(t.Context(), c, campaign.Settings{
 			URL: siteURL, Workers: 4, Rate: 2, Burst: 1, Retries: 2, Observers: hear(func(e campaign.Paused) { told = append(told, e.For) }),
 		})
 		if got := counted(r); got != "12 accepted" || extra(r) != 1 {
@@ -149,7 +149,7 @@ func TestARetryAfterThatIsTooLongEndsTheRun(t *testing.T) {
 				_, c := site(t, standin.Options{
 					Groups: numbered(groups), Faults: []standin.Fault{{Pattern: "main/g0000", Kind: standin.TooMany, RetryAfter: "86400"}},
 				})
-				r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Retries: 2, GiveUpAfter: 15 * time.Minute})
+				r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Retries: 2, GiveUpAfter: 15 * time.Minute})
 				if n := r.Document.Counts; n.NotOK != 1 || n.NotAttempted != groups-1 || stopped(r) != "site_down" {
 					t.Errorf("got %s, stopped by %v", counted(r), r.StoppedBy)
 				}
@@ -166,7 +166,7 @@ func TestADeadlineEndsAPause(t *testing.T) {
 		_, c := site(t, standin.Options{
 			Groups: numbered(3), Faults: []standin.Fault{{Pattern: "main/g0000", Kind: standin.TooMany, RetryAfter: "600"}},
 		})
-		r := campaign.Run(deadline(t, time.Minute), c, campaign.Settings{URL: siteURL, Workers: 1, Retries: 2, GiveUpAfter: 15 * time.Minute})
+		r := run(deadline(t, time.Minute), c, campaign.Settings{URL: siteURL, Workers: 1, Retries: 2, GiveUpAfter: 15 * time.Minute})
 		if got, want := counted(r), "1 not_ok, 2 not_attempted"; got != want || stopped(r) != "deadline" || r.Document.Seconds.Wall != 60 {
 			t.Errorf("got %s, %q after %v s, want %s", got, stopped(r), r.Document.Seconds.Wall, want)
 		}
@@ -192,7 +192,7 @@ func TestEachFaultIsTriedAgainOnlyWithProof(t *testing.T) {
 		t.Run(kind.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, c := site(t, standin.Options{Groups: numbered(1), Cost: always(time.Second), Faults: []standin.Fault{fault}})
-				r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2, Retries: 2})
+				r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 2, Retries: 2})
 				tries := 1
 				if slices.Contains(proof, kind) {
 					tries = 3
@@ -214,7 +214,7 @@ func TestTheReportCountsTriesAndTimesTheLast(t *testing.T) {
 		_, c := site(t, standin.Options{
 			Groups: numbered(1), Cost: always(time.Second), Faults: []standin.Fault{{Pattern: "main/*", Kind: standin.TooMany, RetryAfter: "10", Times: 2}},
 		})
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Retries: 2})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Retries: 2})
 		for g := range r.Document.Groups() {
 			if g.Outcome != "accepted" || g.Attempts != 3 || g.Start != 20 || g.Seconds != 1 {
 				t.Errorf("got %+v, want the third try, after 20 s", g)
@@ -240,7 +240,7 @@ func TestADatabaseThatRestartsFailsNoGroup(t *testing.T) {
 							{Pattern: "main/g0290", Kind: standin.OwnError},
 						},
 					})
-					r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers, Retries: 2, GiveUpAfter: 15 * time.Minute})
+					r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: workers, Retries: 2, GiveUpAfter: 15 * time.Minute})
 					if got, want := counted(r), "298 accepted, 2 not_ok"; got != want || r.StoppedBy != nil || len(s.Mails()) != groups-2 {
 						t.Errorf("got %s, %d mailed, stopped by %v, want %s", got, len(s.Mails()), r.StoppedBy, want)
 					}
@@ -261,7 +261,7 @@ func TestADatabaseThatRestartsFailsNoGroup(t *testing.T) {
 func TestASiteThatFailsEverythingIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := site(t, standin.Options{Groups: numbered(500), Threads: 4, Faults: []standin.Fault{{Pattern: "*/*", Kind: standin.Error500}}})
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: 15 * time.Minute})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: 15 * time.Minute})
 		// What opened the breaker, and a probe each five seconds.
 		if got := len(s.Starts()); got > 12+15*12 || stopped(r) != "site_down" || r.Document.Seconds.Wall != 900 {
 			t.Errorf("%d sends, %s, stopped by %v after %v s", got, counted(r), r.StoppedBy, r.Document.Seconds.Wall)
@@ -275,7 +275,7 @@ func TestASiteThatFailsEverythingIsGivenUp(t *testing.T) {
 func TestEveryTryKeepsTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := site(t, standin.Options{Groups: numbered(60), Threads: 8, Faults: []standin.Fault{{Pattern: "*/*", Kind: standin.Error500, Times: 1}}})
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 8, Rate: 10, Burst: 3, Retries: 2})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 8, Rate: 10, Burst: 3, Retries: 2})
 		if extra(r) < 22 || s.Overlaps() != 0 {
 			t.Errorf("got %s, %d tries more, %d overlaps, want at least 22 (the budget's), 0", counted(r), extra(r), s.Overlaps())
 		}
@@ -291,7 +291,7 @@ func TestGraceCutsWhatGoesOnForTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := site(t, standin.Options{Groups: numbered(10), Cost: always(time.Minute)})
 		signal := &campaign.SignalError{Signal: syscall.SIGTERM}
-		r := campaign.Run(endsWith(t, time.Second, signal), c, campaign.Settings{URL: siteURL, Workers: 2, Retries: 2, Grace: 10 * time.Second})
+		r := run(endsWith(t, time.Second, signal), c, campaign.Settings{URL: siteURL, Workers: 2, Retries: 2, Grace: 10 * time.Second})
 		if got, want := counted(r), "2 ambiguous, 8 not_attempted"; got != want || r.StoppedBy != error(signal) || r.Document.Seconds.Wall != 11 {
 			t.Errorf("got %s, stopped by %v after %v s, want %s", got, r.StoppedBy, r.Document.Seconds.Wall, want)
 		}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/groupserver/senddigest/internal/state"
@@ -73,8 +72,8 @@ func TestAGroupWhoseAnswerWasLostIsSettledWithinTheRun(t *testing.T) {
 					},
 				})
 				begin := time.Now()
-				r := campaign.Run(t.Context(), c, campaign.Settings{
-					URL: siteURL, Workers: 1, Settle: campaign.Settle{After: 10 * time.Minute, Timeout: 4 * time.Minute},
+				r := run(t.Context(), c, campaign.Settings{
+					URL: siteURL, Workers: 1, Settle: 10 * time.Minute, Timeout: 4 * time.Minute,
 				})
 				if got := counted(r); got != "30 accepted" || r.StoppedBy != nil || !r.Document.Complete {
 					t.Errorf("got %s, stopped by %v", got, r.StoppedBy)
@@ -100,13 +99,13 @@ func TestASendIsNotRepeatedBeforeTheFirstHasSurelyEnded(t *testing.T) {
 	const group = "g0000"
 	for _, tt := range []struct {
 		name    string
-		settle  campaign.Settle
+		settle  campaign.Settings
 		longest time.Duration // in past runs
 		want    time.Duration
 	}{
-		{"--settle", campaign.Settle{After: 10 * time.Minute, Timeout: 4 * time.Minute}, time.Minute, 10 * time.Minute},
-		{"--timeout", campaign.Settle{After: 10 * time.Minute, Timeout: 15 * time.Minute}, time.Minute, 15 * time.Minute},
-		{"twice the longest send", campaign.Settle{After: 10 * time.Minute, Timeout: 4 * time.Minute}, 7 * time.Minute, 14 * time.Minute},
+		{"--settle", campaign.Settings{Settle: 10 * time.Minute, Timeout: 4 * time.Minute}, time.Minute, 10 * time.Minute},
+		{"--timeout", campaign.Settings{Settle: 10 * time.Minute, Timeout: 15 * time.Minute}, time.Minute, 15 * time.Minute},
+		{"twice the longest send", campaign.Settings{Settle: 10 * time.Minute, Timeout: 4 * time.Minute}, 7 * time.Minute, 14 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -114,11 +113,12 @@ func TestASendIsNotRepeatedBeforeTheFirstHasSurelyEnded(t *testing.T) {
 				h := state.NewHistory()
 				h.List(func(yield func(string) bool) { yield("main/" + group) })
 				h.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: dispatcher.Result{
-					Job: hooks.Group{Site: "main", Group: group}, Took: tt.longest, Verdict: dispatcher.Verdict{Outcome: dispatcher.Accepted},
+					Job: state.Group{Site: "main", Group: group}, Took: tt.longest, Verdict: dispatcher.Verdict{Outcome: dispatcher.Accepted},
 				}})
 				h.Learn()
 				begin := time.Now()
-				r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Settle: tt.settle, History: h})
+				tt.settle.URL, tt.settle.Workers = siteURL, 1
+				r := run(t.Context(), c, tt.settle, campaign.Kept{History: h})
 				if at := startsOf(s, group, begin); counted(r) != "1 accepted" || len(at) != 2 || at[1] != tt.want {
 					t.Errorf("%s, sends at %v, want the second at %v", counted(r), at, tt.want)
 				}
@@ -130,21 +130,18 @@ func TestASendIsNotRepeatedBeforeTheFirstHasSurelyEnded(t *testing.T) {
 func TestWhatIsNotToBeSettledWithinTheRunStaysAmbiguousAndKeepsNobodyWaiting(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		settle campaign.Settle
-		until  time.Duration // the deadline; 0: none
+		settle campaign.Settings
 	}{
-		{"left to people", campaign.Settle{After: 10 * time.Minute, Skip: true}, 0},
-		{"nobody says how long it takes", campaign.Settle{}, 0},
-		{"the deadline comes first", campaign.Settle{After: 10 * time.Minute}, 10 * time.Minute},
-		{"the server's guard ends first", campaign.Settle{After: 19 * time.Hour}, 0},
+		{"left to people", campaign.Settings{Settle: 10 * time.Minute, SkipAmbiguous: true}},
+		{"nobody says how long it takes", campaign.Settings{}},
+		{"the deadline comes first", campaign.Settings{Settle: 10 * time.Minute, MaxDuration: 10 * time.Minute}},
+		{"the server's guard ends first", campaign.Settings{Settle: 19 * time.Hour}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				if tt.until > 0 {
-					tt.settle.Until = time.Now().Add(tt.until)
-				}
 				_, c := site(t, standin.Options{Groups: numbered(3), Faults: []standin.Fault{lostOnce("main/g0001")}})
-				r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1, Settle: tt.settle})
+				tt.settle.URL, tt.settle.Workers = siteURL, 1
+				r := run(t.Context(), c, tt.settle)
 				if got, want := fate(r, "g0001"), "ambiguous after 1 tries: 504 Gateway Timeout"; got != want || r.Document.Seconds.Wall != 0 {
 					t.Errorf("got %q after %v s, want %q at once", got, r.Document.Seconds.Wall, want)
 				}
@@ -163,8 +160,8 @@ func TestAStopEndsTheWaitForWhatIsToBeSettled(t *testing.T) {
 		t.Run(fmt.Sprint(cause), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, c := site(t, standin.Options{Groups: numbered(3), Faults: []standin.Fault{lostOnce("main/g0001")}})
-				r := campaign.Run(endsWith(t, time.Minute, cause), c, campaign.Settings{
-					URL: siteURL, Workers: 1, Settle: campaign.Settle{After: 10 * time.Minute},
+				r := run(endsWith(t, time.Minute, cause), c, campaign.Settings{
+					URL: siteURL, Workers: 1, Settle: 10 * time.Minute,
 				})
 				if got, want := fate(r, "g0001"), "ambiguous after 1 tries: 504 Gateway Timeout"; got != want || r.Document.Seconds.Wall != 60 {
 					t.Errorf("got %q after %v s, want %q after a minute", got, r.Document.Seconds.Wall, want)
@@ -191,8 +188,8 @@ func TestAGroupWhoseAnswerWasLostIsNeverCalledUnsentWhateverItsRepeatProves(t *t
 				_, c := site(t, standin.Options{Groups: numbered(20), Faults: []standin.Fault{
 					lostOnce("main/g0001"), {Pattern: "main/g0001", Kind: kind},
 				}})
-				r := campaign.Run(t.Context(), c, campaign.Settings{
-					URL: siteURL, Workers: 1, Retries: 2, Settle: campaign.Settle{After: 10 * time.Minute},
+				r := run(t.Context(), c, campaign.Settings{
+					URL: siteURL, Workers: 1, Retries: 2, Settle: 10 * time.Minute,
 				})
 				if got := fate(r, "g0001"); !strings.HasPrefix(got, want) {
 					t.Errorf("got %q, want %q", got, want)
@@ -236,7 +233,7 @@ func TestTheServersGuardCountsFromTheAnswerThatWasLostFirst(t *testing.T) {
 		previous := in.previous(10 * time.Minute)
 		previous.Failed = true
 		// It settles once more within the run, twelve hours after the first.
-		in.settle.After = 2 * time.Hour
+		in.settle.Settle = 2 * time.Hour
 		if got, want := fate(in.run(1, nil, previous), "g0001"), "ambiguous after 2 tries: 504 Gateway Timeout; sent again: 504 Gateway Timeout"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -288,7 +285,7 @@ func TestASendOfWhichNobodyKnowsWhenItBeganIsNotRepeatedLate(t *testing.T) {
 func TestARunThatIsCutAgainAndAgainSettlesEachGroupInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := newInstallation(t, 12)
-		in.settle = campaign.Settle{After: 10 * time.Minute}
+		in.settle = campaign.Settings{Settle: 10 * time.Minute}
 		in.site.SetFaults(lostOnce("main/*"))
 		var previous *campaign.Previous
 		for range 5 { // each ends in the middle of the wait for some, and of the repeat of others

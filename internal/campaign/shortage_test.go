@@ -52,7 +52,7 @@ func TestTooFewOpenFilesFailNoGroup(t *testing.T) {
 			const groups = 200
 			s, c := cramped(t, most, standin.Options{Groups: numbered(groups), Threads: 64, Cost: always(time.Second)})
 			var moved []campaign.Limited
-			r := campaign.Run(t.Context(), c, campaign.Settings{
+			r := run(t.Context(), c, campaign.Settings{
 				URL: siteURL, Workers: 40, Retries: 2, GiveUpAfter: time.Minute, Observers: limits(&moved),
 			})
 			if got := counted(r); got != "200 accepted" || len(s.Mails()) != groups || r.StoppedBy != nil {
@@ -76,7 +76,7 @@ func TestTooFewOpenFilesFailNoGroup(t *testing.T) {
 func TestAMachineThatBearsNoSendAtAllFailsThemUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := cramped(t, 0, standin.Options{Groups: numbered(20)})
-		r := campaign.Run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: time.Minute})
+		r := run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 4, Retries: 2, GiveUpAfter: time.Minute})
 		if got := counted(r); got != "20 unreachable" || r.StoppedBy != nil {
 			t.Errorf("got %s, stopped by %v", got, r.StoppedBy)
 		}

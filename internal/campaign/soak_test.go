@@ -264,15 +264,16 @@ func (n *night) run(ctx context.Context, final bool) {
 	name := fmt.Sprintf("%s-%04x", time.Now().UTC().Format("20060102T150405Z"), n.runs)
 	defer n.lock(ctx, name)()
 	s := campaign.Settings{
-		URL: siteURL, Workers: 1 + n.IntN(workersMost), Retries: n.IntN(4), Previous: n.previous(),
-		Backoff: dispatcher.FullJitter(4*n.unit, 20*n.unit), Run: name,
-		Settle: campaign.Settle{After: n.settle, Timeout: longLived, Skip: n.skip},
+		URL: siteURL, Workers: 1 + n.IntN(workersMost), Retries: n.IntN(4),
+		Backoff: dispatcher.FullJitter(4*n.unit, 20*n.unit), Settle: n.settle, Timeout: longLived, SkipAmbiguous: n.skip,
 	}
+	kept := campaign.Kept{Run: name, Previous: n.previous()}
 	recent, failed := n.dir.Recent(n.in, time.Now().Add(-24*time.Hour))
 	if len(failed) > 0 {
 		n.fail("%v", failed)
 	}
-	s.Open = recent.Open
+	past := campaign.PastOf(recent)
+	kept.Past = pastFunc(func(g state.Group) campaign.Known { return campaign.Known{Open: past.Of(g).Open} })
 	if n.chance(30) {
 		s.Rate, s.Burst = ratelimit.Rate(float64(100+n.IntN(900))*float64(time.Millisecond)/float64(n.unit)), 1+n.IntN(5)
 	}
@@ -280,7 +281,7 @@ func (n *night) run(ctx context.Context, final bool) {
 		s.Throttle = n.upTo(4)
 	}
 	if n.chance(50) { // what was sent to this night must not be held back until the next
-		s.Guard = &campaign.Guard{Last: recent.Accepted, Wait: guardWait}
+		s.GuardWait, kept.Past = guardWait, past
 	}
 	n.site.SetFaults()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -302,8 +303,7 @@ func (n *night) run(ctx context.Context, final bool) {
 		s.GiveUpAfter = 20*n.unit + n.upTo(200)
 		s.Abort = abort
 		if n.chance(20) {
-			most := 1 + n.IntN(6)
-			s.MaxFailures = func(int) int { return most }
+			s.MaxFailures.N = 1 + n.IntN(6)
 		}
 		if n.chance(50) {
 			s.Grace = 1 + n.upTo(60)
@@ -359,19 +359,19 @@ func (n *night) run(ctx context.Context, final bool) {
 		}
 	})...)
 	header := state.Header{
-		Campaign: "digest", Run: s.Run, URL: siteURL, Installation: n.in, Started: time.Now(), Workers: s.Workers,
+		Campaign: "digest", Run: name, URL: siteURL, Installation: n.in, Started: time.Now(), Workers: s.Workers,
 	}
-	if s.Previous != nil {
-		header.Resumes = s.Previous.Run.Header.Run
+	if kept.Previous != nil {
+		header.Resumes = kept.Previous.Run.Header.Run
 	}
 	w, err := n.dir.Begin(header, func(e *state.JournalWriteError) { n.fail("the journal was set aside: %v", e) })
 	if err != nil {
 		n.fail("%v", err)
 		return
 	}
-	s.Journal = w
-	n.last = campaign.Run(ctx, c, s)
-	if err := w.Close(); err != nil {
+	kept.Journal = w
+	n.last = run(ctx, c, s, kept)
+	if err := n.last.Unwritten; err != nil {
 		n.fail("%v", err)
 	}
 	for _, t := range timers {
@@ -384,7 +384,7 @@ func (n *night) run(ctx context.Context, final bool) {
 	if flying > s.Workers {
 		n.fail("run %d: %d in flight with %d workers", n.runs, flying, s.Workers)
 	}
-	n.checkReport(listed, &s)
+	n.checkReport(listed, name)
 	if !final && n.chance(25) {
 		n.tear(w.Path())
 	}
@@ -450,7 +450,7 @@ func (n *night) observe(e dispatcher.Event) {
 }
 
 // checkReport checks that a run's report has each listed group once, and its journal the same outcomes.
-func (n *night) checkReport(listed int, s *campaign.Settings) {
+func (n *night) checkReport(listed int, name string) {
 	d := n.last.Document
 	c := d.Counts
 	if sum := c.Accepted + c.UnknownGroup + c.Failed() + c.NotAttempted + c.Skipped; sum != c.Groups {
@@ -462,7 +462,7 @@ func (n *night) checkReport(listed int, s *campaign.Settings) {
 	if c.Groups != len(n.listed) || listed != len(n.listed) {
 		n.fail("run %d: %d groups in the report, %d in the plan, want %d", n.runs, c.Groups, listed, len(n.listed))
 	}
-	run, err := n.dir.Load(s.Run)
+	run, err := n.dir.Load(name)
 	if err != nil {
 		n.fail("run %d: %v", n.runs, err)
 		return

@@ -2,10 +2,8 @@ package campaign
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
-	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/ratelimit"
@@ -38,14 +36,6 @@ func signalName(s os.Signal) string {
 	}
 	return ""
 }
-
-// DeadlineError stops a run whose time is over.
-type DeadlineError struct {
-	At     time.Time
-	Option string // what set it: "--deadline 05:30"
-}
-
-func (e *DeadlineError) Error() string { return fmt.Sprintf("time was over (%s)", e.Option) }
 
 // StopWord is the contract's word for what stopped a run; empty for nil.
 func StopWord(cause error) string {

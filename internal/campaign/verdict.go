@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
@@ -26,9 +27,9 @@ import (
 // sends in flight, if there were any; so is one that never left because this machine had no file, port or memory left for
 // it, which tells nothing of the site.
 
-// judge says what an answer of the send hook makes of its group, by docs/groupserver.md section 3. What it does
-// not know is ambiguous: it takes proof to say that nothing was mailed.
-func judge(reply hooks.Reply, err error) dispatcher.Verdict {
+// judge says what became of a send whose answer was none of the hook's right ones. What it does not know is ambiguous: it
+// takes proof to say that nothing was mailed.
+func judge(status int, err error) dispatcher.Verdict {
 	if e, ok := errors.AsType[*hooks.RejectedError](err); ok {
 		v := dispatcher.Verdict{
 			Outcome: dispatcher.Rejected, Status: 200, Reason: e.Reason(), Err: err, Health: ratelimit.Up,
@@ -59,16 +60,7 @@ func judge(reply hooks.Reply, err error) dispatcher.Verdict {
 		}
 		return v
 	}
-	switch {
-	case err != nil || reply.Status != 200: // a reply without an error has 200
-		return dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Status: reply.Status, Reason: "an error of no known kind", Err: err}
-	case !reply.Confirmed:
-		return dispatcher.Verdict{
-			Outcome: dispatcher.UnknownGroup, Status: reply.Status, Health: ratelimit.Up,
-			Reason: "the site knows no such group; nothing was mailed",
-		}
-	}
-	return dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: reply.Status, Health: ratelimit.Up}
+	return dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Status: status, Reason: "an error of no known kind", Err: err}
 }
 
 // judgeStatus judges an answer with another status than 200.
@@ -102,4 +94,11 @@ func lostByProxy(status int) bool {
 		return true
 	}
 	return false
+}
+
+// scrubPanic passes a panic on without the token, which its value may quote.
+func scrubPanic(client *hooks.Client) {
+	if p := recover(); p != nil {
+		panic(client.Scrub(fmt.Sprint(p)))
+	}
 }

@@ -94,7 +94,7 @@ func TestVerdictIsTheOneOfTheCatalogue(t *testing.T) {
 				errs = append(errs, fmt.Errorf("wrapped: %w", tt.err))
 			}
 			for _, err := range errs {
-				got := judge(tt.reply, err)
+				got := judgeDigest(tt.reply, err)
 				if got.Outcome != tt.want || got.Status != tt.status || !errors.Is(got.Stop, tt.stop) {
 					t.Errorf("got %v, status %d, stop %v, want %v, %d, %v", got.Outcome, got.Status, got.Stop, tt.want, tt.status, tt.stop)
 				}
@@ -123,7 +123,7 @@ func TestOnlyA500AndRefusalsAreTriedAgain(t *testing.T) {
 	for status := 200; status < 600; status++ {
 		for _, zope := range []bool{false, true} {
 			for _, pause := range []time.Duration{0, time.Minute} {
-				got := judge(hooks.Reply{}, &hooks.NotOKError{Status: status, Zope: zope, RetryAfter: pause})
+				got := judgeDigest(hooks.Reply{}, &hooks.NotOKError{Status: status, Zope: zope, RetryAfter: pause})
 				asked := pause > 0 && !zope && (status == 503 || status >= 400 && status < 500)
 				if want := status == 500 || status == 429 || asked; got.Retry != want {
 					t.Errorf("%d, Zope %t, Retry-After %v: got %t, want %t", status, zope, pause, got.Retry, want)
@@ -139,7 +139,7 @@ func TestOnlyA500AndRefusalsAreTriedAgain(t *testing.T) {
 func TestNoStatusOfAProxyThatLostTheServerIsCertain(t *testing.T) {
 	for status := 200; status < 600; status++ {
 		for _, zope := range []bool{false, true} {
-			got := judge(hooks.Reply{}, &hooks.NotOKError{Status: status, Zope: zope})
+			got := judgeDigest(hooks.Reply{}, &hooks.NotOKError{Status: status, Zope: zope})
 			want := dispatcher.NotOK
 			switch status {
 			case 502, 504, 520, 522, 524:

@@ -76,7 +76,7 @@ func TestTheGuardEnds21HoursAnd36MinutesLaterOnTheWall(t *testing.T) {
 		{"Australia/Lord_Howe", "2026-10-03T04:30:00+10:30", "2026-10-04T02:30:00+11:00"},
 	} {
 		clock := wallClock{zone(t, tt.zone)}
-		if got := clock.guardEnds(instant(t, tt.accepted)).In(clock.zone).Format(time.RFC3339); got != tt.want {
+		if got := (&Guard{clock}).ends(instant(t, tt.accepted)).In(clock.zone).Format(time.RFC3339); got != tt.want {
 			t.Errorf("%s, accepted %s: got %s, want %s", tt.zone, tt.accepted, got, tt.want)
 		}
 	}
@@ -98,7 +98,7 @@ func TestTheGuardIsCountedOnOnlyAsLongAsItStandsForCertain(t *testing.T) {
 	} {
 		clock := wallClock{zone(t, tt.zone)}
 		from := instant(t, tt.from)
-		if got := clock.guardStands(from, from.Add(tt.length)).In(clock.zone).Format(time.RFC3339); got != tt.want {
+		if got := (&Guard{clock}).stands(from, from.Add(tt.length)).In(clock.zone).Format(time.RFC3339); got != tt.want {
 			t.Errorf("%s, mailed from %s: got %s, want %s", tt.zone, tt.from, got, tt.want)
 		}
 	}
@@ -144,7 +144,7 @@ func guarded(row, at time.Time, zone *time.Location) bool {
 func TestTheServersCheckPassesEachGroupWhoseGuardHasEnded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock, accepted := drawClock(t)
-		ends := clock.guardEnds(accepted)
+		ends := (&Guard{clock}).ends(accepted)
 		row := between(t, "row", accepted.Add(-rowBefore), accepted.Add(rowAfter))
 		at := between(t, "looked at", ends, ends.Add(48*time.Hour))
 		if guarded(row, at, clock.zone) {
@@ -160,7 +160,7 @@ func TestTheServersCheckStopsEachRepeatWhileTheGuardStands(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock, from := drawClock(t)
 		to := from.Add(time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "length")))
-		stands := clock.guardStands(from, to)
+		stands := (&Guard{clock}).stands(from, to)
 		row := between(t, "row", from, to)
 		at := between(t, "looked at", to, stands.Add(-1))
 		if !guarded(row, at, clock.zone) {

@@ -11,7 +11,7 @@ import (
 // arrange moves the command's name and all options before the other arguments. The Python script took options
 // after the URL, and several short ones in one word ("-vi two"); the command-line library stops at the first
 // argument and knows no such words.
-func arrange(args []string, app *cli.App) ([]string, error) {
+func arrange(args []string, app *cli.App, helpHint string) ([]string, error) {
 	known := map[string]cli.Flag{}
 	add := func(flags []cli.Flag) {
 		for _, f := range flags {
@@ -50,7 +50,7 @@ func arrange(args []string, app *cli.App) ([]string, error) {
 			name, text, hasValue := strings.Cut(arg[2:], "=")
 			f, ok := known[name]
 			if !ok || len(name) == 1 {
-				return nil, unknown("--"+name, known)
+				return nil, unknown("--"+name, known, helpHint)
 			}
 			if !hasValue && takesValue(f) {
 				var err error
@@ -67,7 +67,7 @@ func arrange(args []string, app *cli.App) ([]string, error) {
 				f, ok := known[name]
 				switch {
 				case !ok:
-					return nil, unknown("-"+name, known)
+					return nil, unknown("-"+name, known, helpHint)
 				case !takesValue(f) && strings.HasPrefix(letters, "="):
 					option(f, letters[1:], true)
 					letters = ""
@@ -101,7 +101,7 @@ func takesValue(f cli.Flag) bool {
 }
 
 // unknown names the option that was meant, if there is one that begins alike.
-func unknown(name string, known map[string]cli.Flag) error {
+func unknown(name string, known map[string]cli.Flag, helpHint string) error {
 	e := &usageError{fmt.Sprintf("unknown option %s", name), helpHint}
 	var alike []string
 	for k := range known {

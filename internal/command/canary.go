@@ -17,6 +17,7 @@ import (
 
 // visitors are what campaign asks for --workers auto: they wait for a light page of the site.
 type visitors struct {
+	program   string
 	display   io.Writer
 	page      *url.URL
 	options   canary.Options
@@ -38,7 +39,7 @@ func (p Process) visitors(c *session, site *url.URL, s *config.Settings) *visito
 		ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure,
 	})
 	return &visitors{
-		c.display, page, canary.Options{Transport: transport, UserAgent: p.userAgent(), Header: header}, s.Verbose, s.Canary != "",
+		p.program.Name, c.display, page, canary.Options{Transport: transport, UserAgent: p.userAgent(), Header: header}, s.Verbose, s.Canary != "",
 	}
 }
 
@@ -48,7 +49,7 @@ func (v *visitors) Watch(ctx context.Context, limit *ratelimit.Adaptive) (over f
 	usual, err := light.Baseline(ctx)
 	if err != nil {
 		if e, ok := errors.AsType[*canary.PageError](err); ok && (v.verbose || v.mandatory) {
-			fmt.Fprintf(v.display, "%s: warning: what visitors wait is not known: %v; %s\n", program, e, e.Hint())
+			fmt.Fprintf(v.display, "%s: warning: what visitors wait is not known: %v; %s\n", v.program, e, e.Hint())
 		}
 		return func() {}
 	}

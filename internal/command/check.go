@@ -23,11 +23,11 @@ func forCheck(f config.Flag) bool {
 
 // check finds out whether a run can work, without sending anything: configuration, connection, token and list.
 func (p Process) check(c *cli.Context) error {
-	site, err := siteArg(c, program+" check [options] URL")
+	site, err := p.siteArg(c, p.program.Name+" check [options] URL")
 	if err != nil {
 		return err
 	}
-	s, err := config.Resolve(config.Sources{Args: given(c), Getenv: p.Getenv, Binary: p.Binary, Clear: site.Scheme == "http"})
+	s, err := p.program.Resolve(config.Sources{Args: p.given(c), Getenv: p.Getenv, Binary: p.Binary, Clear: site.Scheme == "http"})
 	if err != nil {
 		return err
 	}
@@ -43,20 +43,23 @@ func (p Process) checkSite(site *url.URL, s *config.Settings) error {
 
 	out := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "configuration\t%s, set %s\n", printable.Line(s.Config), printable.Line(s.Instance))
-	plan, err := campaign.Fetch(c.ctx, c.client, campaign.Settings{LeftOut: leftOut(s.Only, s.Exclude)})
+	plan, err := campaign.Preview(c.ctx, c.campaign, campaign.Settings{NoState: true, Only: s.Only, Exclude: s.Exclude})
 	if err != nil {
 		_ = out.Flush()
-		return fmt.Errorf("%s: %w", site, err)
+		return p.unlisted(site, err)
 	}
-	warnOfList(c.display, site, plan)
+	p.warnOfList(c.display, site, plan)
 	fmt.Fprintf(out, "site\t%s, %s\n", site, connection(site, c.client.TLS(), s))
 	fmt.Fprintf(out, "token\taccepted\n")
 	sites := map[string]bool{}
 	for _, g := range plan.Groups {
 		sites[g.Site] = true
 	}
-	fmt.Fprintf(out, "groups\t%d of %d would be sent to (sites: %d)\n", len(plan.Groups), plan.Listed(), len(sites))
-	fmt.Fprintf(out, "nothing was sent\n")
+	fmt.Fprintf(out, "%s\t%d of %d would be sent to", plan.Things, len(plan.Groups), plan.Listed())
+	if !c.campaign.Private { // who has no site is a person
+		fmt.Fprintf(out, " (sites: %d)", len(sites))
+	}
+	fmt.Fprintf(out, "\nnothing was sent\n")
 	_ = out.Flush() // Main sees to that
 	return nil
 }

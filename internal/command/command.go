@@ -21,13 +21,12 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-const program = "senddigest"
-
 // catHelp is the category of the options that every command has.
 const catHelp = "Help"
 
 // Process is what the command needs of the process it runs in.
 type Process struct {
+	program        Program  // which [Main] sets
 	Name           string   // as the program was called, for commands that a person may type; empty: "senddigest"
 	Args           []string // without it
 	Stdout, Stderr io.Writer
@@ -48,14 +47,15 @@ type Process struct {
 //
 // It leads package log, which belongs to the whole process, to the run's own log for as long as there is one, and
 // nowhere else: libraries write there whatever they like, net/http what a server said.
-func Main(p Process) int {
+func Main(program Program, p Process) int {
+	p.program = program
 	log.SetOutput(io.Discard)
 	log.SetFlags(0) // the run's log has its own time
 	stdout := &output{w: p.Stdout}
 	p.Stdout = stdout
 	code := p.main()
 	if code == exitOK && stdout.err != nil {
-		fmt.Fprint(p.Stderr, message(report.StdoutError(stdout.err)))
+		fmt.Fprint(p.Stderr, p.message(report.StdoutError(stdout.err)))
 		return exitNoWrite
 	}
 	return code
@@ -64,16 +64,16 @@ func Main(p Process) int {
 // main runs the command, and returns the exit code that it has if standard output could be written.
 func (p Process) main() int {
 	app := p.app()
-	setHelp(app, p.columns())
-	args, err := arrange(p.Args, app)
+	p.program.setHelp(app, p.columns())
+	args, err := arrange(p.Args, app, p.program.helpHint())
 	if err == nil {
-		err = app.Run(append([]string{program}, args...))
+		err = app.Run(append([]string{p.program.Name}, args...))
 	}
 	if done, ok := errors.AsType[exitError](err); ok {
 		return int(done)
 	}
 	if err != nil {
-		fmt.Fprint(p.Stderr, message(err))
+		fmt.Fprint(p.Stderr, p.message(err))
 		return codeOf(err)
 	}
 	return exitOK
@@ -97,13 +97,10 @@ type usageError struct{ problem, hint string }
 
 func (e *usageError) Error() string { return e.problem }
 
-// helpHint is the hint of a command line that nothing better can be said about.
-const helpHint = program + " --help lists the options"
-
 // message is what the operator reads of an error: a line, and a hint if there is one.
-func message(err error) string {
-	text := fmt.Sprintf("%s: %s\n", program, printable.Line(err.Error()))
-	if hint := hintOf(err); hint != "" {
+func (p Process) message(err error) string {
+	text := fmt.Sprintf("%s: %s\n", p.program.Name, printable.Line(err.Error()))
+	if hint := p.program.hintOf(err); hint != "" {
 		text += "hint: " + printable.Line(hint) + "\n"
 	}
 	return text
@@ -112,40 +109,43 @@ func message(err error) string {
 func (p Process) app() *cli.App {
 	version := &cli.BoolFlag{Name: "version", Usage: "print the version and exit", Category: catHelp, DisableDefaultText: true}
 	help := &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show this help and exit", Category: catHelp, DisableDefaultText: true}
-	common := flags(func(config.Flag) bool { return true })
+	common, name := p.flags(func(config.Flag) bool { return true }), p.program.Name
 	app := &cli.App{
-		Name:                      program,
-		HelpName:                  program,
-		Usage:                     "send the daily digests of a GroupServer site",
-		UsageText:                 program + " [options] URL",
+		Name:                      name,
+		HelpName:                  name,
+		Usage:                     p.program.summary,
+		UsageText:                 name + " [options] URL",
 		HideHelp:                  true, // ours has no command "help"
 		HideVersion:               true, // theirs takes -v
 		DisableSliceFlagSeparator: true, // a pattern or a path may hold a comma
 		Writer:                    p.Stdout,
 		ErrWriter:                 p.Stderr,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Main does that
-		OnUsageError:              onUsageError,
+		OnUsageError:              p.onUsageError,
 		Flags:                     append(common, version, help),
 		Action:                    p.orVersion(p.send),
 	}
 	for _, c := range []*cli.Command{
 		{
 			Name: "check", Usage: "can it work? TLS, token and list, read-only; sends nothing",
-			UsageText: program + " check [options] URL",
-			Flags:     append(flags(forCheck), version, help), Action: p.orVersion(p.check),
+			UsageText: name + " check [options] URL",
+			Flags:     append(p.flags(forCheck), version, help), Action: p.orVersion(p.check),
 		},
 		{
 			Name: "demo", Usage: "a whole run against a stand-in GroupServer started in this process",
-			UsageText: program + " demo [options]",
-			Flags:     append(append(demoFlags(), flags(forDemo)...), version, help), Action: p.orVersion(p.demo),
+			UsageText: name + " demo [options]",
+			Flags:     append(append(demoFlags(), p.flags(forDemo)...), version, help), Action: p.orVersion(p.demo),
 		},
 		{
 			Name: "report", Usage: "show a past run, the newest unless RUN names another, as text, JSON or HTML",
-			UsageText: program + " report [options] [RUN]",
-			Flags:     append(append(reportFlags(), flags(forReport)...), version, help), Action: p.orVersion(p.report),
+			UsageText: name + " report [options] [RUN]",
+			Flags:     append(append(reportFlags(), p.flags(forReport)...), version, help), Action: p.orVersion(p.report),
 		},
 	} {
-		c.HideHelp, c.OnUsageError = true, onUsageError
+		if c.Name == "demo" && !p.program.demo {
+			continue
+		}
+		c.HideHelp, c.OnUsageError = true, p.onUsageError
 		app.Commands = append(app.Commands, c)
 	}
 	return app
@@ -155,21 +155,21 @@ func (p Process) app() *cli.App {
 func (p Process) orVersion(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if c.Bool("version") {
-			fmt.Fprintln(p.Stdout, program, p.version())
+			fmt.Fprintln(p.Stdout, p.program.Name, p.version())
 			return nil
 		}
 		return action(c)
 	}
 }
 
-func onUsageError(_ *cli.Context, err error, _ bool) error {
-	return &usageError{strings.ReplaceAll(err.Error(), "flag provided but not defined: -", "unknown option --"), helpHint}
+func (p Process) onUsageError(_ *cli.Context, err error, _ bool) error {
+	return &usageError{strings.ReplaceAll(err.Error(), "flag provided but not defined: -", "unknown option --"), p.program.helpHint()}
 }
 
 // flags makes the command-line library's flags of our own table.
-func flags(wanted func(config.Flag) bool) []cli.Flag {
+func (p Process) flags(wanted func(config.Flag) bool) []cli.Flag {
 	var list []cli.Flag
-	for _, f := range config.Flags() {
+	for _, f := range p.program.Flags {
 		if !wanted(f) {
 			continue
 		}
@@ -189,9 +189,9 @@ func flags(wanted func(config.Flag) bool) []cli.Flag {
 }
 
 // given collects the options that stand on the command line.
-func given(c *cli.Context) map[string][]string {
+func (p Process) given(c *cli.Context) map[string][]string {
 	args := map[string][]string{}
-	for _, f := range config.Flags() {
+	for _, f := range p.program.Flags {
 		switch {
 		case !c.IsSet(f.Name):
 		case f.Arg == "":

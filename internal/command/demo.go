@@ -52,12 +52,12 @@ func (p Process) demo(c *cli.Context) error {
 		return &usageError{fmt.Sprintf("demo takes no argument: %q", c.Args().First()), "the site is its own"}
 	}
 	if n := c.Int("groups"); n < 0 || n > mostGroups {
-		return &usageError{fmt.Sprintf("--groups %d is not from 0 to %d", n, mostGroups), helpHint}
+		return &usageError{fmt.Sprintf("--groups %d is not from 0 to %d", n, mostGroups), p.program.helpHint()}
 	}
 	if n := c.Int("threads"); n < 1 || n > mostThreads {
-		return &usageError{fmt.Sprintf("--threads %d is not from 1 to %d", n, mostThreads), helpHint}
+		return &usageError{fmt.Sprintf("--threads %d is not from 1 to %d", n, mostThreads), p.program.helpHint()}
 	}
-	d, err := startDemo(c)
+	d, err := p.startDemo(c)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (p Process) demo(c *cli.Context) error {
 		return p.serve(d)
 	}
 
-	args := given(c)
+	args := p.given(c)
 	args["config"] = []string{d.config}
 	args["state-dir"] = []string{filepath.Join(d.dir, "state")}
 	if d.cacert != "" {
@@ -77,7 +77,7 @@ func (p Process) demo(c *cli.Context) error {
 		args["workers"] = []string{fmt.Sprint(min(c.Int("threads"), standinWorkers))}
 	}
 	// Not the environment: it is meant for the real site.
-	s, err := config.Resolve(config.Sources{Args: args, Getenv: func(string) (string, bool) { return "", false }})
+	s, err := p.program.Resolve(config.Sources{Args: args, Getenv: func(string) (string, bool) { return "", false }})
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (p Process) demo(c *cli.Context) error {
 	}
 	fmt.Fprintf(p.Stdout, "a stand-in GroupServer with %d groups and %d request threads is at %s\n",
 		c.Int("groups"), c.Int("threads"), d.url)
-	code, result, err := p.run(site, s, commands{})
+	code, result, err := p.run(site, s, nil)
 	if err != nil {
 		return err
 	}
@@ -124,10 +124,10 @@ func (p Process) compare(d *demo, result campaign.Result, code int) int {
 
 // serve keeps the site up until a signal comes.
 func (p Process) serve(d *demo) error {
-	ctx, _, _, end := p.stops(io.Discard) // before anybody can read where it is
+	ctx, _, end := p.stops(io.Discard) // before anybody can read where it is
 	defer end()
 	fmt.Fprintf(p.Stdout, "url: %s\nconfig: %s\n", d.url, d.config)
-	command := program + " -c " + quote(d.config)
+	command := p.program.Name + " -c " + quote(d.config)
 	if d.cacert != "" {
 		fmt.Fprintf(p.Stdout, "cacert: %s\n", d.cacert)
 		command += " --cacert " + quote(d.cacert)
@@ -165,7 +165,7 @@ type demo struct {
 	cacert string // empty without TLS
 }
 
-func startDemo(c *cli.Context) (*demo, error) {
+func (p Process) startDemo(c *cli.Context) (*demo, error) {
 	seed := c.Uint64("seed")
 	options := standin.Options{
 		Token:   "demoToken" + fmt.Sprint(seed),
@@ -177,7 +177,7 @@ func startDemo(c *cli.Context) (*demo, error) {
 		for _, text := range faults {
 			fault, err := standin.ParseFault(text)
 			if err != nil {
-				return nil, &usageError{"--fault: " + err.Error(), helpHint}
+				return nil, &usageError{"--fault: " + err.Error(), p.program.helpHint()}
 			}
 			options.Faults = append(options.Faults, fault)
 		}
@@ -218,7 +218,7 @@ func usualFaults(groups []standin.Group) (faults []standin.Fault, unknown []stan
 	const every = 4 // so many faults fit, spread over the list
 	for i, kind := range []string{"500", "proxy-504", "500"} {
 		if at := (i + 1) * len(sorted) / every; at < len(sorted) {
-			fault, err := standin.ParseFault(config.Literal(sorted[at].Site, sorted[at].Group) + "=" + kind)
+			fault, err := standin.ParseFault(campaign.Literal(sorted[at].Site, sorted[at].Group) + "=" + kind)
 			if err == nil {
 				faults = append(faults, fault)
 			}

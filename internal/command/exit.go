@@ -12,6 +12,7 @@ import (
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/gsconfig"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
@@ -90,7 +91,7 @@ func codeOf(err error) int {
 
 // isUsage tells whether another command line would end better: an option, the URL, or a run that cannot be had.
 func isUsage(err error) bool {
-	return is[*usageError](err) || is[*config.ValueError](err) || is[*hooks.URLError](err) || is[*campaign.ResumeError](err) ||
+	return is[*usageError](err) || is[*config.ValueError](err) || is[*hooks.URLError](err) || is[*campaign.ResumeError](err) || is[*campaign.RunError](err) ||
 		is[*state.DirError](err) || is[*state.RunError](err) || is[*state.VersionError](err) || is[*state.DamagedError](err)
 }
 
@@ -110,10 +111,10 @@ const proxyHint = "the environment names that proxy (HTTP_PROXY or HTTPS_PROXY, 
 	"for them); NO_PROXY=HOST reaches the site without it"
 
 // hintOf says what to do about an error, if there is something, and how often the list of groups was asked for.
-func hintOf(err error) string {
-	hint := adviceOn(err)
+func (p Program) hintOf(err error) string {
+	hint := p.adviceOn(err)
 	if e, ok := errors.AsType[*campaign.ListError](err); ok && e.Asked > 1 {
-		asked := fmt.Sprintf("it was asked for %d times in %s", e.Asked, span(e.For))
+		asked := fmt.Sprintf("it was asked for %d times in %s", e.Asked, printable.Span(e.For))
 		if hint == "" {
 			return asked
 		}
@@ -123,7 +124,7 @@ func hintOf(err error) string {
 }
 
 // adviceOn says what to do about an error, if there is something.
-func adviceOn(err error) string {
+func (p Program) adviceOn(err error) string {
 	if e, ok := errors.AsType[*usageError](err); ok {
 		return e.hint
 	}
@@ -134,7 +135,7 @@ func adviceOn(err error) string {
 		return e.Hint()
 	}
 	if _, ok := errors.AsType[*config.ValueError](err); ok {
-		return helpHint
+		return p.helpHint()
 	}
 	if e, ok := errors.AsType[*gsconfig.Error](err); ok {
 		return e.Hint

@@ -87,11 +87,11 @@ func TestAnErrorKeepsItsHintHoweverDeepItIsWrapped(t *testing.T) {
 		&config.ValueError{},
 		&hooks.URLError{Hint: "begin with http://"},
 	} {
-		want := hintOf(err)
+		want := Senddigest().hintOf(err)
 		if want == "" {
 			t.Errorf("%v has no hint", err)
 		}
-		if got := hintOf(wrapped(err)); got != want {
+		if got := Senddigest().hintOf(wrapped(err)); got != want {
 			t.Errorf("%v, wrapped: got %q, want %q", err, got, want)
 		}
 	}

@@ -44,16 +44,16 @@ const (
 )
 
 // setHelp has --help print our own text, which has nothing in it that the library's templates know.
-func setHelp(app *cli.App, columns int) {
-	app.CustomAppHelpTemplate = help(program, columns)
+func (p Program) setHelp(app *cli.App, columns int) {
+	app.CustomAppHelpTemplate = p.help(p.Name, columns)
 	for _, c := range app.Commands {
-		c.CustomHelpTemplate = help(c.Name, columns)
+		c.CustomHelpTemplate = p.help(c.Name, columns)
 	}
 }
 
 // help is what --help of a command prints, the program's own by its name, with no line wider than columns where words allow.
-func help(name string, columns int) string {
-	m := Manual()
+func (p Program) help(name string, columns int) string {
+	m := p.Manual()
 	c := m.Commands[0]
 	for _, other := range m.Commands {
 		if other.Name == name {
@@ -69,7 +69,7 @@ func help(name string, columns int) string {
 	var b strings.Builder
 	b.WriteString(wrap(title+" - "+summary, "", 0, columns) + "\nUSAGE\n")
 	if whole {
-		b.WriteString(wrap("send the digests of one GroupServer site", "  "+c.Usage, usageColumn, columns))
+		b.WriteString(wrap(p.text("send the digests of one GroupServer site"), "  "+c.Usage, usageColumn, columns))
 		for _, other := range m.Commands[1:] {
 			b.WriteString(wrap(other.Summary, "  "+other.Usage, usageColumn, columns))
 		}
@@ -90,7 +90,7 @@ func help(name string, columns int) string {
 		b.WriteString("    " + o.Form() + "\n" + wrap(o.Explained(), "", optionColumn, columns))
 	}
 	if whole {
-		b.WriteString("\n" + wrap(sourcesHelp, "", 2, columns) + "\nEXIT CODES\n")
+		b.WriteString("\n" + wrap(p.text(sourcesHelp), "", 2, columns) + "\nEXIT CODES\n")
 		for _, code := range m.Codes {
 			b.WriteString(wrap(code.Text, fmt.Sprintf("%5s", code.Term), codeColumn, columns))
 		}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -11,10 +12,12 @@ import (
 func TestHelpHasNoLineThatIsWiderThanTheTerminal(t *testing.T) {
 	t.Parallel()
 	for _, columns := range []int{80, 100, 132} {
-		for _, name := range []string{program, "check", "demo", "report"} {
-			for line := range strings.Lines(help(name, columns)) {
-				if line = strings.TrimSuffix(line, "\n"); len(line) > columns {
-					t.Errorf("%s, %d columns: %q has %d", name, columns, line, len(line))
+		for _, p := range []Program{Senddigest(), Sendprofile()} {
+			for _, name := range []string{"", "check", "demo", "report"} {
+				for line := range strings.Lines(p.help(cmp.Or(name, p.Name), columns)) {
+					if line = strings.TrimSuffix(line, "\n"); len(line) > columns {
+						t.Errorf("%s %s, %d columns: %q has %d", p.Name, name, columns, line, len(line))
+					}
 				}
 			}
 		}
@@ -23,7 +26,8 @@ func TestHelpHasNoLineThatIsWiderThanTheTerminal(t *testing.T) {
 
 func TestHelpAndManualHaveTheOptionsInTheOrderOfNeed(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{"help": help(program, 80), "manual": strings.ReplaceAll(Manual().Man("v1", time.Unix(0, 0)), ".SS \"", "  ")} {
+	p := Senddigest()
+	for name, text := range map[string]string{"help": p.help(p.Name, 80), "manual": strings.ReplaceAll(p.Manual().Man("v1", time.Unix(0, 0)), ".SS \"", "  ")} {
 		at := 0
 		for _, category := range append(config.Categories(), catHelp) {
 			found := strings.Index(text[at:], "\n  "+category)

@@ -7,16 +7,20 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 )
 
-// commands make the command lines that a summary proposes; nil: it proposes none.
+// commands make the command lines that a summary proposes. A nil function proposes none.
 type commands struct {
-	again func(keys ...string) string // sends to some groups, or to all
-	goOn  func(option string) string  // goes on with the run by its journal
-	// kept is goOn for those who come later, to another folder; nil: nothing is kept.
-	kept func(option string) string
+	again      func(keys ...string) string
+	goOn, kept func(campaign.Mode) string
 }
+
+// Again implements [campaign.Commands], as the two below do.
+func (c commands) Again(keys ...string) string    { return c.again(keys...) }
+func (c commands) GoOn(mode campaign.Mode) string { return c.goOn(mode) }
+func (c commands) Kept(mode campaign.Mode) string { return c.kept(mode) }
 
 // serviceVariable names the site of a run that a systemd service of the package makes: senddigest@NAME. Its configuration
 // file and its state are the service's, so that it is for services to go on with it.
@@ -25,11 +29,11 @@ const serviceVariable = "SENDDIGEST_SERVICE"
 // next makes the commands that have the same options as this one.
 func (p Process) next(args map[string][]string, s *config.Settings, site string) commands {
 	if name, ok := p.Getenv(serviceVariable); ok && name != "" {
-		goOn := func(option string) string {
-			return "sudo systemctl start " + quote(program+"-"+strings.TrimLeft(option, "-")+"@"+name)
+		goOn := func(mode campaign.Mode) string {
+			return "sudo systemctl start " + quote(p.program.Name+"-"+strings.TrimLeft(string(mode), "-")+"@"+name)
 		}
 		return commands{
-			again: func(...string) string { return "sudo systemctl start " + quote(program+"@"+name) },
+			again: func(...string) string { return "sudo systemctl start " + quote(p.program.Name+"@"+name) },
 			goOn:  goOn, kept: goOn,
 		}
 	}
@@ -37,15 +41,15 @@ func (p Process) next(args map[string][]string, s *config.Settings, site string)
 	if full, err := filepath.Abs(p.Name); err == nil && strings.Contains(p.Name, "/") {
 		p.Name = full
 	}
-	c.kept = p.sameOptions(absolute(args, s), site).goOn
+	c.kept = p.sameOptions(p.absolute(args, s), site).goOn
 	return c
 }
 
 // absolute gives options as they are to be written in any other folder.
-func absolute(args map[string][]string, s *config.Settings) map[string][]string {
+func (p Process) absolute(args map[string][]string, s *config.Settings) map[string][]string {
 	there := maps.Clone(args)
 	there["config"] = []string{s.Config}
-	for _, f := range config.Flags() {
+	for _, f := range p.program.Flags {
 		if f.Arg != "FILE" && f.Arg != "DIR" {
 			continue
 		}
@@ -62,15 +66,18 @@ func absolute(args map[string][]string, s *config.Settings) map[string][]string 
 func (p Process) sameOptions(args map[string][]string, site string) commands {
 	return commands{
 		again: func(keys ...string) string {
+			if !p.program.Has("only") {
+				keys = nil
+			}
 			words := p.words(args, len(keys) > 0)
 			for _, key := range keys {
 				at, group, _ := strings.Cut(key, "/")
-				words = append(words, "--only", quote(config.Literal(at, group)))
+				words = append(words, "--only", quote(campaign.Literal(at, group)))
 			}
 			return strings.Join(append(words, quote(site)), " ")
 		},
-		goOn: func(option string) string {
-			return strings.Join(append(p.words(args, true), option, quote(site)), " ")
+		goOn: func(mode campaign.Mode) string {
+			return strings.Join(append(p.words(args, true), string(mode), quote(site)), " ")
 		},
 	}
 }
@@ -80,8 +87,8 @@ func (p Process) sameOptions(args map[string][]string, site string) commands {
 // again. Where the groups are chosen in
 // another way, the options that chose them are left out.
 func (p Process) words(args map[string][]string, chosen bool) []string {
-	words := []string{quote(cmp.Or(p.Name, program))}
-	for _, f := range config.Flags() {
+	words := []string{quote(cmp.Or(p.Name, p.program.Name))}
+	for _, f := range p.program.Flags {
 		switch f.Name {
 		case "report", "resume", "retry-failed", "skip-ambiguous", "assume-previous":
 			continue

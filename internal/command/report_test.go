@@ -34,7 +34,7 @@ func keep(t testing.TB, dir, run, text string) {
 // reported runs the command report on a state directory.
 func reported(dir string, args ...string) (code int, stdout, stderr string) {
 	var out, said strings.Builder
-	code = Main(Process{
+	code = Main(Senddigest(), Process{
 		Args: append([]string{"report", "--state-dir", dir}, args...), Stdout: &out, Stderr: &said,
 		Getenv: func(string) (string, bool) { return "", false },
 	})

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -11,36 +10,36 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/metrics"
+	"github.com/groupserver/senddigest/internal/notify"
+	"github.com/groupserver/senddigest/internal/observe"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
-	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/urfave/cli/v2"
 )
 
-// send is the command without a name: send the digests of the site at URL.
+// send is the command without a name: make a run for the site at URL.
 func (p Process) send(c *cli.Context) error {
-	site, err := siteArg(c, program+" [options] URL")
+	site, err := p.siteArg(c, p.program.Name+" [options] URL")
 	if err != nil {
 		return err
 	}
-	args := given(c)
-	s, err := config.Resolve(config.Sources{Args: args, Getenv: p.Getenv, Binary: p.Binary, Clear: site.Scheme == "http"})
+	args := p.given(c)
+	s, err := p.program.Resolve(config.Sources{Args: args, Getenv: p.Getenv, Binary: p.Binary, Clear: site.Scheme == "http"})
 	if err != nil {
 		return err
 	}
 	// One of them on the command line comes before the other from elsewhere.
-	s.Resume = s.Resume && (args["resume"] != nil || args["retry-failed"] == nil)
-	s.RetryFailed = s.RetryFailed && (args["retry-failed"] != nil || args["resume"] == nil)
-	goesOn := s.Resume || s.RetryFailed
+	resume := s.WantResume && (args["resume"] != nil || args["retry-failed"] == nil)
+	retry := s.WantRetryFailed && (args["retry-failed"] != nil || args["resume"] == nil)
 	switch {
-	case s.Resume && s.RetryFailed:
+	case resume && retry:
 		return &usageError{"--resume and --retry-failed go on with different runs", "leave out one of them"}
-	case goesOn && (args["only"] != nil || args["exclude"] != nil):
+	case (resume || retry) && (args["only"] != nil || args["exclude"] != nil):
 		return &usageError{
 			"--only and --exclude choose the groups of a new run, and what is gone on with has chosen them already",
 			"leave them out, or --resume and --retry-failed",
@@ -49,7 +48,12 @@ func (p Process) send(c *cli.Context) error {
 		return &usageError{"--require-fit needs a time by which the run is to be over", "give one with --deadline or --max-duration"}
 	case s.DryRun && args["report"] != nil:
 		return &usageError{"--dry-run sends nothing, so there is no report to write", "leave out one of --dry-run and --report"}
-	case s.DryRun:
+	case resume:
+		s.Resume = campaign.Resume
+	case retry:
+		s.Resume = campaign.RetryFailed
+	}
+	if s.DryRun {
 		return p.dryRun(site, s)
 	}
 	code, _, err := p.run(site, s, p.next(args, s, c.Args().First()))
@@ -60,7 +64,7 @@ func (p Process) send(c *cli.Context) error {
 }
 
 // siteArg is the one argument of a command that takes a URL.
-func siteArg(c *cli.Context, usage string) (*url.URL, error) {
+func (p Process) siteArg(c *cli.Context, usage string) (*url.URL, error) {
 	switch c.NArg() {
 	case 0:
 		return nil, &usageError{"no URL given", "write " + usage}
@@ -72,118 +76,112 @@ func siteArg(c *cli.Context, usage string) (*url.URL, error) {
 
 // run makes a whole run and tells how it went: progress, summary, reports. Its error is one that ended it before
 // the first request.
-func (p Process) run(site *url.URL, s *config.Settings, next commands) (int, campaign.Result, error) {
+func (p Process) run(site *url.URL, s *config.Settings, next campaign.Commands) (int, campaign.Result, error) {
 	c, err := p.session(site, s)
 	if err != nil {
 		return 0, campaign.Result{}, err
 	}
 	defer c.close()
 	defer p.tellStatus(c.display)()
-	service := p.tellManager(c)
+	address, _ := p.Getenv(notify.Variable)
+	service, err := observe.Manage(address, c.display.Status)
+	if err != nil {
+		fmt.Fprintf(c.display, "%s: warning: the service manager cannot be told of this run: %v\n", p.program.Name, err)
+	}
 	defer p.suspend(c)()
-	st, monitor := &runState{}, &monitor{options: p.pings(s)}
-	c.events = campaign.NewStream(
-		st, &logger{p.log(c.display, s), c.client}, &announcer{c, s}, c.display, &c.sends, service, monitor,
-	)
-	result, unwritten, err := p.locked(c, st, site, s, next)
-	service.end(err)
+	monitor := &observe.Monitor{Options: p.pings(s)}
+	files := &files{c: c, s: s}
+	log := observe.NewLog(c.display, s.LogLevel, s.LogJSON)
+	s.Commands = next
+	s.Observers = []campaign.Observer{
+		&observe.Logger{Log: log, Scrub: c.client.Scrub, Private: c.campaign.Private},
+		observe.Announcer{W: c.display, Program: p.program.Name, Mail: c.campaign.Mail, Pace: pace(s), Verbose: s.Verbose},
+		c.display, &c.sends, service, monitor, files,
+	}
+	if s.Auto && s.Canary != "none" {
+		s.Visitors = p.visitors(c, site, s)
+	}
+	result, err := campaign.Run(c.ctx, c.campaign, s.Settings)
+	service.End(err)
 	c.silence()
 	if err != nil {
 		return 0, result, err
 	}
-	writing := p.tell(c, result, s, unwritten)
-	code := runCode(result, writing)
-	p.pingEnd(c, s, monitor, result, code, writing)
+	unwritten := p.tell(c, result, s, files)
+	code := runCode(result, unwritten)
+	p.pingEnd(c, s, monitor, result, code, unwritten)
 	return code, result, nil
 }
 
-// locked makes a run between taking the installation's lock and giving it back. Its files are written before: of two runs
-// close together the later one's stay. err ended it before the first request.
-func (p Process) locked(c *session, st *runState, site *url.URL, s *config.Settings, next commands) (result campaign.Result, un unwritten, err error) {
-	if err := p.lockState(c, st, site, s); err != nil {
-		return result, un, err
-	}
-	defer st.close()
-	c.endBy(maxDuration(s, st.started))
-	settings := campaign.Settings{
-		Run: st.run, Started: st.started,
-		URL: hooks.SiteName(site), Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
-		Retries: s.Retries, GiveUpAfter: s.GiveUpAfter, Grace: cmp.Or(s.Grace, s.Timeout),
-		MaxFailures: s.MaxFailures.Of, Abort: c.abort, Auto: s.Auto,
-		Observers: []campaign.Observer{c.events}, Ends: c.ends, RequireFit: s.RequireFit,
-		Again: next.again, GoOn: next.goOn,
-		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of,
-	}
-	if s.Auto && s.Canary != "none" {
-		settings.Visitors = p.visitors(c, site, s)
-	}
-	if err := st.remember(c, s, &settings); err != nil {
-		return result, un, err
-	}
-	st.begin(c, s, &settings, next)
-	result = campaign.Run(c.ctx, c.client, settings)
-	if _, refused := errors.AsType[*campaign.FitError](result.StoppedBy); result.Document.Error == "" && !refused {
-		st.learnt(c, s)
-	}
-	un.err = st.end()
-	c.writeFiles(s, result, &un)
-	return result, un, nil
+// files are what a run writes besides its record, at its end, which it observes: of two runs close together the files of
+// the later one stay.
+type files struct {
+	c         *session
+	s         *config.Settings
+	unwritten error   // the last thing that could not be written, the record included; nil: all has been
+	faults    []error // of reports and metrics
 }
 
-// unwritten is what a run could not write.
-type unwritten struct {
-	err   error    // the last such; nil: it has written all
-	files []string // what is to be said of reports and metrics
-}
-
-func (u *unwritten) note(err error) {
-	if err != nil {
-		u.err, u.files = err, append(u.files, message(err))
-	}
-}
-
-// writeFiles writes the reports that are files, and then the metrics, which have the run's exit code as far as it is known
+// Observe writes the reports that are files, and then the metrics, which have the run's exit code as far as it is known
 // then: whether standard output can be written shows when nothing waits for it any more.
-func (c *session) writeFiles(s *config.Settings, result campaign.Result, un *unwritten) {
-	for _, path := range s.Reports {
+func (f *files) Observe(event campaign.Event) {
+	e, ok := event.(campaign.Ended)
+	if !ok {
+		return
+	}
+	f.unwritten = e.Unwritten
+	for _, path := range f.s.Reports {
 		if path != stdoutReport {
-			un.note(result.Document.WriteFile(path))
+			f.note(e.Document.WriteFile(path))
 		}
 	}
-	un.note(c.measure(s, result, runCode(result, un.err)))
+	if f.s.MetricsFile != "" {
+		f.note(metrics.Run{
+			Document: e.Document, ExitCode: runCode(e.Result, f.unwritten), Sends: &f.c.sends,
+			Sent: f.c.traffic.Sent(), Received: f.c.traffic.Received(),
+		}.WriteFile(f.s.MetricsFile))
+	}
+}
+
+func (f *files) note(err error) {
+	if err != nil {
+		f.unwritten, f.faults = err, append(f.faults, err)
+	}
 }
 
 const stdoutReport = "-" // as a --report
 
 // tell prints the summary where one is due, and the report that is asked for on standard output: last, since either may be
 // blocked. It returns the last error of what could not be written, all of which it has printed.
-func (p Process) tell(c *session, result campaign.Result, s *config.Settings, un unwritten) error {
-	d := result.Document
+func (p Process) tell(c *session, result campaign.Result, s *config.Settings, files *files) error {
+	d, name := result.Document, p.program.Name
 	var summary strings.Builder
-	switch c := d.Counts; {
+	switch counts := d.Counts; {
 	case result.Err != nil:
-		summary.WriteString(message(fmt.Errorf("%s: %w", d.URL, result.Err)))
+		summary.WriteString(p.message(fmt.Errorf("%s: %w", d.URL, result.Err)))
 	case result.StoppedBy != nil && d.Error != "":
-		summary.WriteString(message(fmt.Errorf("no digest sent: %w", result.StoppedBy)))
-	case s.Verbose || c.Accepted+c.Skipped < c.Groups:
+		summary.WriteString(p.message(fmt.Errorf("no %s sent: %w", c.campaign.Mail, result.StoppedBy)))
+	case s.Verbose || counts.Accepted+counts.Skipped < counts.Groups:
 		_ = d.WriteText(&summary) // a builder takes everything
 	default:
 		for _, warning := range result.Warnings {
-			fmt.Fprintf(&summary, "%s: warning: %s: %s\n", program, d.URL, printable.Line(warning))
+			fmt.Fprintf(&summary, "%s: warning: %s: %s\n", name, d.URL, printable.Line(warning))
 		}
 	}
 	if slices.Contains(s.Reports, stdoutReport) {
-		un.note(report.StdoutError(d.WriteJSON(p.document())))
+		files.note(report.StdoutError(d.WriteJSON(p.document())))
 	}
-	summary.WriteString(strings.Join(un.files, ""))
-	if c := d.Counts; (s.Only != nil || s.Exclude != nil) && !s.Resume && !s.RetryFailed && c.Groups > 0 && c.Groups == c.Skipped {
-		fmt.Fprintf(&summary, "%s: warning: --only and --exclude leave out all %d groups\n", program, c.Groups)
+	for _, fault := range files.faults {
+		summary.WriteString(p.message(fault))
+	}
+	if c := d.Counts; (s.Only != nil || s.Exclude != nil) && s.Resume == "" && c.Groups > 0 && c.Groups == c.Skipped {
+		fmt.Fprintf(&summary, "%s: warning: --only and --exclude leave out all %d groups\n", name, c.Groups)
 	}
 	if d.Counts.Guarded > 0 {
-		fmt.Fprintf(&summary, "%s: warning: %s: groups that had a digest less than 21.6 hours ago, and that the server may have skipped: %d\n", program, d.URL, d.Counts.Guarded)
+		fmt.Fprintf(&summary, "%s: warning: %s: groups that had a digest less than 21.6 hours ago, and that the server may have skipped: %d\n", name, d.URL, d.Counts.Guarded)
 	}
 	c.conclude(summary.String())
-	return un.err
+	return files.unwritten
 }
 
 // dryRun prints what a run would send to, in its order, and sends nothing.
@@ -193,25 +191,17 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 		return err
 	}
 	defer c.close()
-	started := time.Now()
-	c.endBy(maxDuration(s, started))
-	settings := campaign.Settings{
-		Started: started, Workers: s.Workers, Rate: s.Rate, Burst: s.Burst, Throttle: s.Throttle,
-		Order: schedule.Order(s.Order), MaxHeavy: s.MaxHeavy.Of, Auto: s.Auto,
-	}
-	if err := p.readState(c, site, s).remember(c, s, &settings); err != nil {
-		return err
-	}
-	plan, err := campaign.Fetch(c.ctx, c.client, settings)
+	s.Observers = []campaign.Observer{observe.Announcer{W: c.display, Program: p.program.Name}}
+	plan, err := campaign.Preview(c.ctx, c.campaign, s.Settings)
 	if err != nil {
-		return fmt.Errorf("%s: %w", site, err)
+		return p.unlisted(site, err)
 	}
-	warnOfList(c.display, site, plan)
+	p.warnOfList(c.display, site, plan)
 	var b strings.Builder
 	for _, g := range plan.Groups {
 		b.WriteString(printable.Line(g.Key()) + "\n")
 	}
-	outlook, fit := forecast(plan, c.ends, s)
+	outlook, fit := plan.Outlook(), plan.Fit()
 	if plan.Forecast != nil { // what past runs do not tell is no news
 		for _, line := range outlook {
 			b.WriteString("# " + line + "\n")
@@ -224,9 +214,11 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 	}
 	if s.Verbose {
 		if plan.Forecast == nil {
-			fmt.Fprintln(c.display, outlook[0])
+			for _, line := range outlook {
+				fmt.Fprintln(c.display, line)
+			}
 		}
-		fmt.Fprintf(c.display, "%d of %d groups would be sent to, %s; nothing was sent\n", len(plan.Groups), plan.Listed(), pace(s))
+		fmt.Fprintf(c.display, "%d of %d %s would be sent to, %s; nothing was sent\n", len(plan.Groups), plan.Listed(), plan.Things, pace(s))
 		if plan.Waiting > 0 {
 			fmt.Fprintf(c.display, "%d of them would wait, the last until %s\n", plan.Waiting, printable.Instant(plan.Until))
 		}
@@ -235,6 +227,14 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 		return fit
 	}
 	return nil
+}
+
+// unlisted says of which site the list could not be had.
+func (p Process) unlisted(site *url.URL, err error) error {
+	if _, ok := errors.AsType[*campaign.ListError](err); ok {
+		return fmt.Errorf("%s: %w", site, err)
+	}
+	return err
 }
 
 // client makes the client of a run.
@@ -278,17 +278,17 @@ func authorities(path string) (*x509.CertPool, error) {
 // warn says what is dangerous about the options.
 func (p Process) warn(w io.Writer, site *url.URL, s *config.Settings) {
 	if s.Insecure {
-		fmt.Fprintf(w, "%s: warning: --insecure: the site's certificate is not verified, so anybody on the way can read the token\n", program)
+		fmt.Fprintf(w, "%s: warning: --insecure: the site's certificate is not verified, so anybody on the way can read the token\n", p.program.Name)
 	}
 	if s.Verbose && site.Scheme == "http" && !loopback(site.Hostname()) {
-		fmt.Fprintf(w, "%s: warning: %s is not encrypted: the token travels in the clear\n", program, hooks.SiteName(site))
+		fmt.Fprintf(w, "%s: warning: %s is not encrypted: the token travels in the clear\n", p.program.Name, hooks.SiteName(site))
 	}
 }
 
-// warnOfList says which entries of the site's list are left out because they are no groups.
-func warnOfList(w io.Writer, site *url.URL, plan *campaign.Plan) {
+// warnOfList says which entries of the site's list are left out because they are none.
+func (p Process) warnOfList(w io.Writer, site *url.URL, plan *campaign.Plan) {
 	if plan.Unusable.N > 0 {
-		fmt.Fprintf(w, "%s: warning: %s: %s\n", program, hooks.SiteName(site), printable.Line(plan.Unusable.String()))
+		fmt.Fprintf(w, "%s: warning: %s: %s\n", p.program.Name, hooks.SiteName(site), printable.Line(plan.Unusable.String()))
 	}
 }
 
@@ -307,27 +307,4 @@ func pace(s *config.Settings) string {
 		text += fmt.Sprintf(", at most %v", s.Rate)
 	}
 	return text
-}
-
-// leftOut says which option leaves out a group, if one does.
-func leftOut(only, exclude []config.Pattern) func(hooks.Group) string {
-	if only == nil && exclude == nil {
-		return nil
-	}
-	return func(g hooks.Group) string {
-		for _, pattern := range exclude {
-			if pattern.Match(g.Site, g.Group) {
-				return "left out by --exclude " + pattern.String()
-			}
-		}
-		for _, pattern := range only {
-			if pattern.Match(g.Site, g.Group) {
-				return ""
-			}
-		}
-		if only != nil {
-			return "not among --only"
-		}
-		return ""
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/observe"
 )
 
 // Without --grace the program asks for no time: the unit has to grant it.
@@ -24,13 +25,13 @@ func TestThePackagesUnitWaitsForTheDefaultGraceAndTheLastWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	flags := config.Flags()
+	flags := config.Senddigest().Flags
 	timeout := flags[slices.IndexFunc(flags, func(f config.Flag) bool { return f.Name == "timeout" })].Default
 	grace, err := time.ParseDuration(timeout)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if waits < grace+lastWords {
-		t.Errorf("systemd waits for %v, and a run may need %v and %v", waits, grace, lastWords)
+	if waits < grace+observe.LastWords {
+		t.Errorf("systemd waits for %v, and a run may need %v and %v", waits, grace, observe.LastWords)
 	}
 }

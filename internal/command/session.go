@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log"
@@ -11,29 +12,29 @@ import (
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/metrics"
+	"github.com/groupserver/senddigest/internal/observe"
 	"github.com/groupserver/senddigest/internal/progress"
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // A session is what every command has that asks something of a site: a client, what may stop it, and a way to
 // standard error on which messages and progress do not mix.
 type session struct {
-	client *hooks.Client
+	client   *hooks.Client
+	campaign campaign.Campaign
 	// When ctx ends nothing more starts, when abort ends what is in flight is cut.
 	ctx, abort context.Context
-	stop       context.CancelCauseFunc
-	ends       *campaign.DeadlineError // when ctx ends for lack of time, and why; nil: it does not
-	timer      *time.Timer             // for that; nil: none
 	display    *progress.Display
 	queue      *progress.Queue
-	patience   context.Context  // when it ends, standard error is not waited for any longer
-	events     *campaign.Stream // of a run
+	patience   context.Context // when it ends, standard error is not waited for any longer
 	unwatch    func()
 
 	traffic *hooks.Traffic
 	sends   metrics.Sends
 }
 
-// session begins one, and says what is dangerous about the options.
+// session begins one, says what is dangerous about the options, and adds to them what follows from the site and the
+// environment.
 func (p Process) session(site *url.URL, s *config.Settings) (*session, error) {
 	traffic := new(hooks.Traffic)
 	client, err := p.client(site, s, traffic)
@@ -41,27 +42,24 @@ func (p Process) session(site *url.URL, s *config.Settings) (*session, error) {
 		return nil, err
 	}
 	queue := progress.NewQueue(p.Stderr)
-	c := &session{client: client, traffic: traffic, queue: queue, display: progress.New(queue, p.terminal())}
+	c := &session{
+		client: client, campaign: p.program.campaign(client, s), traffic: traffic,
+		queue: queue, display: progress.New(queue, p.terminal()),
+	}
 	if !s.Verbose {
 		c.display.Quiet()
 	}
 	p.warn(c.display, site, s)
-	c.ctx, c.abort, c.stop, c.unwatch = p.stops(c.display)
+	c.ctx, c.abort, c.unwatch = p.stops(c.display)
 	c.patience = later(c.abort, flushTime)
-	log.SetOutput(&strayLog{p.log(c.display, s), client.Scrub})
-	c.endBy(deadline(s, time.Now()))
-	return c, nil
-}
+	log.SetOutput(&observe.StrayLog{Log: observe.NewLog(c.display, s.LogLevel, s.LogJSON), Scrub: client.Scrub})
 
-// endBy lets nothing more start from a time on. Of several times the earliest counts; nil is none.
-func (c *session) endBy(e *campaign.DeadlineError) {
-	if e == nil || c.ends != nil && !e.At.Before(c.ends.At) {
-		return
+	s.URL, s.Abort, s.Grace = hooks.SiteName(site), c.abort, cmp.Or(s.Grace, s.Timeout)
+	s.StateDir = p.stateDir(s)
+	if !s.NoState {
+		s.Installation = state.NewInstallation(s.Token.Digest(), site)
 	}
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	c.ends, c.timer = e, time.AfterFunc(time.Until(e.At), func() { c.stop(e) })
+	return c, nil
 }
 
 // silence ends what the session shows while it goes. It returns when all of that is on standard error, which may be one
@@ -82,9 +80,6 @@ func (c *session) close() {
 	log.SetOutput(io.Discard)
 	c.display.Close()
 	c.queue.Close(c.patience)
-	if c.timer != nil {
-		c.timer.Stop()
-	}
 	c.unwatch()
 }
 

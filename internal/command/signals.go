@@ -9,38 +9,20 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/internal/campaign"
-	"github.com/groupserver/senddigest/internal/config"
 )
-
-// deadline is when a run has to start nothing more by --deadline; nil: never. It is a time of day, so it counts from the
-// beginning, also while the lock is waited for.
-func deadline(s *config.Settings, now time.Time) *campaign.DeadlineError {
-	if s.Deadline == nil {
-		return nil
-	}
-	return &campaign.DeadlineError{At: s.Deadline.Next(now), Option: "--deadline " + s.Deadline.String()}
-}
-
-// maxDuration is the same by --max-duration, for a run that began at started: when it had the lock.
-func maxDuration(s *config.Settings, started time.Time) *campaign.DeadlineError {
-	if s.MaxDuration <= 0 {
-		return nil
-	}
-	return &campaign.DeadlineError{At: started.Add(s.MaxDuration), Option: fmt.Sprintf("--max-duration %v", s.MaxDuration)}
-}
 
 // together is how far apart signals may come that are one event. systemd ends a log-in session with SIGTERM and SIGHUP at
 // once, of which the process may see either first.
 const together = 20 * time.Millisecond
 
-// stops makes the two contexts of a run. When ctx ends nothing more starts: at the first signal, or by stop. When abort
+// stops makes the two contexts of a run. When ctx ends nothing more starts: at the first signal. When abort
 // ends, at the second signal, what is in flight is cut. Both carry the cause. SIGHUP is never the second: it says that a
 // terminal is gone, which a shell and the system both tell its programs. A third one ends the process, and so does each
 // after end, which releases what watches for all this: nothing that is written then, to whoever does not read it, can keep
 // the program from being ended. w must not block: a second signal is heard only after the word about the first.
-func (p Process) stops(w io.Writer) (ctx, abort context.Context, stop context.CancelCauseFunc, end func()) {
+func (p Process) stops(w io.Writer) (ctx, abort context.Context, end func()) {
 	abort, cut := context.WithCancelCause(context.Background())
-	ctx, stop = context.WithCancelCause(abort)
+	ctx, stop := context.WithCancelCause(abort)
 
 	signals, unhear := p.signals()
 	done, gone := make(chan struct{}), make(chan struct{})
@@ -50,7 +32,7 @@ func (p Process) stops(w io.Writer) (ctx, abort context.Context, stop context.Ca
 		if sig == syscall.SIGHUP {
 			passBy(signals, together, done)
 		}
-		fmt.Fprintf(w, "%s: %v: nothing more starts; once more to cut what is in flight\n", program, why)
+		fmt.Fprintf(w, "%s: %v: nothing more starts; once more to cut what is in flight\n", p.program.Name, why)
 	}
 	go func() {
 		defer close(gone)
@@ -71,7 +53,7 @@ func (p Process) stops(w io.Writer) (ctx, abort context.Context, stop context.Ca
 			}
 		}
 	}()
-	return ctx, abort, stop, func() {
+	return ctx, abort, func() {
 		close(done)
 		<-gone
 		unhear()

@@ -16,7 +16,7 @@ func (p Process) tellStatus(display *progress.Display) (end func()) {
 			case <-done:
 				return
 			case <-p.StatusSignals:
-				fmt.Fprintf(display, "%s: %s\n", program, display.Status())
+				fmt.Fprintf(display, "%s: %s\n", p.program.Name, display.Status())
 			}
 		}
 	}()

@@ -9,7 +9,7 @@ import (
 func TestAnOptionTakesEachOfTheValuesThatItNames(t *testing.T) {
 	t.Chdir(t.TempDir())
 	named := 0
-	for _, f := range config.Flags() {
+	for _, f := range config.Senddigest().Flags {
 		for _, value := range f.Values {
 			named++
 			settings(t, given{args: map[string][]string{f.Name: {value}}})

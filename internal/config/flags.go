@@ -13,47 +13,28 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
-// Settings say what a run is to do. Their zero value is not useful: [Resolve] fills in the defaults.
+// Settings say what a run is to do, and what it is to show. Their zero value is not useful: [Program.Resolve] fills in the
+// defaults.
 type Settings struct {
+	campaign.Settings
+
 	Config   string // gsconfig.ini
 	Instance string // the set in it
 	Token    hooks.Token
 
-	Workers        int    // the most sends in flight
-	Auto           bool   // how many there are is found in the course of the run
-	MaxWorkers     int    // up to so many, then
+	MaxWorkers     int    // the most workers, where their number is found
 	Canary         string // the page that tells what visitors wait; empty: the site's own, "none": no page does
-	Rate           ratelimit.Rate
-	Burst          int
-	Throttle       time.Duration
-	Timeout        time.Duration
 	ConnectTimeout time.Duration
-	Retries        int
-	GiveUpAfter    time.Duration
-	Grace          time.Duration // 0: as long as Timeout
-	MaxDuration    time.Duration // 0: none
-	Deadline       *Clock        // nil: none
-	MaxFailures    Limit
+	ServerZone     *time.Location // of the server's clock; nil: this machine's
+	DryRun         bool
 
-	Only, Exclude []Pattern
-	Order         string // auto, name, longest or mixed
-	MaxHeavy      Limit  // the zero value: half of the sends in flight
-	RequireFit    bool
-	DryRun        bool
-
-	StateDir      string // empty: the default
-	NoState       bool
-	LockWait      time.Duration
-	Resume        bool
-	RetryFailed   bool
-	Settle        time.Duration
-	SkipAmbiguous bool
-	GuardWait     time.Duration
-	ServerZone    *time.Location // nil: this machine's
-	Assume        *Assumption    // nil: nothing
+	// Both at once make no sense, which is for the command line to say: one may come from elsewhere.
+	WantResume, WantRetryFailed bool
 
 	Reports     []string
 	MetricsFile string   // empty: none
@@ -84,6 +65,8 @@ type Flag struct {
 	NotFile  bool // may not stand in the configuration file: it says which file
 	Secret   bool // its value is not to be printed, see Shown
 	set      func(*Settings, string) error
+
+	digest bool // it means something to the digests alone
 }
 
 // Shown is what a command that is proposed may show of a value: all of it, of a header its name, of any other secret
@@ -123,11 +106,8 @@ const DefaultMaxWorkers = 16
 // DefaultConfig is where the Python script looked for the token.
 const DefaultConfig = "etc/gsconfig.ini"
 
-// DefaultSettle is the default of --settle.
-const DefaultSettle = 10 * time.Minute
-
-// Flags lists every option, in the order in which a proposed command has them. [Categories] is the order of --help.
-func Flags() []Flag {
+// flags lists every option, in the order in which a proposed command has them. [Categories] is the order of --help.
+func flags() []Flag {
 	orders, formats, levels := []string{"auto", "name", "longest", "mixed"}, []string{"text", "json"}, []string{"debug", "info", "warn", "error"}
 	return []Flag{
 		{
@@ -223,25 +203,25 @@ func Flags() []Flag {
 			set:   whole(0, maxRetries, func(s *Settings) *int { return &s.Retries }),
 		},
 		{
-			Name: "only", Arg: "PATTERN", Repeat: true, Category: catGroups,
+			Name: "only", Arg: "PATTERN", Repeat: true, Category: catGroups, digest: true,
 			Usage: "send only to groups that match `PATTERN`, SITE/GROUP with shell wildcards; repeatable",
-			set:   patterns(func(s *Settings) *[]Pattern { return &s.Only }),
+			set:   patterns(func(s *Settings) *[]campaign.Pattern { return &s.Only }),
 		},
 		{
-			Name: "exclude", Arg: "PATTERN", Repeat: true, Category: catGroups,
+			Name: "exclude", Arg: "PATTERN", Repeat: true, Category: catGroups, digest: true,
 			Usage: "leave out groups that match `PATTERN`, even those of --only; repeatable",
-			set:   patterns(func(s *Settings) *[]Pattern { return &s.Exclude }),
+			set:   patterns(func(s *Settings) *[]campaign.Pattern { return &s.Exclude }),
 		},
 		{
-			Name: "order", Arg: "ORDER", Values: orders, Default: "auto", Category: catGroups,
+			Name: "order", Arg: "ORDER", Values: orders, Default: "auto", Category: catGroups, digest: true,
 			Usage: "`ORDER` of the sends: name is by site and group, longest begins with those that took longest in past runs, mixed with both ends of that; auto is longest where past runs tell",
-			set:   oneOf(func(s *Settings, v string) { s.Order = v }, orders...),
+			set:   oneOf(func(s *Settings, v string) { s.Order = schedule.Order(v) }, orders...),
 		},
 		{
-			Name: "max-heavy", Arg: "N|P%", Category: catPace,
+			Name: "max-heavy", Arg: "N|P%", Category: catPace, digest: true,
 			Usage: "have at most `N|P%` of the sends in flight on the heaviest twentieth of the groups while lighter ones are left; without it half of them",
 			set: func(s *Settings, v string) (err error) {
-				s.MaxHeavy, err = parseLimit(v)
+				s.MaxHeavy, err = campaign.ParseShare(v)
 				return err
 			},
 		},
@@ -269,13 +249,13 @@ func Flags() []Flag {
 			Name: "deadline", Arg: "HH:MM", Category: catStop,
 			Usage: "start nothing after `HH:MM`, the next such time of this machine's clock",
 			set: func(s *Settings, v string) error {
-				at, err := parseClock(v)
+				at, err := campaign.ParseClock(v)
 				s.Deadline = &at
 				return err
 			},
 		},
 		{
-			Name: "require-fit", Category: catStop,
+			Name: "require-fit", Category: catStop, digest: true,
 			Usage: "with --deadline or --max-duration: do not start a run that will not have started all its sends by then, as past runs tell",
 			set:   switchTo(func(s *Settings) *bool { return &s.RequireFit }),
 		},
@@ -283,14 +263,14 @@ func Flags() []Flag {
 			Name: "max-failures", Arg: "N|P%", Category: catStop,
 			Usage: "start nothing once `N|P%` groups have failed: a number, or a share of the groups such as 10%",
 			set: func(s *Settings, v string) (err error) {
-				s.MaxFailures, err = parseLimit(v)
+				s.MaxFailures, err = campaign.ParseShare(v)
 				return err
 			},
 		},
 		{
 			Name: "state-dir", Arg: "DIR", Category: catState,
 			Usage: "keep journals and the lock in `DIR`; without it in $STATE_DIRECTORY, else $XDG_STATE_HOME/senddigest, else ~/.local/state/senddigest",
-			set:   func(s *Settings, v string) error { s.StateDir = v; return nil },
+			set:   func(s *Settings, v string) error { s.StateDir, s.StateNamed = v, true; return nil },
 		},
 		{
 			Name: "no-state", Category: catState,
@@ -305,30 +285,30 @@ func Flags() []Flag {
 		{
 			Name: "resume", Category: catFirst,
 			Usage: "go on with this site's newest run, which was cut short: what was accepted stays accepted",
-			set:   switchTo(func(s *Settings) *bool { return &s.Resume }),
+			set:   switchTo(func(s *Settings) *bool { return &s.WantResume }),
 		},
 		{
 			Name: "retry-failed", Category: catFirst,
 			Usage: "send again what this site's newest run, which was finished, did not get accepted",
-			set:   switchTo(func(s *Settings) *bool { return &s.RetryFailed }),
+			set:   switchTo(func(s *Settings) *bool { return &s.WantRetryFailed }),
 		},
 		{
-			Name: "settle", Arg: "TIME", Default: "10m", Category: catState,
+			Name: "settle", Arg: "TIME", Default: "10m", Category: catState, digest: true,
 			Usage: "send once more to a group whose answer was lost, when `TIME` has passed since that send started: longer than any can take on the server, queueing included; never sooner than --timeout within the run",
 			set:   duration(func(s *Settings) *time.Duration { return &s.Settle }),
 		},
 		{
-			Name: "skip-ambiguous", Category: catState,
+			Name: "skip-ambiguous", Category: catState, digest: true,
 			Usage: "do not send again to groups whose answer was lost, neither in the same run nor with --resume or --retry-failed",
 			set:   switchTo(func(s *Settings) *bool { return &s.SkipAmbiguous }),
 		},
 		{
-			Name: "guard-wait", Arg: "TIME", Default: "3h", Category: catState,
+			Name: "guard-wait", Arg: "TIME", Default: "3h", Category: catState, digest: true,
 			Usage: "hold a group back for up to `TIME` that the server would skip for a digest within 21.6 hours; 0: not at all",
 			set:   seconds(func(s *Settings) *time.Duration { return &s.GuardWait }),
 		},
 		{
-			Name: "server-zone", Arg: "ZONE", Category: catState,
+			Name: "server-zone", Arg: "ZONE", Category: catState, digest: true,
 			Usage: "the 21.6 hours of --guard-wait are by a clock in the time zone `ZONE`, such as Europe/Berlin, where GroupServer's is not this machine's",
 			set: func(s *Settings, v string) (err error) {
 				if s.ServerZone, err = time.LoadLocation(v); err != nil || v == "" || v == "Local" {
@@ -338,10 +318,10 @@ func Flags() []Flag {
 			},
 		},
 		{
-			Name: "assume-previous", Arg: "HH:MM+TIME", Category: catState,
+			Name: "assume-previous", Arg: "HH:MM+TIME", Category: catState, digest: true,
 			Usage: "take it that another program last sent from `HH:MM+TIME`, such as 02:00+6h, evenly through the list",
 			set: func(s *Settings, v string) error {
-				a, err := parseAssumption(v)
+				a, err := campaign.ParseAssumption(v)
 				s.Assume = &a
 				return err
 			},
@@ -450,9 +430,9 @@ func seconds(field func(*Settings) *time.Duration) func(*Settings, string) error
 	}
 }
 
-func patterns(field func(*Settings) *[]Pattern) func(*Settings, string) error {
+func patterns(field func(*Settings) *[]campaign.Pattern) func(*Settings, string) error {
 	return func(s *Settings, v string) error {
-		p, err := ParsePattern(v)
+		p, err := campaign.ParsePattern(v)
 		if err != nil {
 			return err
 		}

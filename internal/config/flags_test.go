@@ -48,7 +48,7 @@ func writeFile(t testing.TB, path, text string) {
 
 // resolveIn resolves what is given, with nothing more than that.
 func resolveIn(g given) (*config.Settings, error) {
-	return config.Resolve(config.Sources{
+	return config.Senddigest().Resolve(config.Sources{
 		Args: g.args,
 		Getenv: func(name string) (string, bool) {
 			value, ok := g.env[name]
@@ -203,11 +203,11 @@ var samples = []sample{
 		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, more: switches, bad: noSwitch(),
 	},
 	{
-		name: "resume", show: func(s *config.Settings) any { return s.Resume }, none: "false",
+		name: "resume", show: func(s *config.Settings) any { return s.WantResume }, none: "false",
 		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, more: switches, bad: noSwitch(),
 	},
 	{
-		name: "retry-failed", show: func(s *config.Settings) any { return s.RetryFailed }, none: "false",
+		name: "retry-failed", show: func(s *config.Settings) any { return s.WantRetryFailed }, none: "false",
 		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, more: switches, bad: noSwitch(),
 	},
 	{
@@ -343,7 +343,7 @@ func (s sample) inFile(value string) string {
 
 func TestEveryOptionHasASample(t *testing.T) {
 	var named []string
-	for _, f := range config.Flags() {
+	for _, f := range config.Senddigest().Flags {
 		if !f.NotFile {
 			named = append(named, f.Name)
 		}
@@ -361,7 +361,7 @@ func TestEveryOptionHasASample(t *testing.T) {
 
 func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 	flags := map[string]config.Flag{}
-	for _, f := range config.Flags() {
+	for _, f := range config.Senddigest().Flags {
 		flags[f.Name] = f
 	}
 	for _, want := range []config.Flag{
@@ -418,7 +418,7 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 
 func TestTheTableOfOptionsIsSound(t *testing.T) {
 	seen := map[string]string{"help": "help", "h": "help", "version": "version"}
-	for _, f := range config.Flags() {
+	for _, f := range config.Senddigest().Flags {
 		for _, name := range append([]string{f.Name}, f.Aliases...) {
 			if other := seen[name]; other != "" {
 				t.Errorf("%s is a name of both %s and %s", name, other, f.Name)
@@ -467,7 +467,7 @@ func TestGoodValuesMeanTheSameEverywhere(t *testing.T) {
 			if got := s.shown(settings(t, given{args: map[string][]string{s.name: {in}}})); got != want {
 				t.Errorf("--%s %q: got %s, want %s", s.name, in, got, want)
 			}
-			name := config.EnvName(s.name)
+			name := config.Senddigest().EnvName(s.name)
 			if got := s.shown(settings(t, given{env: map[string]string{name: in}})); got != want {
 				t.Errorf("%s=%q: got %s, want %s", name, in, got, want)
 			}
@@ -488,8 +488,8 @@ func TestBadValuesAreSaidWithTheirSource(t *testing.T) {
 			if in == "" {
 				continue // in the environment, as if it were not there
 			}
-			_, err = resolve(t, given{env: map[string]string{config.EnvName(s.name): in}})
-			wantValueError(t, err, fmt.Sprintf("%s %q %s", config.EnvName(s.name), in, problem))
+			_, err = resolve(t, given{env: map[string]string{config.Senddigest().EnvName(s.name): in}})
+			wantValueError(t, err, fmt.Sprintf("%s %q %s", config.Senddigest().EnvName(s.name), in, problem))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/gsconfig"
+	"github.com/groupserver/senddigest/internal/schedule"
 )
 
 // A ValueError is an option whose value does not do, on the command line or in the environment. A value in the
@@ -29,15 +30,45 @@ func (e *ValueError) Error() string {
 	return fmt.Sprintf("%s %q %s", e.Source, e.Value, e.Problem)
 }
 
-// program is the set's option that names the section of the options, and how that section's name begins.
-const program = "senddigest"
+// A Program is one of the programs that have these options.
+type Program struct {
+	Name  string // in the set, the option that names the section of the options, and how that section's name begins
+	Flags []Flag // in the order in which a proposed command has them
+}
 
-// EnvPrefix is what the names of our environment variables begin with.
-const EnvPrefix = "SENDDIGEST_"
+// Senddigest is the program for the digests.
+func Senddigest() Program { return Program{"senddigest", flags()} }
+
+// Sendprofile is the program for the profile-status notifications. It has none of the options that are about groups, about
+// the server's duplicate check, and about what earlier runs tell of single sends, which is personal data here. As the
+// script did, it sends to one after the other, in the server's order: nobody waits for a monthly mail.
+func Sendprofile() Program {
+	p := Program{Name: "sendprofile"}
+	for _, f := range flags() {
+		if f.digest {
+			continue
+		}
+		if f.Name == "workers" {
+			f.Default = "1"
+		}
+		f.Usage = strings.NewReplacer("groups", "people", "senddigest", p.Name).Replace(f.Usage)
+		p.Flags = append(p.Flags, f)
+	}
+	return p
+}
+
+// Has reports whether the program has an option of a name.
+func (p Program) Has(name string) bool {
+	_, ok := p.find(name)
+	return ok
+}
+
+// EnvPrefix is what the names of the program's environment variables begin with.
+func (p Program) EnvPrefix() string { return strings.ToUpper(p.Name) + "_" }
 
 // EnvName is the environment variable of an option: SENDDIGEST_MAX_FAILURES for max-failures.
-func EnvName(flag string) string {
-	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+func (p Program) EnvName(flag string) string {
+	return p.EnvPrefix() + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
 // Sources are where options come from, besides the configuration file.
@@ -50,10 +81,11 @@ type Sources struct {
 
 // Resolve reads the options: the command line before the environment before the configuration file before the
 // defaults. The token comes from the file alone. Errors are [*ValueError] and [*gsconfig.Error].
-func Resolve(src Sources) (*Settings, error) {
+func (p Program) Resolve(src Sources) (*Settings, error) {
 	s := &Settings{clear: src.Clear}
+	s.Order = schedule.Name       // where no option says otherwise
 	fromFile := map[string]bool{} // options that nothing before the file gave
-	for _, f := range Flags() {
+	for _, f := range p.Flags {
 		if f.Default != "" {
 			if err := f.set(s, f.Default); err != nil {
 				return nil, fmt.Errorf("the default of --%s: %w", f.Name, err)
@@ -61,7 +93,7 @@ func Resolve(src Sources) (*Settings, error) {
 		}
 		values, source := src.Args[f.Name], "--"+f.Name
 		if values == nil {
-			source = EnvName(f.Name)
+			source = p.EnvName(f.Name)
 			if value, ok := src.Getenv(source); ok && value != "" {
 				values = f.split(value)
 			}
@@ -82,7 +114,7 @@ func Resolve(src Sources) (*Settings, error) {
 			}
 		}
 	}
-	if err := s.readFile(fromFile); err != nil {
+	if err := p.readFile(s, fromFile); err != nil {
 		return s, err
 	}
 	if s.Auto {
@@ -120,7 +152,7 @@ func installed(path, binary string) string {
 }
 
 // readFile takes the token, and the options that nothing else gave, from the configuration file.
-func (s *Settings) readFile(missing map[string]bool) error {
+func (p Program) readFile(s *Settings, missing map[string]bool) error {
 	file, err := gsconfig.ReadFile(s.Config)
 	if err != nil {
 		return err
@@ -134,20 +166,20 @@ func (s *Settings) readFile(missing map[string]bool) error {
 		return err
 	}
 	s.Token = hooks.NewToken(token)
-	options, err := set.Options(program)
+	options, err := set.Options(p.Name)
 	if err != nil {
 		return err
 	}
 	for _, option := range options {
 		wrong := &gsconfig.Error{File: s.Config, Line: option.Line, Section: option.Section}
-		f, ok := find(option.Name)
+		f, ok := p.find(option.Name)
 		switch {
 		case !ok:
-			wrong.Problem, wrong.Hint = "is not an option of senddigest", "senddigest --help lists the options; here they stand without the --"
+			wrong.Problem, wrong.Hint = "is not an option of "+p.Name, p.Name+" --help lists the options; here they stand without the --"
 			return wrong
 		case f.NotFile:
 			wrong.Option, wrong.Problem = f.Name, "has no place in the file"
-			wrong.Hint = "give it on the command line, or in the environment as " + EnvName(f.Name)
+			wrong.Hint = "give it on the command line, or in the environment as " + p.EnvName(f.Name)
 			return wrong
 		}
 		if !missing[f.Name] {
@@ -164,8 +196,8 @@ func (s *Settings) readFile(missing map[string]bool) error {
 	return nil
 }
 
-func find(name string) (Flag, bool) {
-	for _, f := range Flags() {
+func (p Program) find(name string) (Flag, bool) {
+	for _, f := range p.Flags {
 		if f.Name == name {
 			return f, true
 		}

@@ -19,7 +19,9 @@ func TestCommandLineOverEnvironmentOverFileOverDefault(t *testing.T) {
 		for i, top := range s.good {
 			low := s.good[1-i]
 			args := func(value string) map[string][]string { return map[string][]string{s.name: {value}} }
-			env := func(value string) map[string]string { return map[string]string{config.EnvName(s.name): value} }
+			env := func(value string) map[string]string {
+				return map[string]string{config.Senddigest().EnvName(s.name): value}
+			}
 			for _, tt := range []struct {
 				name  string
 				given given
@@ -47,8 +49,8 @@ func TestWhatIsOverriddenIsNotRead(t *testing.T) {
 		}
 		good, bad := s.good[0], s.bad[len(s.bad)-1][0]
 		for _, g := range []given{
-			{args: map[string][]string{s.name: {good[0]}}, env: map[string]string{config.EnvName(s.name): bad}, file: s.inFile(bad)},
-			{env: map[string]string{config.EnvName(s.name): good[0]}, file: s.inFile(bad)},
+			{args: map[string][]string{s.name: {good[0]}}, env: map[string]string{config.Senddigest().EnvName(s.name): bad}, file: s.inFile(bad)},
+			{env: map[string]string{config.Senddigest().EnvName(s.name): good[0]}, file: s.inFile(bad)},
 		} {
 			if got := s.shown(settings(t, g)); got != good[1] {
 				t.Errorf("%s: got %s, want %s", s.name, got, good[1])
@@ -65,9 +67,9 @@ func TestAnEmptyVariableIsAsGoodAsNone(t *testing.T) {
 			if empty != "" && s.name != "only" && s.name != "exclude" && s.name != "report" {
 				continue // a list of nothing is one for the options that take several values
 			}
-			g := given{env: map[string]string{config.EnvName(s.name): empty}, file: s.inFile(top[0])}
+			g := given{env: map[string]string{config.Senddigest().EnvName(s.name): empty}, file: s.inFile(top[0])}
 			if got := s.shown(settings(t, g)); got != top[1] {
-				t.Errorf("%s=%q: got %s, want %s of the file", config.EnvName(s.name), empty, got, top[1])
+				t.Errorf("%s=%q: got %s, want %s of the file", config.Senddigest().EnvName(s.name), empty, got, top[1])
 			}
 		}
 	}
@@ -111,7 +113,7 @@ func TestOneBadValueOfSeveralIsNamed(t *testing.T) {
 
 func TestOptionsThatSayWhichFileHaveNoPlaceInIt(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, f := range config.Flags() {
+	for _, f := range config.Senddigest().Flags {
 		if !f.NotFile {
 			continue
 		}
@@ -130,7 +132,7 @@ func TestOptionsThatSayWhichFileHaveNoPlaceInIt(t *testing.T) {
 			if err.Error() != want {
 				t.Errorf("got %q, want %q", err, want)
 			}
-			if want := "give it on the command line, or in the environment as " + config.EnvName(f.Name); e.Hint != want {
+			if want := "give it on the command line, or in the environment as " + config.Senddigest().EnvName(f.Name); e.Hint != want {
 				t.Errorf("got hint %q, want %q", e.Hint, want)
 			}
 		}
@@ -259,12 +261,12 @@ func TestEnvNameIsTheOptionInCapitals(t *testing.T) {
 	for flag, want := range map[string]string{
 		"workers": "SENDDIGEST_WORKERS", "max-failures": "SENDDIGEST_MAX_FAILURES", "connect-timeout": "SENDDIGEST_CONNECT_TIMEOUT",
 	} {
-		if got := config.EnvName(flag); got != want {
+		if got := config.Senddigest().EnvName(flag); got != want {
 			t.Errorf("%s: got %s, want %s", flag, got, want)
 		}
 	}
-	for _, f := range config.Flags() {
-		if got := config.EnvName(f.Name); strings.Trim(got, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+	for _, f := range config.Senddigest().Flags {
+		if got := config.Senddigest().EnvName(f.Name); strings.Trim(got, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
 			t.Errorf("%s: %q is no name that every shell takes", f.Name, got)
 		}
 	}

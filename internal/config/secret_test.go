@@ -89,7 +89,7 @@ func TestNothingButTheNameOfAHeaderIsShown(t *testing.T) {
 	values := map[string][2]string{
 		"header": {"InstanceId:9f1c-secret", "InstanceId:…"}, "ping-url": {"https://hc-ping.com/9f1c-secret", ""}, "workers": {"4", "4"},
 	}
-	for _, f := range config.Flags() {
+	for _, f := range config.Senddigest().Flags {
 		if row, ok := values[f.Name]; ok && f.Shown(row[0]) != row[1] {
 			t.Errorf("--%s: got %q, want %q", f.Name, f.Shown(row[0]), row[1])
 		}

@@ -35,7 +35,7 @@ func TestBashCompletesCommandsOptionsValuesAndFiles(t *testing.T) {
 	program.SkipIfShort(t)
 	t.Parallel()
 	script, dir := filepath.Join(t.TempDir(), "senddigest.bash"), t.TempDir()
-	if err := os.WriteFile(script, []byte(command.Manual().Bash()), 0o600); err != nil {
+	if err := os.WriteFile(script, []byte(command.Senddigest().Manual().Bash()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"gsconfig.ini", "gs.json"} {

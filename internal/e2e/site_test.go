@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -37,9 +38,10 @@ func run(t *testing.T, o standin.Options, s campaign.Settings) (*standin.Site, c
 	client := hooks.New(u, hooks.NewToken(standin.DefaultToken), hooks.Options{
 		Transport: hooks.NewTransport(hooks.TransportOptions{}),
 	})
-	result := campaign.Run(t.Context(), client, s)
-	if result.Err != nil {
-		t.Fatal(result.Err)
+	s.NoState = true
+	result, err := campaign.Run(t.Context(), campaign.Digest(client, nil), s)
+	if err := cmp.Or(err, result.Err); err != nil {
+		t.Fatal(err)
 	}
 	return site, result
 }

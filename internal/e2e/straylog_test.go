@@ -43,7 +43,7 @@ func TestWhatALibraryLogsIsSeenForDebuggingAloneAndWithoutTheToken(t *testing.T)
 				t.Fatal(err)
 			}
 			var stdout, stderr bytes.Buffer
-			code := command.Main(command.Process{
+			code := command.Main(command.Senddigest(), command.Process{
 				Args:   []string{"--config", config, "--no-state", "--workers", "1", "--log-level", row.level, server.URL},
 				Stdout: &stdout, Stderr: &stderr,
 				Getenv: func(string) (string, bool) { return "", false },

@@ -14,9 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/dispatcher"
-	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/progress"
+	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
@@ -44,7 +44,7 @@ func begin(d *progress.Display, groups int) { d.Observe(plan(groups)) }
 
 // plan is a run of so many groups.
 func plan(groups int) campaign.Planned {
-	return campaign.Planned{Plan: &campaign.Plan{Groups: make([]hooks.Group, groups)}}
+	return campaign.Planned{Plan: &campaign.Plan{Groups: make([]state.Group, groups)}}
 }
 
 // waiting tells a display what keeps a send from starting.

@@ -25,6 +25,7 @@ const examples = 10
 // Meta is what a report says of a run besides its results.
 type Meta struct {
 	Campaign string // "digest"
+	Things   string // what was sent to, in the plural; empty: "groups"
 	Run      string // the run's own name
 	URL      string // the site's
 	Started  time.Time

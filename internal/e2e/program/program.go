@@ -33,7 +33,7 @@ func Main(m *testing.M) {
 // BeProgram runs the program and ends with it, in a process that [Command] started. Elsewhere it does nothing.
 func BeProgram() {
 	if os.Getenv(marker) != "" {
-		os.Exit(command.Main(command.OS("")))
+		os.Exit(command.Main(command.Senddigest(), command.OS("")))
 	}
 }
 

@@ -1,6 +1,7 @@
-package config
+package campaign
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path"
@@ -8,15 +9,19 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/groupserver/senddigest/internal/state"
 )
 
 // A Clock is a time of day.
 type Clock struct{ Hour, Minute int }
 
-func parseClock(text string) (Clock, error) {
+// ParseClock reads a time of day. Its error, as those of the other functions that read a value, is the end of a sentence
+// about the value.
+func ParseClock(text string) (Clock, error) {
 	at, err := time.Parse("15:04", text)
 	if err != nil {
-		return Clock{}, problem("is not a time of day such as 05:30")
+		return Clock{}, errors.New("is not a time of day such as 05:30")
 	}
 	return Clock{at.Hour(), at.Minute()}, nil
 }
@@ -56,29 +61,30 @@ func (c Clock) on(year int, month time.Month, day int, zone *time.Location) []ti
 
 func (c Clock) is(at time.Time) bool { return at.Hour() == c.Hour && at.Minute() == c.Minute }
 
-// A Limit is a number of groups, or a share of them. The zero value is no limit.
-type Limit struct {
+// A Share is a number of groups, or a share of them. The zero value is no limit.
+type Share struct {
 	N       int
 	Percent float64
 }
 
-func parseLimit(text string) (Limit, error) {
+// ParseShare reads a share.
+func ParseShare(text string) (Share, error) {
 	if share, ok := strings.CutSuffix(text, "%"); ok {
 		p, err := strconv.ParseFloat(share, 64)
 		if err != nil || !(p > 0 && p <= 100) {
-			return Limit{}, problem("is not a share from above 0% to 100%")
+			return Share{}, errors.New("is not a share from above 0% to 100%")
 		}
-		return Limit{Percent: p}, nil
+		return Share{Percent: p}, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		return Limit{}, problem("is neither a whole number above 0 nor a share such as 10%")
+		return Share{}, errors.New("is neither a whole number above 0 nor a share such as 10%")
 	}
-	return Limit{N: n}, nil
+	return Share{N: n}, nil
 }
 
 // Of returns how many of n groups the limit allows, at least 1; 0 if there is no limit.
-func (l Limit) Of(n int) int {
+func (l Share) Of(n int) int {
 	if l.Percent > 0 {
 		// Less a hair, or 10 % of 50 is 6 where the product comes out above 5.
 		return max(1, int(math.Ceil(l.Percent/100*float64(n)-1e-9)))
@@ -96,15 +102,15 @@ type Pattern struct {
 func ParsePattern(text string) (Pattern, error) {
 	site, group, ok := strings.Cut(text, "/")
 	if !ok || site == "" || group == "" {
-		return Pattern{}, problem("is not SITE/GROUP, such as main/announce or '*/announce'")
+		return Pattern{}, errors.New("is not SITE/GROUP, such as main/announce or '*/announce'")
 	}
 	p := Pattern{text, negated(site), negated(flat(group))}
 	for _, half := range []string{p.site, p.group} {
 		if _, err := path.Match(half, ""); err != nil {
 			if strings.HasSuffix(half, `\`) {
-				return Pattern{}, problem(`has a \ before nothing`)
+				return Pattern{}, errors.New(`has a \ before nothing`)
 			}
-			return Pattern{}, problem("has a [ without its ]")
+			return Pattern{}, errors.New("has a [ without its ]")
 		}
 	}
 	return p, nil
@@ -156,12 +162,13 @@ type Assumption struct {
 	Length time.Duration
 }
 
-func parseAssumption(text string) (Assumption, error) {
+// ParseAssumption reads an assumption.
+func ParseAssumption(text string) (Assumption, error) {
 	at, length, ok := strings.Cut(text, "+")
-	from, err := parseClock(at)
+	from, err := ParseClock(at)
 	d, derr := time.ParseDuration(length)
 	if !ok || err != nil || derr != nil || d <= 0 || d > 24*time.Hour {
-		return Assumption{}, problem("is not a time of day and a length of time up to 24h, such as 02:00+6h")
+		return Assumption{}, errors.New("is not a time of day and a length of time up to 24h, such as 02:00+6h")
 	}
 	return Assumption{from, d}, nil
 }
@@ -179,4 +186,41 @@ func (a Assumption) Began(now time.Time) time.Time {
 			}
 		}
 	}
+}
+
+// leftOut says why a group is not wanted; empty: it is.
+func leftOut(only, exclude []Pattern, g state.Group) string {
+	for _, pattern := range exclude {
+		if pattern.Match(g.Site, g.Group) {
+			return "left out by --exclude " + pattern.String()
+		}
+	}
+	for _, pattern := range only {
+		if pattern.Match(g.Site, g.Group) {
+			return ""
+		}
+	}
+	if only != nil {
+		return "not among --only"
+	}
+	return ""
+}
+
+// patterns reads patterns that a journal has kept.
+func patterns(texts []string) []Pattern {
+	var list []Pattern
+	for _, text := range texts {
+		if p, err := ParsePattern(text); err == nil { // it was read before it was kept
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+func texts(patterns []Pattern) []string {
+	var list []string
+	for _, p := range patterns {
+		list = append(list, p.String())
+	}
+	return list
 }

@@ -1,4 +1,4 @@
-package config_test
+package campaign_test
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 	"time"
 	_ "time/tzdata" // not every machine has the zones
 
-	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/campaign"
 	"pgregory.net/rapid"
 )
 
@@ -62,7 +62,7 @@ func TestNextIsTheFirstSuchTimeAfterNow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := config.Clock{Hour: at.Hour(), Minute: at.Minute()}
+			c := campaign.Clock{Hour: at.Hour(), Minute: at.Minute()}
 			got := c.Next(now.In(zone(t, tt.zone)))
 			if got.Format(time.RFC3339) != tt.want {
 				t.Errorf("got %v, want %s", got, tt.want)
@@ -85,7 +85,7 @@ func TestNoClockShowsTheTimeBeforeNext(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		now := rapid.SampledFrom(changes).Draw(t, "change").Add(time.Duration(rapid.IntRange(-30*3600, 6*3600).Draw(t, "seconds")) * time.Second)
-		c := config.Clock{Hour: rapid.IntRange(0, 23).Draw(t, "hour"), Minute: rapid.IntRange(0, 59).Draw(t, "minute")}
+		c := campaign.Clock{Hour: rapid.IntRange(0, 23).Draw(t, "hour"), Minute: rapid.IntRange(0, 59).Draw(t, "minute")}
 		got := c.Next(now)
 		if !got.After(now) {
 			t.Fatalf("%v is not after %v", got, now)
@@ -113,23 +113,23 @@ func TestNoClockShowsTheTimeBeforeNext(t *testing.T) {
 
 func TestLimitOfAShareIsRoundedUp(t *testing.T) {
 	for _, tt := range []struct {
-		limit  config.Limit
+		limit  campaign.Share
 		groups int
 		want   int
 	}{
-		{config.Limit{}, 100, 0},
-		{config.Limit{N: 20}, 100, 20},
-		{config.Limit{N: 20}, 3, 20},
-		{config.Limit{N: 20}, 0, 20},
-		{config.Limit{Percent: 10}, 50, 5},
-		{config.Limit{Percent: 10}, 51, 6},
-		{config.Limit{Percent: 1}, 3, 1},
-		{config.Limit{Percent: 1}, 0, 1},
-		{config.Limit{Percent: 7}, 100, 7}, // 0.07 * 100 is a little more than 7
-		{config.Limit{Percent: 100}, 17, 17},
-		{config.Limit{Percent: 0.1}, 200_000, 200},
-		{config.Limit{Percent: 0.1}, 200_001, 201},
-		{config.Limit{Percent: 33.3}, 1000, 333},
+		{campaign.Share{}, 100, 0},
+		{campaign.Share{N: 20}, 100, 20},
+		{campaign.Share{N: 20}, 3, 20},
+		{campaign.Share{N: 20}, 0, 20},
+		{campaign.Share{Percent: 10}, 50, 5},
+		{campaign.Share{Percent: 10}, 51, 6},
+		{campaign.Share{Percent: 1}, 3, 1},
+		{campaign.Share{Percent: 1}, 0, 1},
+		{campaign.Share{Percent: 7}, 100, 7}, // 0.07 * 100 is a little more than 7
+		{campaign.Share{Percent: 100}, 17, 17},
+		{campaign.Share{Percent: 0.1}, 200_000, 200},
+		{campaign.Share{Percent: 0.1}, 200_001, 201},
+		{campaign.Share{Percent: 33.3}, 1000, 333},
 	} {
 		if got := tt.limit.Of(tt.groups); got != tt.want {
 			t.Errorf("%+v of %d: got %d, want %d", tt.limit, tt.groups, got, tt.want)
@@ -137,16 +137,16 @@ func TestLimitOfAShareIsRoundedUp(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		percent, groups := rapid.IntRange(1, 100).Draw(t, "percent"), rapid.IntRange(0, 1_000_000).Draw(t, "groups")
-		got, want := config.Limit{Percent: float64(percent)}.Of(groups), max(1, (percent*groups+99)/100)
+		got, want := campaign.Share{Percent: float64(percent)}.Of(groups), max(1, (percent*groups+99)/100)
 		if got != want {
 			t.Fatalf("%d%% of %d: got %d, want %d", percent, groups, got, want)
 		}
 	})
 }
 
-func pattern(t testing.TB, text string) config.Pattern {
+func pattern(t testing.TB, text string) campaign.Pattern {
 	t.Helper()
-	p, err := config.ParsePattern(text)
+	p, err := campaign.ParsePattern(text)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -213,8 +213,8 @@ func TestLiteralMatchesThatGroupAndNoOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		site, group := ids(odd).Draw(t, "site"), ids(odd+"/").Draw(t, "group")
 		otherSite, otherGroup := ids(odd).Draw(t, "other site"), ids(odd+"/").Draw(t, "other group")
-		text := config.Literal(site, group)
-		p, err := config.ParsePattern(text)
+		text := campaign.Literal(site, group)
+		p, err := campaign.ParsePattern(text)
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
@@ -250,7 +250,7 @@ func FuzzParsePattern(f *testing.F) {
 		f.Add(text, "main", "announce")
 	}
 	f.Fuzz(func(t *testing.T, text, site, group string) {
-		p, err := config.ParsePattern(text)
+		p, err := campaign.ParsePattern(text)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\n\r") || len(text) > 20 && strings.Contains(err.Error(), text) {
 				t.Errorf("%q: got %q", text, err)

@@ -1,0 +1,270 @@
+package campaign
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/printable"
+	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/state"
+)
+
+// Words for a run of an archive, in the place of its name.
+const LatestRun, PreviousRun = "latest", "previous"
+
+// usualRuns is how many earlier runs a comparison takes the usual times from.
+const usualRuns = 5
+
+// A RunError is a run that an archive does not have.
+type RunError struct{ problem string }
+
+func noRun(format string, values ...any) error { return &RunError{fmt.Sprintf(format, values...)} }
+
+func (e *RunError) Error() string { return e.problem }
+
+// Hint says where to look for the runs that there are.
+func (e *RunError) Hint() string {
+	return "--list lists the runs that are kept, --state-dir says where"
+}
+
+// An Archive is what is kept of the runs of a campaign.
+type Archive struct {
+	campaign Campaign
+	dir      *state.Dir
+	runs     []state.Summary // newest first
+}
+
+// OpenArchive opens what is kept in a state directory of the runs of an installation; the zero value is any.
+func OpenArchive(c Campaign, path string, in state.Installation) (*Archive, error) {
+	if _, err := os.Stat(path); err != nil && path != "" {
+		return nil, noRun("no state directory %s", path)
+	}
+	dir, err := state.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	dir = dir.For(c.Name)
+	runs, err := dir.Runs(in)
+	return &Archive{c, dir, runs}, err
+}
+
+// Path is the state directory's.
+func (a *Archive) Path() string { return a.dir.Path() }
+
+// Find gives the place of a run by its name, which may be cut short, or by a word; empty is the latest.
+func (a *Archive) Find(name string) (int, error) {
+	if len(a.runs) == 0 {
+		return 0, noRun("no run in %s", a.Path())
+	}
+	switch name {
+	case "", LatestRun:
+		return 0, nil
+	case PreviousRun:
+		before := a.before(0)
+		if len(before) == 0 {
+			return 0, noRun("no run before %s in %s", a.runs[0].Run, a.Path())
+		}
+		return before[0], nil
+	}
+	var found []int
+	for i := range a.runs {
+		if strings.HasPrefix(a.runs[i].Run, name) {
+			found = append(found, i)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return 0, noRun("no run %s in %s", printable.Line(name), a.Path())
+	case 1:
+		return found[0], nil
+	}
+	return 0, noRun("%d runs begin with %s: %s, %s …", len(found), name, a.runs[found[0]].Run, a.runs[found[1]].Run)
+}
+
+// before gives the places of the runs before one, of the same installation and with a list, newest first.
+func (a *Archive) before(at int) []int {
+	var list []int
+	for i := at + 1; i < len(a.runs); i++ {
+		if s := &a.runs[i]; s.Err == nil && s.Listed && a.runs[at].Installation.Matches(s.Installation) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// load reads a run whole.
+func (a *Archive) load(at int) (*state.Run, error) {
+	running := a.dir.Running(&a.runs[at]) // first: a run may end meanwhile, and says so then
+	run, err := a.dir.Load(a.runs[at].Run)
+	if err != nil {
+		return nil, err
+	}
+	run.Running = running && run.Finished.IsZero()
+	if run.Started.IsZero() { // killed at birth
+		run.Started, run.Last = run.Birth(), run.Birth()
+	}
+	return run, nil
+}
+
+// Document makes the report of the run at a place again. goOn makes the command that resumes it, where it can be.
+func (a *Archive) Document(at int, goOn func(*state.Run, Mode) string) (*report.Document, error) {
+	run, err := a.load(at)
+	if err != nil {
+		return nil, err
+	}
+	meta := report.Meta{
+		Campaign: run.Campaign, Things: a.campaign.Things, Run: run.Run, URL: run.URL, Started: run.Started,
+		Workers: run.Workers, Rate: run.Rate, Burst: run.Burst, StopWord: run.StoppedBy,
+		Names: namesOf, Limits: limitsOf(run), Notes: notesOf(run), Error: errorOf(run),
+	}
+	switch {
+	case run.Running:
+		meta.State = report.Running
+	case run.Finished.IsZero():
+		meta.State = report.CutOff
+	}
+	if mode, ok := a.mode(at); ok {
+		meta.GoOn = func(string) string { return goOn(run, mode) }
+		meta.Again = func(...string) string { return goOn(run, mode) }
+	}
+	return report.New(run.Report(), meta), nil
+}
+
+func limitsOf(run *state.Run) (limits []report.Limit) {
+	if run.Workers == 0 && run.Listed || len(run.Limits) > 0 {
+		limits = append(limits, report.Limit{At: run.Started, Sends: max(run.Workers, 1)}) // auto begins with one
+	}
+	for _, limit := range run.Limits {
+		limits = append(limits, report.Limit{At: limit.At, Sends: limit.Sends, Crowded: limit.Crowded})
+	}
+	return limits
+}
+
+func notesOf(run *state.Run) (notes []string) {
+	if held := CrowdNote(limitsOf(run)); held != "" {
+		notes = append(notes, held)
+	}
+	if run.Resumes != "" {
+		notes = append(notes, "it went on with run "+run.Resumes)
+	}
+	if run.Aside {
+		notes = append(notes, "its journal could not be written to the end; what it does not know counts as ambiguous")
+	}
+	if run.Overtaken {
+		notes = append(notes, "a later run kept no journal: what was not accepted here may have been sent to since")
+	}
+	return notes
+}
+
+// errorOf is why there is nothing to tell of a run; empty: there is.
+func errorOf(run *state.Run) string {
+	switch {
+	case run.Began():
+		return ""
+	case run.Running:
+		return "the run has no list of groups yet"
+	case run.Finished.IsZero():
+		return "the run was cut off before it had a list of groups"
+	}
+	return run.Error
+}
+
+// Compare adds to the report of the run at a place what is different from those before.
+func (a *Archive) Compare(at int, d *report.Document) error {
+	var earlier []report.Past
+	for _, i := range a.before(at) {
+		run, err := a.load(i)
+		if err != nil {
+			return err
+		}
+		earlier = append(earlier, report.Past{Run: run.Run, Results: run.Report()})
+		if len(earlier) == usualRuns {
+			break
+		}
+	}
+	if len(earlier) == 0 {
+		return noRun("--compare: no run before %s in %s", a.runs[at].Run, a.Path())
+	}
+	d.CompareWith(earlier...)
+	return nil
+}
+
+// mode is how a run can be resumed now; not ok: it cannot.
+func (a *Archive) mode(at int) (mode Mode, ok bool) {
+	var same []state.Summary
+	for _, s := range a.runs {
+		// Of a run that cannot be read nobody knows whose it is: it is among every installation's.
+		if s.Installation.IsZero() || a.runs[at].Installation.Matches(s.Installation) {
+			s.Running = a.dir.Running(&s)
+			same = append(same, s)
+		}
+	}
+	return ModeFor(a.runs[at].Run, same, time.Now())
+}
+
+// A KeptRun is a run in the list of an archive.
+type KeptRun struct {
+	Run      string     `json:"run"`
+	URL      string     `json:"url"`
+	Started  time.Time  `json:"started"`
+	Finished *time.Time `json:"finished"` // null: it goes on, or was cut off
+	Ended    string     `json:"ended"`    // finished, running, cut_off, no_list, unreadable, or what stopped it
+	Groups   int        `json:"groups"`
+	Accepted int        `json:"accepted"`
+	Failed   int        `json:"failed"`
+}
+
+// List lists the runs, newest first. Those that have no end on record are read whole for it.
+func (a *Archive) List() []KeptRun {
+	list := make([]KeptRun, len(a.runs))
+	for i := range a.runs {
+		list[i] = a.kept(i)
+	}
+	return list
+}
+
+func (a *Archive) kept(at int) KeptRun {
+	s := &a.runs[at]
+	k := KeptRun{Run: s.Run, URL: s.URL, Started: s.Birth().UTC().Truncate(time.Second), Ended: "finished"}
+	counts, underWay := s.Counts, 0
+	switch {
+	case s.Err != nil:
+		k.Ended = "unreadable"
+		return k
+	case !s.Finished.IsZero():
+		at := s.Finished.UTC().Truncate(time.Second)
+		k.Finished = &at
+		if s.StoppedBy != "" {
+			k.Ended = s.StoppedBy
+		} else if !s.Began() {
+			k.Ended = "no_list"
+		}
+	default:
+		k.Ended = string(report.CutOff)
+		run, err := a.load(at)
+		if err != nil {
+			k.Ended = "unreadable"
+			return k
+		}
+		if run.Running {
+			k.Ended = string(report.Running)
+		}
+		counts = run.Report().Counts()
+		for e := range run.All() {
+			if e.Open {
+				underWay++
+			}
+		}
+	}
+	for _, n := range counts {
+		k.Groups += n
+	}
+	k.Accepted, k.Failed = counts[dispatcher.Accepted], counts.Failed()
+	if k.Ended == string(report.Running) {
+		k.Failed -= underWay // they have not failed
+	}
+	return k
+}
