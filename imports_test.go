@@ -36,7 +36,7 @@ var table = []row{
 	{pkg: "internal/printable"},
 	{pkg: "internal/notify"},
 	{pkg: "internal/manual"},
-	{pkg: "internal/replace"},
+	{pkg: "internal/replace", outside: []string{"github.com/google/renameio/v2"}},
 	{pkg: "internal/screen", never: world}, // for tests
 	{pkg: "ratelimit", outside: []string{"golang.org/x/time/rate"}, never: world},
 	{pkg: "hooks", outside: []string{"golang.org/x/net/html"}},

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/google/renameio/v2"
 )
 
 // File makes what write writes the file at path: it goes into a temporary file in the same folder, to the disk, and only
@@ -15,28 +17,16 @@ import (
 // exactly the rights of mode, whatever the umask is. Errors do not name the file: the caller knows it, and the temporary
 // one's name tells nobody anything.
 func File(path string, mode fs.FileMode, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	// Without the folder renameio would write where TMPDIR leads to.
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode))
 	if err != nil {
 		return cause(err)
 	}
-	err = write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
+	defer func() { _ = f.Cleanup() }()
+	if err := write(f); err != nil {
 		return cause(err)
 	}
-	return nil
+	return cause(f.CloseAtomicallyReplace())
 }
 
 // cause takes the temporary file's name out of an error.
