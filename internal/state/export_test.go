@@ -2,7 +2,6 @@ package state
 
 import (
 	"bytes"
-	"os"
 	"syscall"
 
 	"github.com/gofrs/flock"
@@ -36,7 +35,7 @@ type Seconds = seconds
 func (d *Dir) LockPaths(in Installation) []string {
 	var paths []string
 	for _, name := range in.locks() {
-		paths = append(paths, d.path+string(os.PathSeparator)+name)
+		paths = append(paths, d.file(name))
 	}
 	return paths
 }

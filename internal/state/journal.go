@@ -83,11 +83,17 @@ type Assumed struct {
 	Length time.Duration
 }
 
-// Group is one group of a run's list. It is a [dispatcher.Job].
+// Group is one entry of a run's list: a group, or in Group alone what a campaign sends to that is of no site, such as a
+// person's profile id. It is a [dispatcher.Job].
 type Group struct{ Site, Group string }
 
-// Key names the group in events.
-func (g Group) Key() string { return g.Site + "/" + g.Group }
+// Key names the entry in events, as site/group, or as the group alone where there is no site.
+func (g Group) Key() string {
+	if g.Site == "" {
+		return g.Group
+	}
+	return g.Site + "/" + g.Group
+}
 
 // Skip is a group of the list that the run leaves out.
 type Skip struct {
@@ -117,7 +123,8 @@ type Ending struct {
 // Entry is what a journal knows of one group.
 type Entry struct {
 	Group
-	// Outcome is that of the last try. NotAttempted: none ever started. Skipped: the run left the group out.
+	// Outcome is that of the last try. NotAttempted: none ever started. Skipped: the run left the group out, or, where a try
+	// started, the service did.
 	Outcome dispatcher.Outcome
 	// Open is set where a try may have left of which no outcome is on record. Outcome is Ambiguous then.
 	Open bool

@@ -52,7 +52,7 @@ func (r *record) plausible() (ok bool) {
 	case r.End != nil:
 		r.outcome, ok = outcomeOf(r.Outcome)
 		return ok && during && tried && within(r.Status, mostStatus) &&
-			r.outcome != dispatcher.NotAttempted && r.outcome != dispatcher.Skipped // those never started
+			r.outcome != dispatcher.NotAttempted // such a try never started
 	case r.Limit != nil:
 		return during && within(r.n, mostWorkers)
 	case r.Finished != nil:

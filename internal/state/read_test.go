@@ -272,7 +272,6 @@ func TestAFigureOrAWordThatNoRunCanHaveIsDamageThatNamesItsLine(t *testing.T) {
 		{"a try 2,000,000,000", event(`{"start":0,"t":1,"w":1,"n":2000000000}`), start},
 		{"an end at no time", event(began, `{"end":0,"outcome":"accepted"}`), start + 1},
 		{"an end before the run", event(began, `{"end":0,"t":-1,"outcome":"accepted"}`), start + 1},
-		{"an end that says left out", event(began, `{"end":0,"t":2,"outcome":"skipped","error":"20261122T020000Z-01c2"}`), start + 1},
 		{"an end that says not attempted", event(began, `{"end":0,"t":2,"outcome":"not_attempted"}`), start + 1},
 		{"a status of ten digits", event(began, `{"end":0,"t":2,"outcome":"not_ok","status":2000000000}`), start + 1},
 		{"a limit of 2,000,000,000", event(`{"limit":2000000000,"t":1}`), start},

@@ -68,7 +68,7 @@ func (r *Recent) add(run *Run) {
 		e := &run.entries[i]
 		accepted := never
 		switch {
-		case e.outcome == dispatcher.Accepted, e.outcome == dispatcher.Skipped && run.texts[e.more] != "":
+		case e.outcome == dispatcher.Accepted, e.leftOut() && run.texts[e.more] != "":
 			accepted = e.end
 		case e.outcome == dispatcher.Ambiguous:
 			accepted = max(e.last, e.end)

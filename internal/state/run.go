@@ -44,6 +44,9 @@ type entry struct {
 	unsure                   bool // another try may have followed the last one on record
 }
 
+// leftOut tells whether the run left the entry out. One that the service left out was sent to, and its more is an error.
+func (e *entry) leftOut() bool { return e.outcome == dispatcher.Skipped && e.start == never }
+
 // lost is a [dispatcher.Lost] as an entry has its times and texts.
 type lost struct {
 	start  time.Duration
@@ -91,7 +94,7 @@ func (r *Run) entry(i int) Entry {
 		Reason: r.texts[c.reason], Attempts: int(c.attempts), Worker: int(c.worker),
 		Start: r.at(c.start), Last: r.at(c.last), End: r.at(c.end),
 	}
-	if c.outcome == dispatcher.Skipped {
+	if c.leftOut() {
 		e.In = r.texts[c.more]
 	} else {
 		e.Error = r.texts[c.more]
