@@ -11,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/gofrs/flock"
 )
 
 // Dir is a state directory. Files in it that are not ours are left alone.
@@ -21,8 +19,7 @@ type Dir struct {
 	campaign string                          // whose files it is for
 	prefix   string                          // of their names
 	create   func(path string) (file, error) // makes a new file; another one in tests
-	// newLock makes a lock of a file, which is not taken yet; another one in tests.
-	newLock func(path string, options ...flock.Option) kernelLock
+	flock    func(fd, how int) error         // flock(2); another one in tests
 }
 
 // file is what a Writer needs of an *os.File.
@@ -67,7 +64,7 @@ func Open(path string) (*Dir, error) {
 		create: func(path string) (file, error) {
 			return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 		},
-		newLock: func(path string, options ...flock.Option) kernelLock { return flock.New(path, options...) },
+		flock: syscall.Flock,
 	}, nil
 }
 
