@@ -46,7 +46,7 @@ var table = []row{
 	{pkg: "internal/ping"},
 	{pkg: "internal/schedule", ours: []string{"dispatcher", "ratelimit"}, never: world},
 	{pkg: "internal/gsconfig", ours: []string{"internal/printable"}},
-	{pkg: "internal/state", ours: []string{"dispatcher", "internal/printable", "internal/replace"}, outside: []string{"github.com/gofrs/flock"}},
+	{pkg: "internal/state", ours: []string{"dispatcher", "internal/printable", "internal/replace"}},
 	{pkg: "internal/campaign", ours: []string{"internal/printable", "dispatcher", "hooks", "ratelimit", "internal/report", "internal/state", "internal/schedule"}},
 	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/gsconfig", "internal/schedule", "internal/campaign"}}, // campaign for the settings of a run
 	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/campaign", "internal/printable"}, outside: []string{"golang.org/x/text/width"}},

@@ -98,9 +98,9 @@ type site struct {
 // settle works out the site's figures.
 func (h *History) settle() {
 	sum, degrees := siteSends*usualSpread*usualSpread, float64(siteSends)
-	costs := make([]float32, 0, len(h.costs))
-	for i := range h.costs {
-		c := &h.costs[i]
+	costs := make([]float32, 0, len(h.groups))
+	for i := range h.groups {
+		c := &h.groups[i]
 		if c.sends == 0 {
 			continue
 		}

@@ -3,8 +3,6 @@ package state
 import (
 	"bytes"
 	"syscall"
-
-	"github.com/gofrs/flock"
 )
 
 // File is what a Writer writes to.
@@ -44,45 +42,14 @@ func (d *Dir) LockPaths(in Installation) []string {
 // It counts the interruptions.
 func (d *Dir) InterruptsEachLockCall(times int) (interrupted *int) {
 	interrupted = new(int)
-	d.newLock = func(path string, options ...flock.Option) kernelLock {
-		return &interruptedLock{kernelLock: flock.New(path, options...), times: times, count: interrupted}
+	since := 0 // the last call that was done
+	d.flock = func(fd, how int) error {
+		if since++; since <= times {
+			*interrupted++
+			return syscall.EINTR
+		}
+		since = 0
+		return syscall.Flock(fd, how)
 	}
 	return interrupted
-}
-
-type interruptedLock struct {
-	kernelLock
-	times, since int // since the last call that was done
-	count        *int
-}
-
-func (l *interruptedLock) interrupt() error {
-	if l.since == l.times {
-		l.since = 0
-		return nil
-	}
-	l.since++
-	*l.count++
-	return syscall.EINTR
-}
-
-func (l *interruptedLock) TryLock() (bool, error) {
-	if err := l.interrupt(); err != nil {
-		return false, err
-	}
-	return l.kernelLock.TryLock()
-}
-
-func (l *interruptedLock) TryRLock() (bool, error) {
-	if err := l.interrupt(); err != nil {
-		return false, err
-	}
-	return l.kernelLock.TryRLock()
-}
-
-func (l *interruptedLock) Unlock() error {
-	if err := l.interrupt(); err != nil {
-		return err
-	}
-	return l.kernelLock.Unlock()
 }

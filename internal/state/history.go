@@ -4,7 +4,6 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -45,21 +44,16 @@ import (
 // forgetAfter is how many runs a group may be absent from the list.
 const forgetAfter = 60
 
-// A History is what is known of the groups of one installation. It holds some 16 bytes a group and its name.
+// A History is what is known of the groups of one installation.
 //
 // It is used like this: [LoadHistory]; [History.List] once the run's list is there; [History.Estimate] for what is to be known
 // of a group; Observe each event of the run, as a [dispatcher.Observer]; and when the run has ended [History.Learn] and
 // [History.Save]. Estimate and its like may be called by several goroutines, also while Observe is: what they say does
 // not change during a run. All else is for one goroutine at a time.
 type History struct {
-	// The groups, in the order of their keys; number i has costs[i] and took[i].
-	names []byte   // all keys, one after the other
-	ends  []uint32 // where each key ends in names
-	costs []cost
-	took  []float32 // seconds of its send in this run; 0: none was accepted. Empty before List
-
-	paces []float32 // of the last runs, oldest first; there is at least one
-	site  site
+	groups []known   // in the order of their keys
+	paces  []float32 // of the last runs, oldest first; there is at least one
+	site   site
 
 	abreast     float32    // see Abreast
 	found       FoundLimit // by an adaptive limit
@@ -68,6 +62,13 @@ type History struct {
 	first, last time.Time  // when the first of them started, and the last one ended
 
 	newer bool // the file is a newer program's
+}
+
+// known is what is known of one group.
+type known struct {
+	key string
+	cost
+	took float32 // seconds of its send in this run; 0 means that none was accepted
 }
 
 var _ dispatcher.Observer = (*History)(nil)
@@ -92,11 +93,10 @@ type Estimate struct {
 
 // Estimate gives the expectation for the group with that key.
 func (h *History) Estimate(key string) Estimate {
-	i, ok := h.find(key)
-	if !ok || h.costs[i].sends == 0 {
+	c, ok := h.find(key)
+	if !ok || c.sends == 0 {
 		return h.Typical()
 	}
-	c := &h.costs[i]
 	variance, n := c.variance(h.site.within), weight(c.sends)
 	usual := float64(c.median) * h.Pace()
 	return Estimate{
@@ -134,80 +134,42 @@ func (h *History) PaceSpread() float64 {
 // List tells the keys of all groups on the site's list, also of those that this run leaves out, once a run. Groups that
 // were absent for too long are forgotten.
 func (h *History) List(keys iter.Seq[string]) {
-	listed := make([]bool, len(h.costs))
-	var fresh []string
+	for i := range h.groups {
+		h.groups[i].missed++
+		h.groups[i].took = 0
+	}
+	var fresh []known
 	for key := range keys {
-		if i, ok := h.find(key); ok {
-			listed[i] = true
+		if g, ok := h.find(key); ok {
+			g.missed = 0
 		} else if writable(key) {
-			fresh = append(fresh, key)
+			fresh = append(fresh, known{key: key})
 		}
 	}
-	forgotten := 0
-	for i := range h.costs {
-		c := &h.costs[i]
-		if c.missed++; listed[i] {
-			c.missed = 0
-		}
-		if c.missed >= forgetAfter {
-			forgotten++
-		}
-	}
-	if len(fresh) > 0 || forgotten > 0 {
-		slices.Sort(fresh)
-		h.merge(slices.Compact(fresh), forgotten)
-	}
-	h.took = make([]float32, len(h.costs))
-}
-
-// merge adds groups, in the order of their keys, and leaves those out that are forgotten.
-func (h *History) merge(fresh []string, forgotten int) {
-	size := len(h.names)
-	for _, key := range fresh {
-		size += len(key)
-	}
-	n := len(h.costs) + len(fresh) - forgotten
-	merged := History{names: make([]byte, 0, size), ends: make([]uint32, 0, n), costs: make([]cost, 0, n)}
-	for i, c := range h.costs {
-		name := h.name(i)
-		for len(fresh) > 0 && fresh[0] < string(name) {
-			merged.add([]byte(fresh[0]), cost{})
-			fresh = fresh[1:]
-		}
-		if c.missed < forgetAfter {
-			merged.add(name, c)
-		}
-	}
-	for _, key := range fresh {
-		merged.add([]byte(key), cost{})
-	}
-	h.names, h.ends, h.costs = merged.names, merged.ends, merged.costs
-}
-
-func (h *History) add(name []byte, c cost) {
-	h.names = append(h.names, name...)
-	h.ends = append(h.ends, uint32(len(h.names)))
-	h.costs = append(h.costs, c)
+	h.groups = slices.DeleteFunc(h.groups, func(g known) bool { return g.missed >= forgetAfter })
+	h.groups = append(slices.Grow(h.groups, len(fresh)), fresh...)
+	slices.SortFunc(h.groups, func(a, b known) int { return strings.Compare(a.key, b.key) })
+	h.groups = slices.CompactFunc(h.groups, func(a, b known) bool { return a.key == b.key })
 }
 
 // Longest returns what the longest accepted send to the group with that key took. 0 means unknown.
 func (h *History) Longest(key string) time.Duration {
-	i, ok := h.find(key)
+	g, ok := h.find(key)
 	if !ok {
 		return 0
 	}
-	return duration(float64(h.costs[i].longest))
+	return duration(float64(g.longest))
 }
 
 // Observe notes what an accepted send took, of a group that List was told of. A send that repeats one whose answer was
 // lost says nothing: the server may have skipped the group.
 func (h *History) Observe(e dispatcher.Event) {
 	r := &e.Result
-	if e.Kind != dispatcher.Finished || r.Outcome != dispatcher.Accepted || r.Lost != nil || len(h.took) == 0 {
+	if e.Kind != dispatcher.Finished || r.Outcome != dispatcher.Accepted || r.Lost != nil {
 		return
 	}
-	if i, ok := h.find(r.Job.Key()); ok {
-		h.took[i] = bound(r.Took.Seconds())
+	if g, ok := h.find(r.Job.Key()); ok {
+		g.took = bound(r.Took.Seconds())
 	}
 	h.sum += r.Took.Seconds()
 	h.sends++
@@ -234,9 +196,9 @@ func (h *History) Abreast() float64 { return float64(h.abreast) }
 // Learn takes what was observed since List into the groups' costs and the usual pace.
 func (h *History) Learn() {
 	var paces []float32 // what each group tells of the run's
-	for i, took := range h.took {
-		if took > 0 && h.costs[i].sends > 0 {
-			paces = append(paces, took/h.costs[i].median)
+	for i := range h.groups {
+		if g := &h.groups[i]; g.took > 0 && g.sends > 0 {
+			paces = append(paces, g.took/g.median)
 		}
 	}
 	logPace := h.site.logPace
@@ -247,30 +209,23 @@ func (h *History) Learn() {
 		h.paces = append(h.paces, pace)
 		h.paces = slices.Clone(h.paces[max(len(h.paces)-keptPaces, 0):])
 	}
-	for i, took := range h.took {
-		if took > 0 {
-			c := &h.costs[i]
-			c.learn(math.Log(float64(took))-logPace, h.site.within)
-			c.longest = max(c.longest, took)
+	for i := range h.groups {
+		if g := &h.groups[i]; g.took > 0 {
+			g.learn(math.Log(float64(g.took))-logPace, h.site.within)
+			g.longest = max(g.longest, g.took)
+			g.took = 0
 		}
 	}
-	clear(h.took)
 	h.settle()
 }
 
-// find gives the number of the group with that key.
-func (h *History) find(key string) (i int, ok bool) {
-	i = sort.Search(len(h.ends), func(i int) bool { return string(h.name(i)) >= key })
-	return i, i < len(h.ends) && string(h.name(i)) == key
-}
-
-// name is the key of group i.
-func (h *History) name(i int) []byte {
-	start := uint32(0)
-	if i > 0 {
-		start = h.ends[i-1]
+// find returns what is known of the group with that key.
+func (h *History) find(key string) (*known, bool) {
+	i, ok := slices.BinarySearchFunc(h.groups, key, func(g known, key string) int { return strings.Compare(g.key, key) })
+	if !ok {
+		return nil, false
 	}
-	return h.names[start:h.ends[i]]
+	return &h.groups[i], true
 }
 
 // logPaces are the logarithms of the paces, in ascending order.
@@ -287,3 +242,29 @@ func (h *History) logPaces() []float64 {
 func writable(key string) bool {
 	return key != "" && len(key) <= maxKey && !strings.ContainsAny(key, "\t\n")
 }
+
+// FoundLimit is what an adaptive limit found that the site bears, as ratelimit.Found has it, for the next run to begin with. The
+// zero value is nothing.
+type FoundLimit struct {
+	Sends int
+	Spare int
+	Share float64
+}
+
+// The most that a file may say of it. What was found is never near them.
+const (
+	mostFound = 1e6
+	mostSpare = 1e3
+	mostShare = 1e3
+)
+
+// KeepFound keeps what the run found. If that is nothing, what was kept before stays.
+func (h *History) KeepFound(f FoundLimit) {
+	if f.Sends > 0 {
+		share := min(max(float32(f.Share), 0), mostShare) // as the file has it
+		h.found = FoundLimit{min(f.Sends, mostFound), min(max(f.Spare, 0), mostSpare), float64(share)}
+	}
+}
+
+// Found returns what was kept last; nothing if none was.
+func (h *History) Found() FoundLimit { return h.found }

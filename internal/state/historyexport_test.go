@@ -1,9 +1,6 @@
 package state
 
-import (
-	"bytes"
-	"io"
-)
+import "io"
 
 // The constants that tests measure against.
 const (
@@ -15,15 +12,15 @@ const (
 )
 
 // ReadHistory reads a history that was never a file.
-func ReadHistory(text []byte) (*History, error) { return readHistory(bytes.NewReader(text)) }
+func ReadHistory(text []byte) (*History, error) { return readHistory(text) }
 
 // Write writes one that becomes no file.
 func (h *History) Write(w io.Writer) error { return h.write(w) }
 
 // Known is how many groups something is known of.
 func (h *History) Known() (n int) {
-	for i := range h.costs {
-		if h.costs[i].sends > 0 {
+	for i := range h.groups {
+		if h.groups[i].sends > 0 {
 			n++
 		}
 	}

@@ -3,7 +3,6 @@ package state
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -12,6 +11,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/groupserver/senddigest/internal/replace"
@@ -38,8 +38,7 @@ const (
 
 	mostAbreast = 1e6
 
-	maxKey  = 4 << 10  // bytes of a group's key
-	maxLine = 64 << 10 // bytes of a line; more than any that is written
+	maxKey = 4 << 10 // bytes of a group's key; the first line is shorter
 )
 
 // fileMode keeps the names of closed groups to the user who sends.
@@ -87,204 +86,110 @@ func (e *HistoryWriteError) Hint() string {
 }
 
 var (
-	errNewer          = errors.New("a newer senddigest wrote it")
-	errTorn           = errors.New("its end is missing")
-	errSum            = errors.New("it is damaged: its checksum is wrong")
-	errDamagedHistory = errors.New("it is damaged")
-	errMagic          = errors.New("it is no history")
+	errNewer = errors.New("a newer senddigest wrote it")
+	errTorn  = errors.New("its end is missing")
+	errSum   = errors.New("it is damaged: its checksum is wrong")
+	errMagic = errors.New("it is no history")
 )
 
 // LoadHistory reads the history in the file at path. Where there is no such file nothing is known yet, which is no error. All
 // errors are [*HistoryReadError], and the history is good, and empty, with them, too.
 func LoadHistory(path string) (*History, error) {
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return NewHistory(), nil
 	}
+	if err == nil {
+		var h *History
+		if h, err = readHistory(text); err == nil {
+			return h, nil
+		}
+	}
 	h := NewHistory()
-	if err == nil {
-		h, err = readHistory(f)
-		_ = f.Close()
-	}
-	if err == nil {
-		return h, nil
-	}
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err // we say the path ourselves
-	}
-	h = NewHistory()
 	h.newer = errors.Is(err, errNewer)
-	return h, &HistoryReadError{path, err}
-}
-
-// historyReader reads whole lines and sums them up.
-type historyReader struct {
-	in      *bufio.Reader
-	sum     uint32
-	line    int
-	figures int // of a group, as the version has them
-}
-
-// next gives the next line without its end. It is good until the one after is read.
-func (r *historyReader) next() ([]byte, error) {
-	line, err := r.in.ReadSlice('\n')
-	switch {
-	case err == io.EOF:
-		return nil, errTorn
-	case err == bufio.ErrBufferFull:
-		return nil, errDamagedHistory
-	case err != nil:
-		return nil, err
-	}
-	r.line++
-	r.sum = crc32.Update(r.sum, crc32.IEEETable, line)
-	return line[:len(line)-1], nil
+	return h, &HistoryReadError{path, bare(err)}
 }
 
 // readHistory reads a history.
-func readHistory(f io.Reader) (*History, error) {
-	r := &historyReader{in: bufio.NewReaderSize(f, maxLine)}
-	h := NewHistory()
-	groups, err := h.readHeader(r)
-	for range groups {
-		if err != nil {
-			break
+func readHistory(text []byte) (*History, error) {
+	h := &History{}
+	head, _, _ := strings.Cut(string(text[:min(len(text), maxKey)]), "\n")
+	r := fields{rest: head, more: true}
+	if r.next() != historyMagic {
+		return nil, errMagic
+	}
+	version := r.integer(1, math.MaxUint32)
+	if version > historyVersion {
+		return nil, fmt.Errorf("%w: it has version %d of the format, and this senddigest reads up to %d", errNewer, version, historyVersion)
+	}
+	end := bytes.LastIndex(text, []byte("\n"+endMark+"\t")) + 1
+	if end == 0 {
+		return nil, errTorn
+	}
+	if string(text[end:]) != endLine(crc32.ChecksumIEEE(text[:end])) {
+		return nil, errSum
+	}
+	lines := bytes.Count(text[:end], []byte("\n"))
+	groups := r.integer(0, math.MaxUint32)
+	h.abreast = r.number(0, mostAbreast)
+	if version > 1 {
+		h.found = FoundLimit{r.integer(0, mostFound), r.integer(0, mostSpare), float64(r.number(0, mostShare))}
+	}
+	h.paces = append(h.paces, r.number(least, most))
+	for r.more && len(h.paces) < keptPaces {
+		h.paces = append(h.paces, r.number(least, most))
+	}
+	if !r.good() || groups != lines-1 {
+		return nil, damagedLine(1)
+	}
+	h.groups = make([]known, 0, groups)
+	before := ""
+	for line := range bytes.Lines(text[len(head)+1 : end]) {
+		r := fields{rest: string(line[:len(line)-1]), more: true}
+		g := known{key: strings.Clone(r.next())}
+		g.median, g.spread = r.number(least, most), r.number(0, maxSpread)
+		g.sends, g.missed = uint8(r.integer(1, maxSends)), uint8(r.integer(0, forgetAfter-1))
+		if version > 1 {
+			g.longest = r.number(0, most)
 		}
-		err = h.readGroup(r)
-	}
-	if err == nil {
-		err = readEnd(r)
-	}
-	switch {
-	case err == errDamagedHistory:
-		return nil, fmt.Errorf("line %d: %w", r.line, err)
-	case err != nil:
-		return nil, err
+		if !r.good() || g.key <= before || len(g.key) > maxKey { // they are looked for by their order
+			return nil, damagedLine(len(h.groups) + 2)
+		}
+		before = g.key
+		h.groups = append(h.groups, g)
 	}
 	h.settle()
 	return h, nil
 }
 
-// readHeader takes the first line, and says how many groups follow.
-func (h *History) readHeader(r *historyReader) (groups uint64, err error) {
-	line, err := r.next()
-	if err != nil {
-		return 0, err
-	}
-	word, line, _ := bytes.Cut(line, tab)
-	if string(word) != historyMagic {
-		return 0, errMagic
-	}
-	word, line, _ = bytes.Cut(line, tab)
-	v, ok := integer(word, math.MaxUint32)
-	if !ok || v < 1 {
-		return 0, errDamagedHistory
-	}
-	if r.figures = 5; v == 1 {
-		r.figures = 4
-	}
-	if v > historyVersion {
-		return 0, fmt.Errorf("%w: it has version %d of the format, and this senddigest reads up to %d", errNewer, v, historyVersion)
-	}
-	word, line, _ = bytes.Cut(line, tab)
-	if groups, ok = integer(word, math.MaxUint32); !ok {
-		return 0, errDamagedHistory
-	}
-	word, line, _ = bytes.Cut(line, tab)
-	if h.abreast, ok = number(word, 0, mostAbreast); !ok {
-		return 0, errDamagedHistory
-	}
-	if v > 1 {
-		if line, ok = h.readFound(line); !ok {
-			return 0, errDamagedHistory
-		}
-	}
-	// A count that is wrong must not cost memory. So many groups have room without growing in any real site.
-	room := min(groups, 1<<20)
-	h.ends, h.costs = make([]uint32, 0, room), make([]cost, 0, room)
-	h.paces = h.paces[:0]
-	for more := true; more; {
-		word, line, more = bytes.Cut(line, tab)
-		pace, ok := number(word, least, most)
-		if !ok || len(h.paces) == keptPaces {
-			return 0, errDamagedHistory
-		}
-		h.paces = append(h.paces, pace)
-	}
-	return groups, nil
+func damagedLine(n int) error { return fmt.Errorf("line %d: it is damaged", n) }
+
+// fields are what is left of a line.
+type fields struct {
+	rest string
+	more bool // there is another field
+	bad  bool // one was missing, or not what it had to be
 }
 
-// readFound takes three words of the first line, and returns what follows them.
-func (h *History) readFound(line []byte) (rest []byte, ok bool) {
-	var words [3][]byte
-	for i := range words {
-		words[i], line, _ = bytes.Cut(line, tab)
-	}
-	sends, okSends := integer(words[0], mostFound)
-	spare, okSpare := integer(words[1], mostSpare)
-	share, okShare := number(words[2], 0, mostShare)
-	h.found = FoundLimit{int(sends), int(spare), float64(share)}
-	return line, okSends && okSpare && okShare
+// good tells whether all fields were read, and each was what it had to be.
+func (f *fields) good() bool { return !f.bad && !f.more }
+
+func (f *fields) next() (field string) {
+	f.bad = f.bad || !f.more
+	field, f.rest, f.more = strings.Cut(f.rest, "\t")
+	return field
 }
 
-// readGroup takes the line of one group.
-func (h *History) readGroup(r *historyReader) error {
-	line, err := r.next()
-	if err != nil {
-		return err
-	}
-	key, line, _ := bytes.Cut(line, tab)
-	var words [5][]byte
-	more := true
-	for i := range words[:r.figures] {
-		if !more {
-			return errDamagedHistory
-		}
-		words[i], line, more = bytes.Cut(line, tab)
-	}
-	median, okMedian := number(words[0], least, most)
-	spread, okSpread := number(words[1], 0, maxSpread)
-	sends, okSends := integer(words[2], maxSends)
-	missed, okMissed := integer(words[3], forgetAfter-1)
-	longest, okLongest := number(words[4], 0, most)
-	n := len(h.costs)
-	switch {
-	case more || !okMedian || !okSpread || !okSends || !okMissed || sends == 0,
-		r.figures == len(words) && !okLongest,
-		len(key) == 0 || len(key) > maxKey,
-		n > 0 && bytes.Compare(h.name(n-1), key) >= 0: // they are looked for by their order
-		return errDamagedHistory
-	}
-	h.add(key, cost{median, spread, uint8(sends), uint8(missed), longest})
-	return nil
+func (f *fields) integer(least, most uint64) int {
+	n, err := strconv.ParseUint(f.next(), 10, 64)
+	f.bad = f.bad || err != nil || n < least || n > most
+	return int(n)
 }
 
-// readEnd takes the last line. Nothing may follow.
-func readEnd(r *historyReader) error {
-	want := fmt.Appendf(nil, "%s\t%08x", endMark, r.sum)
-	line, err := r.next()
-	switch {
-	case err != nil:
-		return err
-	case !bytes.Equal(line, want):
-		return errSum
-	}
-	if _, err := r.in.ReadByte(); err != io.EOF {
-		return cmp.Or(err, errSum)
-	}
-	return nil
-}
-
-var tab = []byte{'\t'}
-
-func integer(word []byte, most uint64) (uint64, bool) {
-	n, err := strconv.ParseUint(string(word), 10, 64)
-	return n, err == nil && n <= most
-}
-
-func number(word []byte, least, most float32) (float32, bool) {
-	x, err := strconv.ParseFloat(string(word), 32)
-	return float32(x), err == nil && float32(x) >= least && float32(x) <= most
+func (f *fields) number(least, most float32) float32 {
+	x, err := strconv.ParseFloat(f.next(), 32)
+	f.bad = f.bad || err != nil || !(float32(x) >= least && float32(x) <= most) // NaN is neither
+	return float32(x)
 }
 
 // Save writes what is known to the file at path, whole or not at all. It leaves a file alone that a newer senddigest
@@ -299,47 +204,33 @@ func (h *History) Save(path string) error {
 	return nil
 }
 
-// write writes a history.
+// write writes a history. %g is the shortest number that reads as the same one.
 func (h *History) write(f io.Writer) error {
 	sum := crc32.NewIEEE()
-	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 64<<10)
-	known := 0
-	for i := range h.costs {
-		if h.costs[i].sends > 0 {
-			known++
+	w := bufio.NewWriter(io.MultiWriter(f, sum)) // it keeps its first error until Flush
+	count := 0
+	for i := range h.groups {
+		if h.groups[i].sends > 0 {
+			count++
 		}
 	}
-	line := appendNumber(fmt.Appendf(nil, "%s\t%d\t%d", historyMagic, historyVersion, known), h.abreast)
-	line = fmt.Appendf(line, "\t%d\t%d", h.found.Sends, h.found.Spare)
-	line = appendNumber(line, float32(h.found.Share))
+	fmt.Fprintf(w, "%s\t%d\t%d\t%g", historyMagic, historyVersion, count, h.abreast)
+	fmt.Fprintf(w, "\t%d\t%d\t%g", h.found.Sends, h.found.Spare, float32(h.found.Share))
 	for _, pace := range h.paces {
-		line = appendNumber(line, pace)
+		fmt.Fprintf(w, "\t%g", pace)
 	}
-	_, err := w.Write(append(line, '\n'))
-	for i := range h.costs {
-		c := &h.costs[i]
-		if c.sends == 0 {
-			continue
-		}
-		line = append(line[:0], h.name(i)...)
-		line = appendNumber(appendNumber(line, c.median), c.spread)
-		line = strconv.AppendUint(append(line, '\t'), uint64(c.sends), 10)
-		line = strconv.AppendUint(append(line, '\t'), uint64(c.missed), 10)
-		line = appendNumber(line, c.longest)
-		if _, err = w.Write(append(line, '\n')); err != nil {
-			break
+	fmt.Fprintln(w)
+	for i := range h.groups {
+		if g := &h.groups[i]; g.sends > 0 {
+			fmt.Fprintf(w, "%s\t%g\t%g\t%d\t%d\t%g\n", g.key, g.median, g.spread, g.sends, g.missed, g.longest)
 		}
 	}
-	if err == nil {
-		err = w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
 	}
-	if err == nil {
-		_, err = fmt.Fprintf(f, "%s\t%08x\n", endMark, sum.Sum32())
-	}
+	_, err := io.WriteString(f, endLine(sum.Sum32()))
 	return err
 }
 
-// appendNumber writes the shortest number that reads as x.
-func appendNumber(line []byte, x float32) []byte {
-	return strconv.AppendFloat(append(line, '\t'), float64(x), 'g', -1, 32)
-}
+// endLine is the last line of a history whose other lines have that checksum.
+func endLine(sum uint32) string { return fmt.Sprintf("%s\t%08x\n", endMark, sum) }

@@ -1,17 +1,15 @@
 package state
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/groupserver/senddigest/internal/printable"
 )
 
@@ -25,12 +23,13 @@ import (
 //   - A lock file is never removed: another process could be about to lock it, and would then hold a lock that
 //     nobody else sees. If somebody else removed one, it shows after locking, and the new file is locked instead.
 //   - The file says who holds the lock. That is written when both locks are held, and blanked when they are given back.
-//     So what a killed holder left is wrong from the moment when the next one has the lock until it has signed itself;
-//     whoever reads that sees a process that is gone, and reads again.
 //   - A name that the next holder finds there is that of one that was killed. Where no journal tells what that one had
 //     under way, see [Lock.Doubt].
 //   - A file keeps its size, so that it can be signed on a full disk.
-//   - A signal that interrupts a system call says nothing about the lock: the call is made again.
+//   - A signal that interrupts a system call says nothing about the lock: the call is made again. On network file systems
+//     and those in user space that happens also where the call does not wait.
+//   - Who only looks whether a lock is held has it for a moment ([Dir.Running]). So a lock counts as taken when it was
+//     taken twice, with a pause between.
 
 // Holder says who holds a lock.
 type Holder struct {
@@ -55,22 +54,13 @@ func (e *HeldError) Error() string {
 
 // Lock is held until Unlock, or until the process ends.
 type Lock struct {
-	files  []*lockFile
+	files  []*os.File // the lock files, each locked
 	holder Holder
-	signed bool
-}
-
-type lockFile struct {
-	kernelLock
-	// note is where the holder is named. It stays open as long as the lock is held: where flock is made of fcntl
-	// locks (some network file systems), closing any descriptor of the file would let go of it.
-	note *os.File
 }
 
 const (
-	lockPoll   = 250 * time.Millisecond // how often a taken lock is tried again while waiting for it
-	holderPoll = 10 * time.Millisecond  // how often a holder's name is read again that cannot be right
-	holderWait = 20                     // how often that at most
+	lockPoll = 250 * time.Millisecond // how often a taken lock is tried again while waiting for it
+	lockLook = 100 * time.Millisecond // how long it is waited for at least; to look at one takes microseconds
 )
 
 // Lock takes the lock of an installation. The holder is named by sign, which is called when the lock is had, at the time
@@ -81,53 +71,43 @@ func (d *Dir) Lock(ctx context.Context, in Installation, sign func(since time.Ti
 	if in.IsZero() {
 		return nil, dirError(d.path, errors.New("nothing is known of the installation to lock"))
 	}
-	end := time.Now().Add(wait)
-	for unlikely := 0; ; {
-		l, taken, err := d.tryLock(in, sign)
-		if err != nil || taken == "" {
+	end := time.Now().Add(max(wait, lockLook))
+	for {
+		l, err := d.tryLock(in, sign)
+		if _, held := errors.AsType[*HeldError](err); !held {
 			return l, err
 		}
 		pause := min(lockPoll, time.Until(end))
 		if pause <= 0 {
-			holder := readHolder(taken)
-			if alive(holder.PID) || unlikely == holderWait {
-				// A process that cannot be seen may hold it all the same, from within a container.
-				return nil, &HeldError{holder}
-			}
-			unlikely++
-			pause = holderPoll
+			return nil, err
 		}
-		timer := time.NewTimer(pause)
 		select {
-		case <-timer.C:
+		case <-time.After(pause):
 		case <-ctx.Done():
-			timer.Stop()
 			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-// tryLock takes all locks of an installation, or none: then it says which one is taken.
-func (d *Dir) tryLock(in Installation, sign func(since time.Time) Holder) (l *Lock, taken string, err error) {
-	l = &Lock{}
+// tryLock takes all locks of an installation, or none.
+func (d *Dir) tryLock(in Installation, sign func(since time.Time) Holder) (*Lock, error) {
+	l := &Lock{}
 	for _, name := range in.locks() {
-		path := d.file(name)
-		f, err := d.lockOne(path)
-		if err != nil || f == nil {
-			_ = l.Unlock()
-			if err != nil {
-				return nil, "", dirError(path, err)
-			}
-			return nil, path, nil
+		f, err := d.lockFile(d.file(name))
+		if err != nil {
+			_ = l.release()
+			return nil, err
 		}
 		l.files = append(l.files, f)
 	}
 	h := sign(time.Now())
 	for _, f := range l.files {
-		h.Doubt = later(h.Doubt, d.doubt(readHolder(f.note.Name())))
+		if doubt := d.doubt(readHolder(f.Name())); doubt.After(h.Doubt) {
+			h.Doubt = doubt
+		}
 	}
 	l.sign(h)
-	return l, "", nil
+	return l, nil
 }
 
 // doubt says since when there may be sends under way of which no journal tells, by what the last holder left.
@@ -148,32 +128,23 @@ func (d *Dir) doubt(last Holder) time.Time {
 	return time.Time{}
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // noteSize is how much room a holder's name has in a lock file, in bytes; a longer one makes its own.
 const noteSize = 1 << 10
 
-// sign writes who holds the lock; the zero Holder: nobody.
+// sign writes who holds the lock; the zero Holder means nobody.
 func (l *Lock) sign(h Holder) {
-	l.holder, l.signed = h, true
+	l.holder = h
 	var text []byte
 	if h != (Holder{}) {
 		text, _ = json.Marshal(h) // numbers, texts and times: it cannot fail
 	}
-	page := bytes.Repeat([]byte(" "), max(noteSize, len(text)+1))
-	copy(page, text)
-	page[len(page)-1] = '\n'
+	text = fmt.Appendf(text, "%*s\n", max(noteSize-len(text)-1, 0), "")
 	for _, f := range l.files {
-		if _, err := f.note.WriteAt(page, 0); err != nil {
-			_ = f.note.Truncate(0) // no name is better than a wrong one
-			continue
+		n, err := f.WriteAt(text, 0)
+		if err != nil {
+			n = 0 // no name is better than a wrong one
 		}
-		_ = f.note.Truncate(int64(len(page)))
+		_ = f.Truncate(int64(n))
 	}
 }
 
@@ -194,38 +165,52 @@ func (l *Lock) Settled() {
 	}
 }
 
-// lockOne locks one file. It gives nil where another process has the lock.
-func (d *Dir) lockOne(path string) (*lockFile, error) {
+// lockFile opens and locks a file.
+func (d *Dir) lockFile(path string) (*os.File, error) {
 	for {
-		lock := d.kernelLock(path, flock.SetPermissions(0o600))
-		ok, err := lock.TryLock()
-		if err != nil || !ok {
-			return nil, err
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, dirError(path, err)
 		}
-		note, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err == nil && sameFile(lock, note) {
-			return &lockFile{lock, note}, nil
+		locked, err := d.lock(f, syscall.LOCK_EX)
+		if locked && stands(f) {
+			return f, nil
 		}
-		if note != nil {
-			_ = note.Close()
-		}
-		_ = lock.Unlock()
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+		_ = f.Close()
+		switch {
+		case err != nil:
+			return nil, dirError(path, err)
+		case !locked:
+			return nil, &HeldError{readHolder(path)}
 		}
 		// Somebody removed the file before we had the lock, so it may exist anew.
 	}
 }
 
-func sameFile(lock kernelLock, note *os.File) bool {
-	a, errA := lock.Stat()
-	b, errB := note.Stat()
+// stands tells whether the name of a file still leads to it.
+func stands(f *os.File) bool {
+	a, errA := f.Stat()
+	b, errB := os.Stat(f.Name())
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
+// lock locks a file as how says, or reports false where another process has the lock. To close the file lets go of it.
+func (d *Dir) lock(f *os.File, how int) (bool, error) {
+	for {
+		switch err := d.flock(int(f.Fd()), how|syscall.LOCK_NB); err {
+		case nil:
+			return true, nil
+		case syscall.EWOULDBLOCK:
+			return false, nil
+		case syscall.EINTR:
+		default:
+			return false, err
+		}
+	}
+}
+
 // Running tells whether a process is at work on a run: no end of it is on record, and the installation's lock is held in
-// its name. It takes no lock that anybody could miss: what it looks at is a lock whose file names this very run, and if
-// nobody held that any more, who takes it next tries again (see the rules).
+// its name.
 func (d *Dir) Running(s *Summary) bool {
 	if !s.Finished.IsZero() {
 		return false
@@ -235,12 +220,15 @@ func (d *Dir) Running(s *Summary) bool {
 		if readHolder(path).Run != s.Run {
 			continue
 		}
-		lock := d.kernelLock(path, flock.SetFlag(os.O_RDONLY))
-		free, err := lock.TryRLock()
+		f, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		free, err := d.lock(f, syscall.LOCK_SH)
+		_ = f.Close()
 		if err == nil && !free {
 			return true
 		}
-		_ = lock.Close()
 	}
 	return false
 }
@@ -257,12 +245,14 @@ func readHolder(path string) Holder {
 
 // Unlock gives the lock back. A second call does nothing.
 func (l *Lock) Unlock() error {
+	l.sign(Holder{Doubt: l.holder.Doubt})
+	return l.release()
+}
+
+func (l *Lock) release() error {
 	var failed []error
-	if l.signed && len(l.files) > 0 {
-		l.sign(Holder{Doubt: l.holder.Doubt})
-	}
 	for _, f := range slices.Backward(l.files) {
-		failed = append(failed, f.kernelLock.Unlock(), f.note.Close())
+		failed = append(failed, f.Close())
 	}
 	l.files = nil
 	return errors.Join(failed...)
