@@ -63,6 +63,7 @@ var table = []row{
 		outside: []string{"github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
 	},
 	{pkg: ".", ours: []string{"internal/command"}},
+	{pkg: "cmd/sendprofile", ours: []string{"internal/command"}},
 	{pkg: "internal/e2e/program", ours: []string{"internal/command"}}, // for tests
 	{pkg: "internal/e2e"}, // tests alone, as the next two
 	{pkg: "docs"},

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/groupserver/senddigest/internal/command"
 	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -34,7 +35,10 @@ func TestMain(m *testing.M) {
 		os.Exit(bareClient(os.Args[1], os.Args[2]))
 	}
 	program.BeProgram()
-	testscript.Main(m, map[string]func(){"senddigest": main})
+	testscript.Main(m, map[string]func(){
+		"senddigest":  main,
+		"sendprofile": func() { os.Exit(command.Main(command.Sendprofile(), command.OS(""))) },
+	})
 }
 
 func TestScripts(t *testing.T) {
@@ -91,7 +95,7 @@ type values []string
 func (v *values) String() string     { return strings.Join(*v, " ") }
 func (v *values) Set(s string) error { *v = append(*v, s); return nil }
 
-// startSite: site [-tls] [-threads N] [-cost D] [-prepared N] [-slow SITE/GROUP=D]... [-n N] [-fault PATTERN=KIND]... [-unknown SITE/GROUP]... [SITE/GROUP]...
+// startSite: site [-tls] [-threads N] [-cost D] [-prepared N] [-slow SITE/GROUP=D]... [-n N] [-fault PATTERN=KIND]... [-unknown SITE/GROUP]... [-person ID[=STATUS]]... [SITE/GROUP]...
 // It starts a stand-in site, sets URL, SCHEME and ADDRESS, and writes gsconfig.ini with its token. Each site of a script
 // has a state directory of its own, in XDG_STATE_HOME: with one token they would pass for one installation.
 func startSite(ts *testscript.TestScript, neg bool, args []string) {
@@ -101,10 +105,11 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 	cost := flags.Duration("cost", 0, "")
 	generated := flags.Int("n", 0, "")
 	prepared := flags.Int("prepared", 0, "")
-	var faults, unknown, slow values
+	var faults, unknown, slow, people values
 	flags.Var(&faults, "fault", "")
 	flags.Var(&unknown, "unknown", "")
 	flags.Var(&slow, "slow", "")
+	flags.Var(&people, "person", "")
 	ts.Check(flags.Parse(args))
 
 	site, _ := ts.Value(siteKey{}).(*scriptSite)
@@ -129,6 +134,15 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 			return *cost
 		},
 	}
+	statuses := map[string]int{}
+	for _, text := range people {
+		id, status, _ := strings.Cut(text, "=")
+		options.People = append(options.People, id)
+		if status != "" {
+			statuses[id] = number(ts, status)
+		}
+	}
+	options.Status = func(id string) int { return statuses[id] }
 	for _, text := range flags.Args() {
 		options.Groups = append(options.Groups, group(ts, text))
 	}
@@ -160,6 +174,7 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(program.WriteConfig(ts.MkAbs("gsconfig.ini"), program.Token))
 	ts.Setenv("SENDDIGEST_CONFIG", ts.MkAbs("gsconfig.ini"))
+	ts.Setenv("SENDPROFILE_CONFIG", ts.MkAbs("gsconfig.ini"))
 }
 
 func group(ts *testscript.TestScript, text string) standin.Group {

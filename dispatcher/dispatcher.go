@@ -46,7 +46,7 @@ type Options struct {
 	Workers     int                            // most sends in flight; below 1 counts as 1
 	Limiter     ratelimit.Limiter              // asked before each send; nil: none
 	Usual       func(Job) time.Duration        // what a job's send took in earlier runs, for Limiter; 0: not known. nil: none is
-	Throttle    time.Duration                  // how long a worker rests after a send; 0: not at all
+	Throttle    time.Duration                  // how long a worker rests after a send that the service had something to do for; 0: not at all
 	Rule        Rule                           // which job goes next where the order of the jobs does not tell
 	Limit       func() int                     // how many sends Limiter lets be in flight now; nil: as many as there are workers
 	Retries     int                            // extra tries of a job whose verdicts allow them; 0: none
@@ -161,8 +161,7 @@ func (r *run[J]) work(ctx, inFlight context.Context, worker int) {
 		if !ok {
 			return
 		}
-		r.try(ctx, inFlight, i, permit)
-		if !r.rest(ctx) {
+		if r.try(ctx, inFlight, i, permit) && !r.rest(ctx) {
 			return
 		}
 	}

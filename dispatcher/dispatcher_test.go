@@ -495,3 +495,17 @@ func TestASendThatIsCutTellsTheLimiterNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestAWorkerDoesNotRestAfterAJobThatTheServiceHadNothingToDoFor(t *testing.T) {
+	for outcome, want := range map[dispatcher.Outcome]time.Duration{
+		dispatcher.Accepted: 6 * time.Second, dispatcher.NotOK: 6 * time.Second, dispatcher.Ambiguous: 6 * time.Second,
+		dispatcher.UnknownGroup: 0, dispatcher.Skipped: 0,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			report := dispatcher.Run(t.Context(), jobs(4), takes(0, dispatcher.Verdict{Outcome: outcome}), dispatcher.Options{Throttle: 2 * time.Second})
+			if got := report.Finished.Sub(report.Started); got != want {
+				t.Errorf("%v: four sends took %v, want %v", outcome, got, want)
+			}
+		})
+	}
+}

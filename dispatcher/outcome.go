@@ -70,6 +70,9 @@ type Verdict struct {
 // Failed reports whether the job counts as failed.
 func (v Verdict) Failed() bool { return v.Outcome.Failed() }
 
+// idle reports whether the service had nothing to do for the job: it knows no such target, or left it out.
+func (v Verdict) idle() bool { return v.Outcome == Skipped || v.Outcome == UnknownGroup }
+
 // PanicError is a panic of a [SendFunc]. Its text names the panic's value only; Stack is for a log.
 type PanicError struct {
 	Value any

@@ -9,12 +9,14 @@ import (
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
-// try sends job number i, whose start is on record, once, and sees to what follows from it.
-func (r *run[J]) try(ctx, inFlight context.Context, i int, permit ratelimit.Permit) {
+// try sends job number i, whose start is on record, once, and sees to what follows from it. It reports whether the worker
+// is to rest: not after a job that the service had nothing to do for.
+func (r *run[J]) try(ctx, inFlight context.Context, i int, permit ratelimit.Permit) (rests bool) {
 	result := r.report.Results[i] // nobody else touches it until the try has ended
 	result.Reason = "the send ended its goroutine"
 	defer func() { r.conclude(ctx, inFlight, i, result, permit) }() // deferred: it may do so
 	result.Verdict = judge(inFlight, r.send, r.jobs[i])
+	return !result.idle()
 }
 
 // conclude ends a try: the limiter hears of it, the observers are told, and the job ends or waits for another try.
@@ -35,7 +37,9 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 	if cut {
 		feedback = ratelimit.Feedback{Sent: true, Took: result.Took} // it tells of us, not of the service
 	}
-	feedback.Rest = max(r.options.Throttle, 0)
+	if !result.idle() {
+		feedback.Rest = max(r.options.Throttle, 0)
+	}
 	if result.Stop != nil {
 		r.end(result.Stop) // before the permit is given back, or another send might start
 	}

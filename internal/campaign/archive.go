@@ -54,6 +54,9 @@ func OpenArchive(c Campaign, path string, in state.Installation) (*Archive, erro
 // Path is the state directory's.
 func (a *Archive) Path() string { return a.dir.Path() }
 
+// Things is what the runs sent to.
+func (a *Archive) Things() printable.Noun { return a.campaign.Things }
+
 // Find gives the place of a run by its name, which may be cut short, or by a word; empty is the latest.
 func (a *Archive) Find(name string) (int, error) {
 	if len(a.runs) == 0 {
@@ -116,7 +119,7 @@ func (a *Archive) Document(at int, goOn func(*state.Run, Mode) string) (*report.
 		return nil, err
 	}
 	meta := report.Meta{
-		Campaign: run.Campaign, Things: a.campaign.Things, Run: run.Run, URL: run.URL, Started: run.Started,
+		Campaign: run.Campaign, Mail: a.campaign.Mail, Things: a.campaign.Things, Unguarded: a.campaign.Guard == nil, Run: run.Run, URL: run.URL, Started: run.Started,
 		Workers: run.Workers, Rate: run.Rate, Burst: run.Burst, StopWord: run.StoppedBy,
 		Names: namesOf, Limits: limitsOf(run), Notes: notesOf(run), Error: errorOf(run),
 	}
@@ -165,9 +168,9 @@ func errorOf(run *state.Run) string {
 	case run.Began():
 		return ""
 	case run.Running:
-		return "the run has no list of groups yet"
+		return "the run has no list yet"
 	case run.Finished.IsZero():
-		return "the run was cut off before it had a list of groups"
+		return "the run was cut off before it had a list"
 	}
 	return run.Error
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/internal/state"
@@ -24,9 +25,9 @@ import (
 // There is no type of its own for whom a campaign is sent to. A journal outlives the program, and what it keeps of a name
 // is a [state.Group]: that is the form in which a run has them from the list to the report.
 type Campaign struct {
-	Name   string // in the report, the journal, and the names of the state directory's files: "digest"
-	Mail   string // what one send mails: "digest"
-	Things string // what is sent to, in the plural: "groups"
+	Name   string         // in the report, the journal, and the names of the state directory's files: "digest"
+	Mail   string         // what one send mails: "digest"
+	Things printable.Noun // what is sent to
 
 	// List asks the site once whom to send to: each once, in the order of [schedule.Name].
 	List func(context.Context) (*List, error)

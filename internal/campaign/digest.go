@@ -6,6 +6,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
 )
@@ -13,7 +14,7 @@ import (
 // Digest is the campaign of the daily digests. The server's guard goes by a clock in a zone; nil means this machine's.
 func Digest(client *hooks.Client, zone *time.Location) Campaign {
 	return Campaign{
-		Name: "digest", Mail: "digest", Things: "groups",
+		Name: "digest", Mail: "digest", Things: printable.NewNoun("group", "groups"),
 		List: listOf(client.DigestGroups, func(g hooks.Group) state.Group { return state.Group(g) }),
 		Send: func(ctx context.Context, g state.Group) dispatcher.Verdict {
 			defer scrubPanic(client)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
@@ -60,7 +61,7 @@ type (
 	Locked struct{}
 
 	// Listing is the first request for the list.
-	Listing struct{ Things string } // what is listed, in the plural
+	Listing struct{ Things printable.Noun } // what is listed
 
 	// Unlisted is a list that could not be had, and is asked for again.
 	Unlisted struct {

@@ -12,7 +12,7 @@ import (
 func (p *Plan) Outlook() []string {
 	f := p.Forecast
 	switch {
-	case p.private:
+	case p.Private:
 		return nil
 	case f == nil:
 		return []string{"no forecast: past runs do not tell what these sends take"}
@@ -23,7 +23,7 @@ func (p *Plan) Outlook() []string {
 		text += fmt.Sprintf(", with %d at a time", p.Workers)
 	}
 	if f.Known < f.Jobs {
-		text += fmt.Sprintf("; past runs tell of %d of the %d %s", f.Known, f.Jobs, p.Things)
+		text += fmt.Sprintf("; past runs tell of %d of the %d %v", f.Known, f.Jobs, p.Things)
 	}
 	lines := []string{text}
 	if p.Ends == nil {

@@ -7,14 +7,16 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/internal/state"
 )
 
 // Plan is which groups a run will send to, in order, and which it leaves out.
 type Plan struct {
-	Groups []state.Group
-	Things string // what they are called, in the plural: "groups"
+	Groups  []state.Group
+	Things  printable.Noun // what they are called
+	Private bool           // their names are personal data, see [Campaign]
 	// Unusable are the entries of the site's list that are no groups; the operator is to hear of them.
 	Unusable hooks.Unusable
 	// Held is how many of them wait for the server's guard.
@@ -39,8 +41,7 @@ type Plan struct {
 	Until   time.Time
 
 	schedule *schedule.Plan
-	workers  int // that were asked for
-	private  bool
+	workers  int           // that were asked for
 	auto     bool          // they are the most, and how many there are is to be found
 	expected time.Duration // by Forecast; 0: not known
 
@@ -69,7 +70,7 @@ func (p *Plan) warnings() []string {
 func (r *run) plan(list *List) *Plan {
 	now, groups := time.Now(), list.Entries
 	p := &Plan{
-		Things: r.campaign.Things, Unusable: list.Unusable, Ends: r.ends, workers: r.Workers, auto: r.Auto, private: r.campaign.Private,
+		Things: r.campaign.Things, Unusable: list.Unusable, Ends: r.ends, workers: r.Workers, auto: r.Auto, Private: r.campaign.Private,
 		ambiguous: map[string]dispatcher.Result{},
 	}
 	assumed := assumed(r.assumed, groups)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
 )
@@ -14,7 +15,7 @@ import (
 // duplicate check for them, and whom they go to is personal data.
 func Profile(client *hooks.Client) Campaign {
 	return Campaign{
-		Name: "profile", Mail: "notification", Things: "people",
+		Name: "profile", Mail: "notification", Things: printable.NewNoun("person", "people"),
 		List: listOf(client.ProfileMembers, func(p hooks.Profile) state.Group { return state.Group{Group: string(p)} }),
 		Send: func(ctx context.Context, p state.Group) dispatcher.Verdict {
 			defer scrubPanic(client)

@@ -89,7 +89,7 @@ func ModeFor(run string, runs []state.Summary, now time.Time) (mode Mode, ok boo
 func refuse(c Campaign, runs []state.Summary, newest *state.Summary, mode Mode, now time.Time) *ResumeError {
 	what, hint, anew := "", "leave out "+string(mode), "a new run starts"
 	if c.Guard == nil {
-		anew += ", and mails all " + c.Things + " again"
+		anew += ", and mails all " + c.Things.String() + " again"
 		hint += ": " + anew
 	}
 	switch {

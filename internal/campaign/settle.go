@@ -34,7 +34,7 @@ func (r *run) settleAfter(key string) time.Duration {
 
 // settle decides whether an ambiguous send of this run is repeated before the run ends, and from when on.
 func (r *run) settle(result dispatcher.Result) (at time.Time, ok bool) {
-	if r.SkipAmbiguous || r.Settle <= 0 {
+	if r.campaign.Guard == nil || r.SkipAmbiguous || r.Settle <= 0 {
 		return time.Time{}, false
 	}
 	at = result.Start.Add(max(r.settleAfter(result.Job.Key()), r.Timeout))

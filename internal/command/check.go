@@ -55,7 +55,7 @@ func (p Process) checkSite(site *url.URL, s *config.Settings) error {
 	for _, g := range plan.Groups {
 		sites[g.Site] = true
 	}
-	fmt.Fprintf(out, "%s\t%d of %d would be sent to", plan.Things, len(plan.Groups), plan.Listed())
+	fmt.Fprintf(out, "%v\t%d of %d would be sent to", plan.Things, len(plan.Groups), plan.Listed())
 	if !c.campaign.Private { // who has no site is a person
 		fmt.Fprintf(out, " (sites: %d)", len(sites))
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -147,7 +146,7 @@ func (p Process) listRuns(archive *campaign.Archive, asJSON bool) error {
 		return nil
 	}
 	out := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	_, _ = io.WriteString(out, "RUN\tBEGAN\tTOOK\tGROUPS\tACCEPTED\tFAILED\tENDED\tSITE\n")
+	fmt.Fprintf(out, "RUN\tBEGAN\tTOOK\t%s\tACCEPTED\tFAILED\tENDED\tSITE\n", strings.ToUpper(archive.Things().String()))
 	for _, k := range kept {
 		took := "-"
 		if k.Finished != nil {

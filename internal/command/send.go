@@ -162,7 +162,7 @@ func (p Process) tell(c *session, result campaign.Result, s *config.Settings, fi
 	case result.StoppedBy != nil && d.Error != "":
 		summary.WriteString(p.message(fmt.Errorf("no %s sent: %w", c.campaign.Mail, result.StoppedBy)))
 	case s.Verbose || counts.Accepted+counts.Skipped < counts.Groups:
-		_ = d.WriteText(&summary) // a builder takes everything
+		_ = d.WriteSummary(&summary) // a builder takes everything
 	default:
 		for _, warning := range result.Warnings {
 			fmt.Fprintf(&summary, "%s: warning: %s: %s\n", name, d.URL, printable.Line(warning))
@@ -218,7 +218,7 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 				fmt.Fprintln(c.display, line)
 			}
 		}
-		fmt.Fprintf(c.display, "%d of %d %s would be sent to, %s; nothing was sent\n", len(plan.Groups), plan.Listed(), plan.Things, pace(s))
+		fmt.Fprintf(c.display, "%d of %d %v would be sent to, %s; nothing was sent\n", len(plan.Groups), plan.Listed(), plan.Things, pace(s))
 		if plan.Waiting > 0 {
 			fmt.Fprintf(c.display, "%d of them would wait, the last until %s\n", plan.Waiting, printable.Instant(plan.Until))
 		}

@@ -32,14 +32,14 @@ func (a Announcer) Observe(e campaign.Event) {
 	case campaign.Locking:
 		fmt.Fprintf(a.W, "%v; waiting for it, for up to %v\n", e.Held, e.For)
 	case campaign.Listing:
-		fmt.Fprintf(a.W, "Retrieving the list of %s\n", e.Things)
+		fmt.Fprintf(a.W, "Retrieving the list of %v\n", e.Things)
 	case campaign.Planned:
 		a.planned(e.Plan)
 	}
 }
 
 func (a Announcer) planned(plan *campaign.Plan) {
-	fmt.Fprintf(a.W, "Sending the %s to each of %d %s, %s\n", a.Mail, len(plan.Groups), plan.Things, a.Pace)
+	fmt.Fprintf(a.W, "Sending the %s to each of %d %v, %s\n", a.Mail, len(plan.Groups), plan.Things, a.Pace)
 	if plan.Held > 0 {
 		fmt.Fprintf(a.W, "%d of them wait until 21.6 hours have passed since their last digest: before that the server skips them\n", plan.Held)
 	}

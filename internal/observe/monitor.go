@@ -32,6 +32,6 @@ func (m *Monitor) End(ctx context.Context, result campaign.Result, code int, wor
 	}
 	var text strings.Builder
 	text.WriteString(words)
-	_ = result.Document.WriteText(&text) // a builder takes everything
+	_ = result.Document.WriteSummary(&text) // a builder takes everything
 	return m.pinger.End(ctx, code, text.String())
 }

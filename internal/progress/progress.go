@@ -73,6 +73,8 @@ type Display struct {
 	work     time.Duration                  // what the groups that are done were expected to cost
 	live     bool                           // between Planned and Close
 	quiet    bool                           // the run is followed, and not shown
+	things   printable.Noun                 // what is sent to
+	private  bool                           // their names are not to be shown
 	away     bool                           // between Suspend and Resume
 	drawn    bool                           // lines may be on the screen
 
@@ -96,7 +98,7 @@ func (d *Display) Quiet() {
 
 // plan begins to follow a run of which it is known now what it sends to, and to show it.
 func (d *Display) plan(p *campaign.Plan) {
-	d.total, d.began = len(p.Groups), time.Now()
+	d.total, d.began, d.things, d.private = len(p.Groups), time.Now(), p.Things, p.Private
 	d.pace.began = d.began
 	if p.Forecast != nil {
 		d.expected, d.allWork, d.cost = p.Forecast.Expected, p.Work, p.Cost
@@ -197,6 +199,8 @@ func (d *Display) Observe(e campaign.Event) {
 		d.prepares = ""
 	case campaign.Unlisted:
 		d.unlisted(e)
+	case campaign.Listing:
+		d.things = e.Things
 	case campaign.Planned:
 		d.plan(e.Plan)
 	case campaign.Measuring:
@@ -254,13 +258,17 @@ func (d *Display) send(e dispatcher.Event) {
 		d.work += d.cost(key)
 	}
 	if e.Result.Failed() {
-		d.say(fmt.Sprintf("%s: %v: %s", printable.Line(key), e.Result.Outcome, printable.Line(e.Result.Reason)), red)
+		text := fmt.Sprintf("%v: %s", e.Result.Outcome, printable.Line(e.Result.Reason))
+		if !d.private {
+			text = printable.Line(key) + ": " + text
+		}
+		d.say(text, red)
 	}
 }
 
 // unlisted tells that the list of groups could not be had.
 func (d *Display) unlisted(e campaign.Unlisted) {
-	d.prepares = fmt.Sprintf("waiting for the list of groups, which is asked for again at %s", printable.Instant(e.Again))
+	d.prepares = fmt.Sprintf("waiting for the list of %v, which is asked for again at %s", d.things, printable.Instant(e.Again))
 	text := fmt.Sprintf("%s; asked for again in %s", printable.Line(e.Err.Error()), clock(time.Until(e.Again)))
 	if !e.Until.IsZero() {
 		text += ", until " + printable.Instant(e.Until)
@@ -274,7 +282,7 @@ func (d *Display) Status() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.began.IsZero() {
-		return cmp.Or(d.prepares, "waiting for the list of groups")
+		return cmp.Or(d.prepares, "waiting for the list of "+d.things.String())
 	}
 	return d.view().line()
 }
@@ -382,11 +390,12 @@ func (d *Display) draw(text *strings.Builder) {
 func (d *Display) view() view {
 	now := time.Now()
 	v := view{
-		total: d.total, flying: d.flying, limit: d.limit, retries: d.retries, counts: d.counts,
+		things: d.things,
+		total:  d.total, flying: d.flying, limit: d.limit, retries: d.retries, counts: d.counts,
 		elapsed: now.Sub(d.began), speed: d.pace.at(now), waits: d.waits(now), settles: d.settles(now),
 	}
 	for key, since := range d.sends {
-		if age := now.Sub(since); age >= slowAfter {
+		if age := now.Sub(since); age >= slowAfter && !d.private {
 			v.slow = append(v.slow, flight{key, age})
 		}
 	}
@@ -414,10 +423,10 @@ func (d *Display) waits(now time.Time) string {
 	case d.measures:
 		return "what the site's page takes while nothing is sent"
 	case d.heldAlone(now):
-		return fmt.Sprintf("groups that are held back until %s at the latest", printable.Instant(d.held))
+		return fmt.Sprintf("%v that are held back until %s at the latest", d.things, printable.Instant(d.held))
 	}
 	if len(d.reasons) == 0 && d.flying == 0 && len(d.backing) > 0 {
-		return fmt.Sprintf("the time of another try (groups: %d)", len(d.backing))
+		return fmt.Sprintf("the time of another try (%v: %d)", d.things, len(d.backing))
 	}
 	return strings.Join(d.reasons, " and ")
 }
@@ -430,14 +439,14 @@ func (d *Display) settles(now time.Time) string {
 	if len(d.settling) == 0 || !d.ending.IsZero() {
 		return ""
 	}
-	groups := "1 group waits"
-	if n := len(d.settling); n > 1 {
-		groups = fmt.Sprintf("%d groups wait", n)
+	waits := d.things.Count(len(d.settling)) + " wait"
+	if len(d.settling) == 1 {
+		waits += "s"
 	}
 	if until := d.settled(); until.After(now) {
-		groups += " until " + printable.Instant(until)
+		waits += " until " + printable.Instant(until)
 	}
-	return groups + " to be settled"
+	return waits + " to be settled"
 }
 
 // settled is when the time comes of the last group that waits to be settled.

@@ -23,6 +23,7 @@ const (
 
 // A view is how far a run is at one moment. What is shown of it depends on it alone, and on the room there is.
 type view struct {
+	things                 printable.Noun // what is sent to
 	total, flying, retries int
 	limit                  int // how many sends may be in flight; 0: as many as there are workers
 	counts                 dispatcher.Counts
@@ -90,7 +91,7 @@ func (v view) bar(most int) string {
 	if v.total > 0 {
 		percent = fmt.Sprintf("%d%%", 100*done/v.total)
 	}
-	whole, short := fmt.Sprintf("%d of %d groups", done, v.total), fmt.Sprintf("%d/%d", done, v.total)
+	whole, short := fmt.Sprintf("%d of %d %v", done, v.total, v.things), fmt.Sprintf("%d/%d", done, v.total)
 	elapsed := clock(v.elapsed)
 	var about, left string
 	if v.left >= 0 {
@@ -151,7 +152,7 @@ func (v view) done() (n int) {
 // line says in one line how far the run is, where there is no terminal to show more.
 func (v view) line() string {
 	done := v.done()
-	text := fmt.Sprintf("%d of %d groups", done, v.total)
+	text := fmt.Sprintf("%d of %d %v", done, v.total, v.things)
 	if v.total > 0 {
 		text += fmt.Sprintf(" (%d%%)", 100*done/v.total)
 	}

@@ -31,6 +31,8 @@ type Comparison struct {
 	Slower      []Slowness `json:"slower"`       // the slowest first
 	Appeared    int        `json:"appeared"`     // groups that were not in the list before
 	Gone        int        `json:"gone"`         // groups that are not in the list any more
+
+	things printable.Noun
 }
 
 // Change is a group whose outcome changed.
@@ -113,18 +115,18 @@ func (d *Document) CompareWith(earlier ...Past) {
 	}
 	c.Gone = len(before.Results) - met
 	slices.SortStableFunc(c.Slower, func(a, b Slowness) int { return cmp.Compare(b.Seconds, a.Seconds) })
-	d.Compare = c
+	c.things, d.Compare = d.meta.Things, c
 }
 
 // lead says what the comparison is with.
 func (c *Comparison) lead() []string {
 	list := []string{fmt.Sprintf("the run before, %s, which began %s: %d of %s accepted in %s",
-		c.Run, clock(c.Started), c.Accepted, groups(c.Groups), length(c.Wall))}
+		c.Run, clock(c.Started), c.Accepted, c.things.Count(c.Groups), length(c.Wall))}
 	if c.Appeared > 0 || c.Gone > 0 {
 		list = append(list, fmt.Sprintf("in the list since: %d, no longer in it: %d", c.Appeared, c.Gone))
 	}
 	if len(c.NewFailures)+len(c.Mended)+len(c.Slower) == 0 {
-		list = append(list, "no new failure, none mended, no group much slower than usual")
+		list = append(list, "no new failure, none mended, no "+c.things.One()+" much slower than usual")
 	}
 	return list
 }

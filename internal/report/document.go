@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/printable"
 )
 
 // Schema is the number of the JSON report's form. Within a number, fields are only ever added.
@@ -24,10 +25,11 @@ const examples = 10
 
 // Meta is what a report says of a run besides its results.
 type Meta struct {
-	Campaign string // "digest"
-	Things   string // what was sent to, in the plural; empty: "groups"
-	Run      string // the run's own name
-	URL      string // the site's
+	Campaign string         // "digest"
+	Mail     string         // what a send mails; empty: "digest"
+	Things   printable.Noun // what was sent to: groups
+	Run      string         // the run's own name
+	URL      string         // the site's
 	Started  time.Time
 	Workers  int     // the most sends in flight; 0: their number was found in the course of the run
 	Rate     float64 // sends started per second; 0: no limit
@@ -39,6 +41,11 @@ type Meta struct {
 	State    State         // of a run that has not ended by itself, as its record tells
 	Notes    []string      // what a reader has to know besides; one line each
 	Limits   []Limit       // how the most sends in flight changed, in the order of time; nil: it was Workers all along
+
+	// Private: the names of what was sent to are personal data, and stand in reports that are files alone.
+	Private bool
+	// Unguarded: the server has no duplicate check. What may have been mailed is not sent to again, whoever goes on.
+	Unguarded bool
 
 	// Names gives the two halves of a job's name.
 	Names func(dispatcher.Job) (site, group string)

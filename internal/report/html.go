@@ -49,6 +49,7 @@ type page struct {
 	Style                template.CSS
 	Script               template.JS
 	Title, Run           string
+	Things               printable.Noun
 	Sign, Mood           string
 	Headline             string
 	Notes                []string
@@ -104,7 +105,7 @@ func look(o dispatcher.Outcome) (sign, class string) {
 
 // WriteHTML writes the document as one page that needs nothing else.
 func (d *Document) WriteHTML(w io.Writer) error {
-	t, err := template.New("").Parse(pageHTML)
+	t, err := template.New("").Funcs(template.FuncMap{"title": printable.Title}).Parse(pageHTML)
 	if err != nil {
 		return err
 	}
@@ -127,8 +128,8 @@ func (d *Document) page() *page {
 		Policy: "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src " + digest(pageStyle) +
 			"; script-src " + digest(pageScript),
 		Style: template.CSS(pageStyle), Script: template.JS(pageScript),
-		Run: d.Run, Headline: printable.Line(d.Headline()), Groups: d.Counts.Groups, Next: d.next(),
-		Title: fmt.Sprintf("%d of %s accepted, run %s", d.Counts.Accepted, groups(d.Counts.Groups), d.Run),
+		Things: d.meta.Things, Run: d.Run, Headline: printable.Line(d.Headline()), Groups: d.Counts.Groups, Next: d.next(),
+		Title: fmt.Sprintf("%d of %s accepted, run %s", d.Counts.Accepted, d.meta.Things.Count(d.Counts.Groups), d.Run),
 		Sign:  "✓", Mood: "good", Compared: d.compared(),
 	}
 	for _, note := range d.notes() {
@@ -151,15 +152,15 @@ func (d *Document) page() *page {
 			p.Outcomes = append(p.Outcomes, htmlOutcome{o.String(), sign, class, n[o]})
 		}
 	}
-	p.NoCause = "None: every group that was to be sent to was accepted."
+	p.NoCause = "None: every " + d.meta.Things.One() + " that was to be sent to was accepted."
 	if d.Error != "" || !d.Complete {
-		p.NoCause = "No group was sent to in vain."
+		p.NoCause = "No " + d.meta.Things.One() + " was sent to in vain."
 	}
 	other := 0
 	for i, c := range d.results.Causes(htmlNames) {
 		if i >= htmlCauses {
 			other += c.Jobs
-			p.OtherCauses = groups(other)
+			p.OtherCauses = d.meta.Things.Count(other)
 			continue
 		}
 		sign, class := look(c.Outcome)
@@ -235,7 +236,7 @@ func (d *Document) facts() []fact {
 		list = append(list, fact{"Forecast", length(*d.Seconds.Forecast)})
 	}
 	if d.Counts.Guarded > 0 {
-		list = append(list, fact{"Probably skipped by the server", groups(d.Counts.Guarded)})
+		list = append(list, fact{"Probably skipped by the server", d.meta.Things.Count(d.Counts.Guarded)})
 	}
 	return list
 }
@@ -327,7 +328,7 @@ func (d *Document) writeData(out *bufio.Writer) error {
 	}
 	siteOf, reasonOf := map[string]int{}, map[string]int{}
 	var b []byte
-	_, _ = out.WriteString("<script type=\"application/json\" id=\"data\">{\"groups\":[")
+	_, _ = out.WriteString("<script type=\"application/json\" id=\"data\">{\"thing\":\"" + d.meta.Things.One() + "\",\"things\":\"" + d.meta.Things.String() + "\",\"groups\":[")
 	for i := range d.results.Results {
 		r := &d.results.Results[i]
 		site, group := d.meta.Names(r.Job)

@@ -49,7 +49,7 @@ func (d *Document) settledNotes() []string {
 		}
 	}
 	if more > 0 {
-		list = append(list, fmt.Sprintf("sent again because the first answer was lost: %s more; a report in JSON lists them all", groups(more)))
+		list = append(list, fmt.Sprintf("sent again because the first answer was lost: %s more; a report in JSON lists them all", d.meta.Things.Count(more)))
 	}
 	return list
 }

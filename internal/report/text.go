@@ -2,10 +2,11 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -27,13 +28,18 @@ const (
 
 // WriteText writes the document for a person: one line that tells how it went, then what went wrong, most groups
 // first, then what to type next.
-func (d *Document) WriteText(w io.Writer) error {
+func (d *Document) WriteText(w io.Writer) error { return d.writeText(w, true) }
+
+// WriteSummary writes it for those to whom names that are personal data are not to be shown.
+func (d *Document) WriteSummary(w io.Writer) error { return d.writeText(w, !d.meta.Private) }
+
+func (d *Document) writeText(w io.Writer, named bool) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, printable.Line(d.Headline()))
 	for _, note := range d.notes() {
 		fmt.Fprintln(out, printable.Line(note))
 	}
-	d.writeCauses(out)
+	d.writeCauses(out, named)
 	d.Compare.writeText(out)
 	for _, line := range d.next() {
 		fmt.Fprintf(out, "%s\n", line)
@@ -47,10 +53,10 @@ func (d *Document) Headline() string {
 	c := d.Counts
 	var b strings.Builder
 	if d.Error != "" {
-		fmt.Fprintf(&b, "no digest sent at %s: %s", d.URL, d.Error)
+		fmt.Fprintf(&b, "no %s sent at %s: %s", cmp.Or(d.meta.Mail, "digest"), d.URL, d.Error)
 		return b.String()
 	}
-	fmt.Fprintf(&b, "%d of %s accepted at %s in %s", c.Accepted, groups(c.Groups), d.URL, length(d.Seconds.Wall))
+	fmt.Fprintf(&b, "%d of %s accepted at %s in %s", c.Accepted, d.meta.Things.Count(c.Groups), d.URL, length(d.Seconds.Wall))
 	switch d.meta.State {
 	case Running:
 		b.WriteString(" so far")
@@ -87,14 +93,27 @@ func (d *Document) notes() []string {
 	case CutOff:
 		list = append(list, "no end is on record, the last record is of "+clock(d.Finished)+"; what was in flight then counts as ambiguous")
 	}
-	return slices.Concat(list, d.meta.Notes, d.settledNotes())
+	return slices.Concat(list, d.meta.Notes, d.settledNotes(), d.leftOutNotes())
 }
 
-func groups(n int) string {
-	if n == 1 {
-		return "1 group"
+// leftOutNotes is a line that says why the site left some out, if it did: most first.
+func (d *Document) leftOutNotes() []string {
+	counts := map[string]int{}
+	for i := range d.results.Results {
+		if r := &d.results.Results[i]; r.Outcome == dispatcher.Skipped && r.Attempts > 0 {
+			counts[r.Reason]++
+		}
 	}
-	return strconv.Itoa(n) + " groups"
+	if len(counts) == 0 {
+		return nil
+	}
+	var parts []string
+	for _, reason := range slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	}) {
+		parts = append(parts, fmt.Sprintf("%s (%d)", reason, counts[reason]))
+	}
+	return []string{"left out by the site: " + strings.Join(parts, ", ")}
 }
 
 func length(seconds float64) string {
@@ -107,18 +126,20 @@ func length(seconds float64) string {
 	}
 }
 
-func (d *Document) writeCauses(out io.Writer) {
+func (d *Document) writeCauses(out io.Writer, named bool) {
 	for i, c := range d.results.Causes(namedGroups) {
 		if i == namedCauses {
 			left := 0
 			for _, c := range d.Causes[i:] {
 				left += c.Groups
 			}
-			fmt.Fprintf(out, "\n%s for other causes; a report in JSON lists them all\n", groups(left))
+			fmt.Fprintf(out, "\n%s for other causes; a report in JSON lists them all\n", d.meta.Things.Count(left))
 			return
 		}
 		fmt.Fprintf(out, "\n%d %v: %s\n", c.Jobs, c.Outcome, printable.Line(c.Reason))
-		writeList(out, c.Examples, c.Jobs-len(c.Examples))
+		if named {
+			writeList(out, c.Examples, c.Jobs-len(c.Examples))
+		}
 	}
 }
 
@@ -150,6 +171,17 @@ func writeList(out io.Writer, names []string, more int) {
 	fmt.Fprintln(out, line)
 }
 
+// repeats reports whether what ended so is sent to again, by a command that goes on.
+func (d *Document) repeats(o dispatcher.Outcome) bool {
+	switch o {
+	case dispatcher.NotAttempted:
+		return true
+	case dispatcher.Ambiguous, dispatcher.Unexpected:
+		return !d.meta.Unguarded
+	}
+	return o.Failed()
+}
+
 // next says what to do now, and the command for it; nothing if there is nothing to do.
 //
 // To send again has a price that the reader cannot know: the server skips a group for 21.6 hours after a digest
@@ -160,7 +192,7 @@ func (d *Document) next() []string {
 	nameable := true
 	for i := range d.results.Results {
 		r := &d.results.Results[i]
-		if r.Failed() || r.Outcome == dispatcher.NotAttempted {
+		if d.repeats(r.Outcome) {
 			key := r.Job.Key()
 			again = append(again, key)
 			nameable = nameable && printable.Line(key) == key // or nobody could type the command
@@ -168,7 +200,7 @@ func (d *Document) next() []string {
 	}
 	c := d.Counts
 	all := len(again) == c.Groups-c.Skipped
-	if d.meta.Again == nil || d.Error != "" || d.State == Running || len(again) == 0 {
+	if d.meta.Again == nil && d.meta.GoOn == nil || d.Error != "" || d.State == Running || len(again) == 0 {
 		return nil
 	}
 	lines := []string{"", "next:"}
@@ -195,6 +227,12 @@ func (d *Document) next() []string {
 	default:
 		lines = append(lines, "    "+d.meta.Again(),
 			"    which asks for the accepted groups too; the server skips who had a digest within 21.6 hours")
+	}
+	if d.meta.Unguarded {
+		if c.Ambiguous+c.Unexpected > 0 {
+			lines = append(lines, "    which leaves alone what may have been mailed: the site would mail it again")
+		}
+		return lines
 	}
 	return append(lines, "    (a digest mailed more than 2 h 24 min later than usual makes the server skip that group in the next run)")
 }

@@ -21,8 +21,10 @@ const Patience = 30 * time.Second
 // RaceEnd is the value of GORACE by which a process under the race detector ends at once, and not a second late.
 const RaceEnd = "atexit_sleep_ms=0"
 
-// marker is set in the environment of a process that is the program.
+// marker is set in the environment of a process that is a program: to nothing else than the one that it is.
 const marker = "SENDDIGEST_TEST_PROGRAM"
+
+const senddigest, sendprofile = "senddigest", "sendprofile"
 
 // Main runs the tests, or the program where [Command] started this process. It does not return.
 func Main(m *testing.M) {
@@ -32,14 +34,19 @@ func Main(m *testing.M) {
 
 // BeProgram runs the program and ends with it, in a process that [Command] started. Elsewhere it does nothing.
 func BeProgram() {
-	if os.Getenv(marker) != "" {
+	switch os.Getenv(marker) {
+	case senddigest:
 		os.Exit(command.Main(command.Senddigest(), command.OS("")))
+	case sendprofile:
+		os.Exit(command.Main(command.Sendprofile(), command.OS("")))
 	}
 }
 
 // Environ is the environment of a process that is the program. No proxy of this machine has a say in it.
-func Environ() []string {
-	return append(os.Environ(), marker+"=1", "NO_PROXY=*", "GORACE="+RaceEnd)
+func Environ() []string { return environ(senddigest) }
+
+func environ(program string) []string {
+	return append(os.Environ(), marker+"="+program, "NO_PROXY=*", "GORACE="+RaceEnd)
 }
 
 // Command is the program, to be started: with a state directory of its own, and with two workers, since what --workers auto
@@ -49,6 +56,13 @@ func Command(t testing.TB, args ...string) *exec.Cmd {
 	SkipIfShort(t)
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(Environ(), "SENDDIGEST_WORKERS=2", "XDG_STATE_HOME="+t.TempDir())
+	return cmd
+}
+
+// Profile is sendprofile, to be started, in the same way.
+func Profile(t testing.TB, args ...string) *exec.Cmd {
+	cmd := Command(t, args...)
+	cmd.Env = append(environ(sendprofile), "XDG_STATE_HOME="+t.TempDir())
 	return cmd
 }
 

@@ -6,10 +6,10 @@
 	const pageSize = 100;
 	const seconds = (ms) => ms === undefined ? "" : (ms / 1000).toFixed(3);
 	// Of a row: site, group, outcome, reason, and where it was tried, tries, start and length in ms, worker, status.
-	const name = (r) => data.sites[r[0]] + "/" + r[1];
+	const name = (r) => (data.sites[r[0]] ? data.sites[r[0]] + "/" : "") + r[1];
 	const number = (i) => (r) => r[i] === undefined ? -1 : r[i];
 	const columns = [
-		{title: "Group", text: name, key: name, head: true},
+		{title: data.thing[0].toUpperCase() + data.thing.slice(1), text: name, key: name, head: true},
 		{title: "Outcome", text: (r) => data.signs[r[2]] + " " + data.outcomes[r[2]], key: (r) => data.outcomes[r[2]]},
 		{title: "Took, s", text: (r) => seconds(r[6]), key: number(6), right: true},
 		{title: "Started after, s", text: (r) => seconds(r[5]), key: number(5), right: true},
@@ -42,7 +42,7 @@
 			body.append(tr);
 		}
 		rows.replaceChildren(body);
-		byId("found").textContent = shown.length + " of " + data.groups.length + " groups";
+		byId("found").textContent = shown.length + " of " + data.groups.length + " " + data.things;
 		byId("page").textContent = "page " + (page + 1) + " of " + pages;
 		byId("earlier").disabled = page === 0;
 		byId("later").disabled = page === pages - 1;

@@ -1,0 +1,13 @@
+// Sendprofile sends a GroupServer site's monthly profile-status notifications. See docs/sendprofile.md.
+package main
+
+import (
+	"os"
+
+	"github.com/groupserver/senddigest/internal/command"
+)
+
+// version is set by the linker in builds from a checkout, see Makefile.
+var version string
+
+func main() { os.Exit(command.Main(command.Sendprofile(), command.OS(version))) }
