@@ -100,7 +100,7 @@ func (b block) commands(t *testing.T) (commands []string) {
 		case "sh":
 			commands = append(commands, line)
 		case "text":
-			if line = strings.TrimSpace(line); strings.HasPrefix(line, "senddigest ") {
+			if line = strings.TrimSpace(line); strings.HasPrefix(line, "senddigest ") || strings.HasPrefix(line, "sendprofile ") {
 				commands = append(commands, line)
 			}
 		case "cron":

@@ -43,11 +43,12 @@ func BeProgram() {
 }
 
 // Environ is the environment of a process that is the program. No proxy of this machine has a say in it.
-func Environ() []string { return environ(senddigest) }
-
-func environ(program string) []string {
-	return append(os.Environ(), marker+"="+program, "NO_PROXY=*", "GORACE="+RaceEnd)
+func Environ() []string {
+	return append(os.Environ(), marker+"="+senddigest, "NO_PROXY=*", "GORACE="+RaceEnd)
 }
+
+// BeProfile has an environment of [Environ] make the process sendprofile.
+func BeProfile(env []string) []string { return append(env, marker+"="+sendprofile) }
 
 // Command is the program, to be started: with a state directory of its own, and with two workers, since what --workers auto
 // finds depends on the machine's load. It skips the test under -short.
@@ -62,7 +63,7 @@ func Command(t testing.TB, args ...string) *exec.Cmd {
 // Profile is sendprofile, to be started, in the same way.
 func Profile(t testing.TB, args ...string) *exec.Cmd {
 	cmd := Command(t, args...)
-	cmd.Env = append(environ(sendprofile), "XDG_STATE_HOME="+t.TempDir())
+	cmd.Env = append(BeProfile(Environ()), "XDG_STATE_HOME="+t.TempDir())
 	return cmd
 }
 
