@@ -191,7 +191,7 @@ func TestWhomTheServiceLeftOutWasSentToAndIsNotAccepted(t *testing.T) {
 	run := load(t, d, run1)
 	want := state.Entry{
 		Group: list[0], Outcome: dispatcher.Skipped, Status: 200, Reason: "no verified address", Error: before.Run,
-		Attempts: 1, Worker: 1, Start: r.Start, Last: r.Start, End: r.Start.Add(time.Second),
+		Attempts: 1, Worker: 1, Last: r.Start, End: r.Start.Add(time.Second),
 	}
 	if diff := cmp.Diff(want, all(run)[0]); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)

@@ -13,7 +13,7 @@ func (d *Dir) Creates(f func(path string) (File, error)) { d.create = f }
 
 // LoadBytes reads a journal that was never a file.
 func LoadBytes(name string, text []byte) (*Run, error) {
-	return (&reader{}).load(bytes.NewReader(text), name)
+	return read(bytes.NewReader(text), name)
 }
 
 // ParseLine tells whether a line reads as a record.

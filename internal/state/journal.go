@@ -32,8 +32,8 @@ import (
 // the list; values but for the header's are flat, so that fields can be added which older readers pass by.
 //
 //	{"journal":1,"campaign":"digest","run":"20261123T020000Z-7f3a","url":"https://groups.example.com/",
-//	 "installation":"0b5c…","site":"77aa…","started":"2026-11-23T02:00:00.000000123Z","workers":4,"rate":10,"burst":1,
-//	 "resumes":"20261122T020000Z-01c2",           and, where the run had them:
+//	 "started":"2026-11-23T02:00:00.000000123Z","workers":4,"rate":10,"burst":1,"resumes":"20261122T020000Z-01c2",
+//	 "installation":"0b5c…","site":"77aa…",       and, where the run had them:
 //	 "only":["main/*"],"exclude":["*/old"],"assumed":"2026-11-22T01:00:00Z","assumed_seconds":21600}    one line
 //	{"list":2,"skipped":2}                        after the header: how many groups follow
 //	["main","announce"]                           group 0, the first to be sent to
@@ -59,21 +59,23 @@ const Version = 1
 
 // Header says what run a journal is of.
 type Header struct {
-	Campaign     string // "digest"
-	Run          string // the run's own name, see [ValidRun]
-	URL          string // the site's, with no password
-	Installation Installation
-	Started      time.Time
-	Workers      int
-	Rate         float64 // sends started per second; 0: no limit
-	Burst        int
-	Resumes      string // the run that this one goes on with; empty if none
+	Campaign     string       `json:"campaign"` // "digest"
+	Run          string       `json:"run"`      // the run's own name, see [ValidRun]
+	URL          string       `json:"url"`      // the site's, with no password
+	Installation Installation `json:"-"`
+	Started      time.Time    `json:"started"`
+	Workers      int          `json:"workers"`
+	Rate         float64      `json:"rate"` // sends started per second; 0 means no limit
+	Burst        int          `json:"burst"`
+	Resumes      string       `json:"resumes"` // the run that this one resumes; empty if none
 	// Only and Exclude are the patterns that chose the groups.
-	Only, Exclude []string
-	Assumed       Assumed
-	// The commands that go on with the run once it was cut short, or is finished; empty: they are not known. They are for
-	// people, from any folder.
-	Resume, RetryFailed string
+	Only    []string `json:"only,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	Assumed Assumed  `json:"-"`
+	// The commands that resume the run once it was cut short, or is finished; empty means that they are not known. They
+	// are for people, from any folder.
+	Resume      string `json:"resume,omitempty"`
+	RetryFailed string `json:"retry_failed,omitempty"`
 }
 
 // Assumed is a run of another program that a run took for granted: it went evenly through the list. The zero value is
@@ -136,7 +138,6 @@ type Entry struct {
 	Error    string
 	Attempts int // tries that started
 	Worker   int // who made the last one; 0: none
-	Start    time.Time
 	// Last is when the last try started; zero if none did. It is zero, too, for an open try that is not on record
 	// because the journal was set aside: that one ended when its process did, before anyone could take its lock. It
 	// is that of an earlier run where this one has left the group as it was, see [LeftOpen].

@@ -318,7 +318,7 @@ func TestFieldsOfALaterDayArePassedBy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := all(run)[0]; e.Outcome != dispatcher.Accepted || e.Worker != 2 || e.End.Sub(e.Start) != time.Second/2 {
+	if e := all(run)[0]; e.Outcome != dispatcher.Accepted || e.Worker != 2 || e.End.Sub(e.Last) != time.Second/2 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -412,11 +412,11 @@ func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
 	want := []state.Entry{
 		{
 			Group: state.Group{Site: "main", Group: "a"}, Outcome: dispatcher.Ambiguous, Open: true, Attempts: 2, Worker: 3,
-			Start: at(1), Last: at(9), End: at(2),
+			Last: at(9), End: at(2),
 		},
 		{
 			Group: state.Group{Site: "main", Group: "b"}, Outcome: dispatcher.NotOK, Again: true, Status: 500, Reason: "r",
-			Error: "e", Attempts: 1, Worker: 2, Start: at(3), Last: at(3), End: at(4),
+			Error: "e", Attempts: 1, Worker: 2, Last: at(3), End: at(4),
 		},
 		{Group: state.Group{Site: "main", Group: "c"}, Outcome: dispatcher.NotAttempted},
 	}

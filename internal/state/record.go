@@ -17,7 +17,10 @@ const (
 	maxText   = 32 << 10 // bytes of a reason or an error; longer ones are clipped
 )
 
-var errSyntax = errors.New("not a record of a journal")
+var (
+	errSyntax  = errors.New("not a record of a journal")
+	errTooLong = errors.New("it is too long for a record")
+)
 
 // A record is a line after the header that is an object, as far as this version knows its fields. The format stands at
 // the top of journal.go. One of the first eight fields is there, and says what kind of record it is.
@@ -80,9 +83,6 @@ func parseRecord(line []byte, r *record) error {
 	}
 	return nil
 }
-
-// at is when it happened; the record says so.
-func (r *record) at() time.Duration { return time.Duration(*r.At) }
 
 // parseCounts reads how many groups had each outcome. Their words are fields of the last record.
 func (r *record) parseCounts(line []byte) error {

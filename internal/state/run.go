@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"iter"
-	"math"
 	"os"
 	"slices"
 	"strings"
@@ -13,17 +12,13 @@ import (
 	"github.com/groupserver/senddigest/dispatcher"
 )
 
-// Run is a journal that was read whole. It keeps some 70 bytes a group, since there may be 200,000: an [Entry] is made
-// when it is asked for.
+// Run is a journal that was read whole.
 type Run struct {
 	Summary
 	Limits []Limit // how the most sends in flight changed where that was found in the course of the run, in the order of time
 
-	entries []entry
-	lost    map[int]lost // of entries, see Entry.Lost; they are few
-	names   string       // of the groups, one after the other
-	texts   []string     // sites, reasons, errors and names of runs, one of each; the first is empty
-	order   []uint32     // the entries by their groups, see find
+	entries []Entry // as they are on record
+	order   []int32 // the entries by their groups; made when it is first needed, since a map takes ten times the memory
 }
 
 // Limit is how many sends might be in flight from a time on.
@@ -33,33 +28,8 @@ type Limit struct {
 	Crowded int // how many were in flight when the service undid one for the others, which is why; 0: that is not why
 }
 
-// An entry is an [Entry] in 56 bytes. Its times are since the run started, its texts are places in Run.texts.
-type entry struct {
-	start, last, end         time.Duration // or never
-	name                     uint32        // where its group's name begins in Run.names; it ends where the next one begins
-	site, reason, more       uint32        // more is the error; of a skipped group, the run that it was accepted in
-	status, attempts, worker int32
-	outcome                  dispatcher.Outcome
-	open, again              bool
-	unsure                   bool // another try may have followed the last one on record
-}
-
-// leftOut tells whether the run left the entry out. One that the service left out was sent to, and its more is an error.
-func (e *entry) leftOut() bool { return e.outcome == dispatcher.Skipped && e.start == never }
-
-// lost is a [dispatcher.Lost] as an entry has its times and texts.
-type lost struct {
-	start  time.Duration
-	reason uint32
-}
-
-// never is the time of what is not known to have happened.
-const never = time.Duration(math.MinInt64)
-
 // Load reads the journal of a run. Its error is a [*RunError], [*VersionError] or [*DamagedError].
-func (d *Dir) Load(run string) (*Run, error) { return d.load(run, &reader{}) }
-
-func (d *Dir) load(run string, r *reader) (*Run, error) {
+func (d *Dir) Load(run string) (*Run, error) {
 	path, err := d.find(run)
 	if err != nil {
 		return nil, err
@@ -69,7 +39,7 @@ func (d *Dir) load(run string, r *reader) (*Run, error) {
 		return nil, &RunError{run, d.path, err}
 	}
 	defer func() { _ = f.Close() }()
-	return r.load(f, path)
+	return read(f, path)
 }
 
 // Len counts the groups of the list.
@@ -87,41 +57,17 @@ func (r *Run) All() iter.Seq[Entry] {
 	}
 }
 
+// entry is entry i, as far as its journal is known to tell of it.
 func (r *Run) entry(i int) Entry {
-	c := &r.entries[i]
-	e := Entry{
-		Group: r.group(i), Outcome: c.outcome, Open: c.open, Again: c.again, Status: int(c.status),
-		Reason: r.texts[c.reason], Attempts: int(c.attempts), Worker: int(c.worker),
-		Start: r.at(c.start), Last: r.at(c.last), End: r.at(c.end),
-	}
-	if c.leftOut() {
-		e.In = r.texts[c.more]
-	} else {
-		e.Error = r.texts[c.more]
-	}
-	if c.unsure {
-		e.Last = time.Time{}
-	}
-	if l, ok := r.lost[i]; ok {
-		e.Lost = &dispatcher.Lost{Reason: r.texts[l.reason], Start: r.at(l.start)}
+	e := r.entries[i]
+	// Of an open try in a journal set aside the end may be what could not be written, and another may have followed.
+	if r.Aside && (e.Outcome == dispatcher.NotAttempted || e.Again || e.Open) {
+		if e.Again {
+			e.lose()
+		}
+		e.doubt(asideReason)
 	}
 	return e
-}
-
-func (r *Run) group(i int) Group {
-	end := len(r.names)
-	if i+1 < len(r.entries) {
-		end = int(r.entries[i+1].name)
-	}
-	c := &r.entries[i]
-	return Group{r.texts[c.site], r.names[c.name:end]}
-}
-
-func (r *Run) at(since time.Duration) time.Time {
-	if since == never {
-		return time.Time{}
-	}
-	return r.Started.Add(since)
 }
 
 // Why a group is ambiguous that a journal calls otherwise, or does not know.
@@ -135,11 +81,17 @@ const (
 // is not in the list, also where the journal was set aside, for that may have been before the list was whole.
 // Otherwise it was not attempted. Not for use by several goroutines.
 func (r *Run) Entry(g Group) (e Entry, listed bool) {
-	i, listed := r.find(g)
+	if r.order == nil {
+		r.order = make([]int32, len(r.entries))
+		for i := range r.order {
+			r.order[i] = int32(i)
+		}
+		slices.SortFunc(r.order, func(a, b int32) int { return r.entries[a].compare(r.entries[b].Group) })
+	}
+	e = Entry{Group: g, Outcome: dispatcher.NotAttempted}
+	at, listed := slices.BinarySearchFunc(r.order, g, func(i int32, g Group) int { return r.entries[i].compare(g) })
 	if listed {
-		e = r.entry(i)
-	} else {
-		e = Entry{Group: g, Outcome: dispatcher.NotAttempted}
+		e = r.entry(int(r.order[at]))
 	}
 	switch {
 	case r.Overtaken && e.Outcome != dispatcher.Accepted && e.Outcome != dispatcher.Skipped && e.Outcome != dispatcher.UnknownGroup:
@@ -150,34 +102,21 @@ func (r *Run) Entry(g Group) (e Entry, listed bool) {
 	return e, listed
 }
 
-// doubt makes the group one that may have been sent to, nobody knows when.
+func (g Group) compare(other Group) int {
+	return cmp.Or(strings.Compare(g.Group, other.Group), strings.Compare(g.Site, other.Site))
+}
+
+// doubt makes the group one of which a try may have left, nobody knows when.
 func (e *Entry) doubt(reason string) {
 	e.Outcome, e.Open, e.Again, e.Last = dispatcher.Ambiguous, true, false, time.Time{}
 	e.Status, e.Reason, e.Error = 0, reason, ""
 }
 
-// find gives the place of a group in the list. The places are sorted when it is first asked: a map of the names would
-// take ten times as much memory.
-func (r *Run) find(g Group) (int, bool) {
-	if r.order == nil {
-		r.order = make([]uint32, len(r.entries))
-		for i := range r.order {
-			r.order[i] = uint32(i)
-		}
-		slices.SortFunc(r.order, func(a, b uint32) int {
-			// Of a group that is there twice, the later place counts.
-			return cmp.Or(r.group(int(a)).compare(r.group(int(b))), cmp.Compare(b, a))
-		})
+// lose keeps the last try, which another one follows, if it is the first that is ambiguous.
+func (e *Entry) lose() {
+	if e.Outcome == dispatcher.Ambiguous && e.Lost == nil {
+		e.Lost = &dispatcher.Lost{Reason: e.Reason, Start: e.Last}
 	}
-	at, found := slices.BinarySearchFunc(r.order, g, func(i uint32, g Group) int { return r.group(int(i)).compare(g) })
-	if !found {
-		return 0, false
-	}
-	return int(r.order[at]), true
-}
-
-func (g Group) compare(other Group) int {
-	return cmp.Or(strings.Compare(g.Group, other.Group), strings.Compare(g.Site, other.Site))
 }
 
 // CutError is what stopped a run of which no end is on record.
@@ -212,7 +151,8 @@ func (r *Run) Report() *dispatcher.Report {
 	case r.Listed && r.Error != "":
 		report.StoppedBy = errors.New(r.Error)
 	}
-	for e := range r.All() {
+	for i := range r.entries {
+		e := r.entry(i)
 		v := dispatcher.Verdict{Outcome: e.Outcome, Status: e.Status, Reason: e.Reason}
 		if e.Error != "" {
 			v.Err = errors.New(e.Error)
@@ -226,10 +166,7 @@ func (r *Run) Report() *dispatcher.Report {
 		result := dispatcher.Result{Job: e.Group, Verdict: v, Attempts: e.Attempts, Worker: e.Worker}
 		if e.Attempts > 0 {
 			result.Lost = e.Lost
-			result.Start = e.Last
-			if e.Last.IsZero() { // of a try that is not on record
-				result.Start = e.Start
-			}
+			result.Start = r.entries[i].Last // also where another try may have followed that is not on record
 			if e.End.After(result.Start) {
 				result.Took = e.End.Sub(result.Start)
 			}

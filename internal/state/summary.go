@@ -1,12 +1,12 @@
 package state
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // summarize reads the first and the last record of a file. What it could learn before an error it gives with it.
@@ -18,14 +18,14 @@ func summarize(path string) (Summary, error) {
 		return s, dirError(path, err)
 	}
 	defer func() { _ = f.Close() }()
-	lines := lineReader{r: bufio.NewReaderSize(f, 4<<10)}
-	head, err := lines.next()
-	switch {
-	case err == io.EOF:
+	lines := wholeLines(f)
+	if !lines.Scan() {
+		if err := lines.Err(); err != nil {
+			return s, &DamagedError{path, 1, err}
+		}
 		return s, nil // killed at birth
-	case err != nil:
-		return s, &DamagedError{path, 1, err}
 	}
+	head := lines.Bytes()
 	if err := s.header(path, head); err != nil {
 		return s, err
 	}
@@ -78,7 +78,7 @@ func (s *Summary) end(r *record) {
 	case r.Listed != nil:
 		s.Listed = true
 	case r.Finished != nil:
-		s.Last = s.Started.Add(r.at())
+		s.Last = s.time(r.At)
 		s.Finished = s.Last
 		s.StoppedBy, s.Error = r.StoppedBy, r.Error
 		if s.Listed = r.counts != nil; s.Listed {
@@ -86,36 +86,34 @@ func (s *Summary) end(r *record) {
 		}
 	case r.Start != nil, r.End != nil, r.Limit != nil:
 		s.Listed = true
-		s.Last = s.Started.Add(r.at())
+		s.Last = s.time(r.At)
 	}
 }
 
-// lastLine gives the last whole line of a file, if there is one after its first from bytes.
+// time is a time as records have it; zero means not known.
+func (s *Summary) time(at *seconds) time.Time {
+	if at == nil {
+		return time.Time{}
+	}
+	return s.Started.Add(time.Duration(*at))
+}
+
+// lastLine returns the last whole line of a file, or nothing if there is none after its first from bytes.
 func lastLine(f *os.File, from int64) ([]byte, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, err
 	}
-	for chunk := int64(4 << 10); ; chunk *= 4 {
+	for chunk := int64(4 << 10); chunk <= longestLine; chunk *= 4 {
 		start := max(size-chunk, from)
 		tail := make([]byte, max(size-start, 0))
 		if _, err := f.ReadAt(tail, start); err != nil && err != io.EOF {
 			return nil, err
 		}
-		whole := tail[:bytes.LastIndexByte(tail, '\n')+1]
-		if len(whole) > 0 {
-			line := whole[:len(whole)-1]
-			before := bytes.LastIndexByte(line, '\n')
-			if before >= 0 || start == from {
-				return line[before+1:], nil
-			}
-		}
-		if start == from {
-			return nil, nil
-		}
-		// A line is never so long. What follows the last one may be: a power cut can leave a tail of zeros.
-		if chunk > 64*maxRecord {
-			return nil, errTooLong
+		whole := bytes.TrimSuffix(tail[:bytes.LastIndexByte(tail, '\n')+1], []byte("\n"))
+		if before := bytes.LastIndexByte(whole, '\n'); before >= 0 || start == from {
+			return whole[before+1:], nil
 		}
 	}
+	return nil, errTooLong
 }

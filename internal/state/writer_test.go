@@ -101,8 +101,8 @@ func TestTheJournalSaysWhatHappened(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"journal":1,"campaign":"digest","run":"20261123T020000Z-7f3a","url":"https://groups.example.com/",` +
-		`"installation":"0011223344556677","site":"8899aabbccddeeff","started":"2026-11-23T02:00:00.000000123Z",` +
-		`"workers":4,"rate":2.5,"burst":1,"resumes":"20261122T020000Z-01c2"}
+		`"started":"2026-11-23T02:00:00.000000123Z","workers":4,"rate":2.5,"burst":1,"resumes":"20261122T020000Z-01c2",` +
+		`"installation":"0011223344556677","site":"8899aabbccddeeff"}
 {"list":3,"skipped":2}
 ["main","announce"]
 ["main","choir"]
@@ -132,13 +132,13 @@ func TestTheJournalSaysWhatHappened(t *testing.T) {
 	entries := []state.Entry{
 		{
 			Group: list[0], Outcome: dispatcher.NotOK, Again: true, Status: 500, Reason: "500 Internal Server Error",
-			Error: "two\nlines", Attempts: 1, Worker: 1, Start: epoch.Add(500 * time.Millisecond),
+			Error: "two\nlines", Attempts: 1, Worker: 1,
 			Last: epoch.Add(500 * time.Millisecond), End: epoch.Add(1250 * time.Millisecond),
 		},
 		{Group: list[1], Outcome: dispatcher.NotAttempted},
 		{
 			Group: list[2], Outcome: dispatcher.Accepted, Status: 200, Attempts: 1, Worker: 1,
-			Start: epoch.Add(2 * time.Second), Last: epoch.Add(2 * time.Second), End: epoch.Add(3234567890),
+			Last: epoch.Add(2 * time.Second), End: epoch.Add(3234567890),
 		},
 		{Group: state.Group{Site: "main", Group: "old"}, Outcome: dispatcher.Skipped, Reason: "left out by --exclude"},
 		{
