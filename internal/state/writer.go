@@ -11,7 +11,7 @@ import (
 	"github.com/groupserver/senddigest/dispatcher"
 )
 
-// syncEvery is how often the file is brought to the disk while there is something new in it.
+// syncEvery is how often what is new in the file is brought to the disk.
 const syncEvery = time.Second
 
 // Writer writes the journal of one run. It is a [dispatcher.Observer], and has to be the first of them: an event is
@@ -24,33 +24,28 @@ type Writer struct {
 	run      string
 	setAside func(*JournalWriteError)
 	started  time.Time
+	file     file
 
-	dirty chan struct{} // holds a value while something is not on the disk
 	quit  chan struct{} // closed by Close
 	done  chan struct{} // closed when the goroutine has ended
+	close sync.Once
 
-	mu      sync.Mutex // for all below
-	path    string
-	file    file
-	buf     bytes.Buffer   // what is written next
-	enc     *json.Encoder  // writes to buf
-	jobs    map[key]uint32 // the number of each group that is sent to
-	states  []byte         // of each group that is sent to: its outcome, or untried, or open
-	skipped int
-	listed  bool
-	closed  bool
-	err     *JournalWriteError
+	mu       sync.Mutex // for all below
+	path     string
+	dirty    bool                 // something is not on the disk
+	buf      bytes.Buffer         // what is written next
+	enc      *json.Encoder        // writes to buf
+	jobs     map[key]int          // the number of each group that is sent to; nil before the list
+	outcomes []dispatcher.Outcome // of each group that is sent to, as far as it has come
+	skipped  int
+	closed   bool
+	err      *JournalWriteError
 }
-
-const (
-	untried = 254
-	open    = 253
-)
 
 var _ dispatcher.Observer = (*Writer)(nil)
 
 // Begin makes the journal of a run and writes its header. If the journal has to be set aside later, setAside is
-// called, at most once, from whichever goroutine notices it; it must be quick and not call the Writer. It may be nil.
+// called, at most once, by whichever goroutine notices it; it must be quick and not call the Writer. nil means no one asks.
 // Errors are [*DirError].
 func (d *Dir) Begin(h Header, setAside func(*JournalWriteError)) (*Writer, error) {
 	path := d.file(h.Run + suffix)
@@ -82,12 +77,11 @@ func (d *Dir) Begin(h Header, setAside func(*JournalWriteError)) (*Writer, error
 		_ = parent.Close()
 	}
 	w := &Writer{
-		dir: d, run: h.Run, path: path, setAside: setAside, started: h.Started, file: f,
-		dirty: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		dir: d, run: h.Run, path: path, setAside: setAside, started: h.Started, file: f, dirty: true,
+		quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	w.enc = json.NewEncoder(&w.buf)
 	w.enc.SetEscapeHTML(false) // the file is for people as well
-	w.dirty <- struct{}{}
 	go w.sync()
 	return w, nil
 }
@@ -115,22 +109,22 @@ func (w *Writer) since(at time.Time) *seconds { return new(seconds(at.Sub(w.star
 // Observe writes one event.
 func (w *Writer) Observe(e dispatcher.Event) {
 	w.change(func() error {
-		n, known := w.jobs[keyOf(e.Result.Job.Key())]
-		if !known || !w.listed {
-			return fmt.Errorf("%q is not in the list", e.Result.Job.Key())
+		res := &e.Result
+		i, known := w.jobs[keyOf(res.Job.Key())]
+		if !known {
+			return fmt.Errorf("%q is not in the list", res.Job.Key())
 		}
-		i, res := int(n), &e.Result
 		var r record
 		switch e.Kind {
 		case dispatcher.Started:
-			w.states[i] = open
+			w.outcomes[i] = dispatcher.Ambiguous
 			r = record{Start: &i, At: w.since(res.Start), Worker: res.Worker}
 		case dispatcher.Retrying, dispatcher.Settling, dispatcher.Finished:
 			outcome := res.Outcome
 			if int(outcome) >= len(dispatcher.Counts{}) {
 				outcome = dispatcher.Ambiguous // what has no name is known by nobody
 			}
-			w.states[i] = byte(outcome)
+			w.outcomes[i] = outcome
 			r = record{
 				End: &i, At: w.since(res.Start.Add(res.Took)), Outcome: outcome.String(), Status: res.Status, Reason: clip(res.Reason),
 				Retry: e.Kind != dispatcher.Finished,
@@ -153,7 +147,7 @@ func (w *Writer) Observe(e dispatcher.Event) {
 // see [Limit].
 func (w *Writer) Limit(sends, crowded int) {
 	w.change(func() error {
-		if !w.listed {
+		if w.jobs == nil {
 			return nil // nothing is sent yet
 		}
 		w.add(record{Limit: &sends, At: w.since(time.Now()), Crowded: crowded})
@@ -165,49 +159,33 @@ func (w *Writer) Limit(sends, crowded int) {
 func (w *Writer) Finish(e Ending) {
 	w.change(func() error {
 		w.add(record{Finished: w.since(e.At), StoppedBy: clip(e.StoppedBy), Error: clip(e.Error)})
-		if w.listed {
-			appendCounts(&w.buf, w.counts())
+		if w.jobs != nil {
+			var counts dispatcher.Counts
+			counts[dispatcher.Skipped] = w.skipped
+			for _, o := range w.outcomes {
+				counts[o]++
+			}
+			appendCounts(&w.buf, &counts)
 		}
 		return w.flush()
 	})
 }
 
-func (w *Writer) counts() *dispatcher.Counts {
-	var c dispatcher.Counts
-	for _, state := range w.states {
-		switch state {
-		case untried:
-			c[dispatcher.NotAttempted]++
-		case open:
-			c[dispatcher.Ambiguous]++
-		default:
-			c[state]++
-		}
-	}
-	c[dispatcher.Skipped] += w.skipped
-	return &c
-}
-
 // change writes something, unless the journal is closed or was set aside, and sets it aside where that fails.
 func (w *Writer) change(write func() error) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.closed || w.err != nil {
-		w.mu.Unlock()
 		return
 	}
-	failed := w.failed(write())
-	w.mu.Unlock()
-	if failed != nil {
-		w.tell(failed)
-		return
-	}
-	w.mark()
+	w.dirty = true
+	w.failed(write())
 }
 
-// failed sets the journal aside for err, if it is the first. The caller holds mu, and tells the owner without it.
-func (w *Writer) failed(err error) *JournalWriteError {
+// failed sets the journal aside for err, if it is the first. The caller holds mu.
+func (w *Writer) failed(err error) {
 	if err == nil || w.err != nil {
-		return nil
+		return
 	}
 	aside := w.dir.file(w.run + asideMark + suffix)
 	w.err = &JournalWriteError{Path: w.path, Err: err}
@@ -215,74 +193,41 @@ func (w *Writer) failed(err error) *JournalWriteError {
 		w.err.Path, w.err.Marked = aside, true
 		w.path = aside
 	}
-	w.jobs, w.states, w.buf = nil, nil, bytes.Buffer{}
-	return w.err
-}
-
-func (w *Writer) tell(e *JournalWriteError) {
+	w.jobs, w.outcomes, w.buf = nil, nil, bytes.Buffer{}
 	if w.setAside != nil {
-		w.setAside(e)
+		w.setAside(w.err)
 	}
 }
 
-// sync brings the file to the disk a second after something was written, until Close. What was written meanwhile
-// goes with it.
+// sync brings the file to the disk once a second, until Close.
 func (w *Writer) sync() {
 	defer close(w.done)
-	timer := time.NewTimer(syncEvery)
-	timer.Stop()
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
 	for {
 		select {
-		case <-w.dirty:
+		case <-tick.C:
+			w.syncNow()
 		case <-w.quit:
-			return
-		}
-		timer.Reset(syncEvery)
-		select {
-		case <-timer.C:
-		case <-w.quit:
-			timer.Stop()
-			w.mark()
-			return
-		}
-		select {
-		case <-w.dirty:
-		default:
-		}
-		if !w.syncNow() {
 			return
 		}
 	}
 }
 
-// mark notes that something is not on the disk yet.
-func (w *Writer) mark() {
-	select {
-	case w.dirty <- struct{}{}:
-	default:
-	}
-}
-
-// syncNow brings the file to the disk. It reports false when the journal is set aside. Events are written meanwhile.
-func (w *Writer) syncNow() bool {
+// syncNow brings to the disk what is not there. Events are written meanwhile.
+func (w *Writer) syncNow() {
 	w.mu.Lock()
-	f, stopped := w.file, w.err != nil
+	dirty := w.dirty && w.err == nil
+	w.dirty = false
 	w.mu.Unlock()
-	if stopped {
-		return false
-	}
-	err := f.Sync()
-	if err == nil {
-		return true
+	if !dirty {
+		return
 	}
 	// What the kernel could not write it may have dropped, so a second sync that works would prove nothing.
+	err := w.file.Sync()
 	w.mu.Lock()
-	failed := w.failed(err)
-	w.mu.Unlock()
-	if failed != nil {
-		w.tell(failed)
-	}
-	return false
+	defer w.mu.Unlock()
+	w.failed(err)
 }
 
 // Err is why the journal was set aside, a [*JournalWriteError]; nil if it was not.
@@ -298,28 +243,17 @@ func (w *Writer) Err() error {
 // Close brings everything to the disk and waits for the Writer's goroutine. Its error is that of Err. A second call
 // does nothing more.
 func (w *Writer) Close() error {
-	w.mu.Lock()
-	first := !w.closed
-	w.closed = true
-	w.mu.Unlock()
-	if !first {
-		<-w.done
-		return w.Err()
-	}
-	close(w.quit)
-	<-w.done
-	select {
-	case <-w.dirty:
-		w.syncNow()
-	default:
-	}
-	if err := w.file.Close(); err != nil {
+	w.close.Do(func() {
 		w.mu.Lock()
-		failed := w.failed(err)
+		w.closed = true
 		w.mu.Unlock()
-		if failed != nil {
-			w.tell(failed)
-		}
-	}
+		close(w.quit)
+		<-w.done
+		w.syncNow()
+		err := w.file.Close()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.failed(err)
+	})
 	return w.Err()
 }
