@@ -129,8 +129,9 @@ func bare(err error) error {
 	return err
 }
 
-// The name of a run's file is RUN.jsonl, or CAMPAIGN-RUN.jsonl where it is not of the digests. What befell it since stands before the end, for a file can be renamed where
-// nothing can be written any more: RUN.aside.jsonl, RUN.overtaken.jsonl, RUN.aside.overtaken.jsonl. See [Summary].
+// The name of a run's file is RUN.jsonl, or CAMPAIGN-RUN.jsonl where it is not of the digests. What befell it since stands
+// before the end, for a file can be renamed where nothing can be written any more: RUN.aside.jsonl, RUN.overtaken.jsonl,
+// RUN.aside.overtaken.jsonl. See [Summary].
 const (
 	suffix        = ".jsonl"
 	asideMark     = ".aside"
@@ -178,21 +179,6 @@ func (d *Dir) find(run string) (path string, err error) {
 	return "", &RunError{run, d.path, err}
 }
 
-// journals lists the names of the journal files.
-func (d *Dir) journals() ([]string, error) {
-	entries, err := os.ReadDir(d.path)
-	if err != nil {
-		return nil, dirError(d.path, err)
-	}
-	var names []string
-	for _, e := range entries {
-		if n, ok := nameOf(e.Name()); ok && n.campaign == d.campaign && e.Type().IsRegular() {
-			names = append(names, e.Name())
-		}
-	}
-	return names, nil
-}
-
 // A fileName is what the name of a journal tells.
 type fileName struct {
 	campaign, run    string
@@ -216,13 +202,16 @@ func nameOf(name string) (n fileName, ok bool) {
 // read is listed with the reason, one that was killed at birth with nothing but its name; it is not known whose
 // they were, so they are among every installation's.
 func (d *Dir) Runs(in Installation) ([]Summary, error) {
-	names, err := d.journals()
+	files, err := os.ReadDir(d.path)
 	if err != nil {
-		return nil, err
+		return nil, dirError(d.path, err)
 	}
 	var runs []Summary
-	for _, name := range names {
-		path := filepath.Join(d.path, name)
+	for _, f := range files {
+		if n, ok := nameOf(f.Name()); !ok || n.campaign != d.campaign || !f.Type().IsRegular() {
+			continue
+		}
+		path := filepath.Join(d.path, f.Name())
 		s, err := summarize(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // removed or set aside since we looked
@@ -252,16 +241,14 @@ func (s *Summary) Birth() time.Time {
 	return at
 }
 
-// Keep removes all but the newest n runs of an installation. It spares the run current, which is being written, and
-// the runs that the newest one resumes, directly or through others, as long as that is unfinished. Of the files that
-// cannot be read it removes none, unless they were killed at birth. It gives the names of the removed.
+// Keep removes all but the newest n runs of an installation, and spares the run current, which is being written. What
+// earlier runs did of which a run needs to know when it is resumed is in its own journal. Of the files that cannot be read
+// Keep removes none, unless they were killed at birth. It returns the names of the removed.
 func (d *Dir) Keep(in Installation, n int, current string) (removed []string, err error) {
 	runs, err := d.Runs(in)
 	if err != nil {
 		return nil, err
 	}
-	needed := needs(runs)
-	needed[current] = true
 	var failed []error
 	began, idle := 0, 0
 	for i := range runs {
@@ -271,7 +258,7 @@ func (d *Dir) Keep(in Installation, n int, current string) (removed []string, er
 		if s.Began() {
 			count = &began
 		}
-		if *count++; *count <= n || needed[s.Run] || s.Err != nil {
+		if *count++; *count <= n || s.Run == current || s.Err != nil {
 			continue
 		}
 		path, err := d.find(s.Run)
@@ -300,29 +287,12 @@ func (d *Dir) Distrust(in Installation) error {
 	if !ok || s.Err != nil || s.Overtaken {
 		return nil
 	}
-	path := d.file(s.Run)
-	if s.Aside {
-		path += asideMark
+	path, err := d.find(s.Run)
+	if err == nil {
+		err = os.Rename(path, strings.TrimSuffix(path, suffix)+overtakenMark+suffix)
 	}
-	if err := os.Rename(path+suffix, path+overtakenMark+suffix); err != nil {
-		return dirError(path+suffix, err)
+	if err != nil {
+		return dirError(path, err)
 	}
 	return nil
-}
-
-// needs names the newest run that began, if it is unfinished, and those it resumes.
-func needs(runs []Summary) map[string]bool {
-	needed := map[string]bool{}
-	s, ok := Newest(runs)
-	if !ok || !s.Unfinished() {
-		return needed
-	}
-	resumes := map[string]string{}
-	for _, r := range runs {
-		resumes[r.Run] = r.Resumes
-	}
-	for run := s.Run; run != "" && !needed[run]; run = resumes[run] {
-		needed[run] = true
-	}
-	return needed
 }

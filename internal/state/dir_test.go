@@ -261,12 +261,7 @@ func TestForeignFilesAreLeftAlone(t *testing.T) {
 	}
 }
 
-func TestKeepRemovesTheOldestAndNothingThatIsNeeded(t *testing.T) {
-	resumes := func(day, of int) state.Header {
-		h := night(day)
-		h.Resumes = night(of).Run
-		return h
-	}
+func TestKeepRemovesTheOldestAndNotTheOneThatIsBeingWritten(t *testing.T) {
 	for _, row := range []struct {
 		name    string
 		make    func(d *state.Dir)
@@ -284,26 +279,6 @@ func TestKeepRemovesTheOldestAndNothingThatIsNeeded(t *testing.T) {
 			put(t, d, night(1), dispatcher.Accepted)
 			put(t, d, night(2), dispatcher.Accepted)
 		}, 0, 1, []int{1}},
-		{"an unfinished run needs what it resumes", func(d *state.Dir) {
-			put(t, d, night(1))
-			put(t, d, resumes(2, 1))
-			put(t, d, night(3))
-			put(t, d, resumes(4, 2))
-		}, 1, 0, []int{4, 2, 1}},
-		{"a finished one does not", func(d *state.Dir) {
-			put(t, d, night(1))
-			put(t, d, resumes(2, 1), dispatcher.Accepted)
-		}, 1, 0, []int{2}},
-		{"a newer run that never began changes nothing", func(d *state.Dir) {
-			put(t, d, night(1))
-			put(t, d, resumes(2, 1))
-			_ = begin(t, d, night(3)).Close()
-			_ = begin(t, d, night(4)).Close()
-		}, 1, 0, []int{4, 2, 1}},
-		{"runs that resume each other in a circle end", func(d *state.Dir) {
-			put(t, d, resumes(1, 2))
-			put(t, d, resumes(2, 1))
-		}, 0, 0, []int{2, 1}},
 	} {
 		d := open(t)
 		row.make(d)
