@@ -250,15 +250,10 @@ func (d *Dir) Keep(in Installation, n int, current string) (removed []string, er
 		return nil, err
 	}
 	var failed []error
-	began, idle := 0, 0
+	count := map[bool]int{} // runs that never began apart: a night of failed tries must not push out what was mailed
 	for i := range runs {
 		s := &runs[i]
-		// Runs that never began are counted apart: a night of failed tries must not push out what was mailed.
-		count := &idle
-		if s.Began() {
-			count = &began
-		}
-		if *count++; *count <= n || s.Run == current || s.Err != nil {
+		if count[s.Began()]++; count[s.Began()] <= n || s.Run == current || s.Err != nil {
 			continue
 		}
 		path, err := d.find(s.Run)
@@ -288,10 +283,10 @@ func (d *Dir) Distrust(in Installation) error {
 		return nil
 	}
 	path, err := d.find(s.Run)
-	if err == nil {
-		err = os.Rename(path, strings.TrimSuffix(path, suffix)+overtakenMark+suffix)
-	}
 	if err != nil {
+		return err
+	}
+	if err := os.Rename(path, strings.TrimSuffix(path, suffix)+overtakenMark+suffix); err != nil {
 		return dirError(path, err)
 	}
 	return nil

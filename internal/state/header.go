@@ -43,14 +43,10 @@ func parseHeader(line []byte) (h Header, version int, err error) {
 	h = r.Header
 	h.Installation = Installation{r.Token, r.Site}
 	h.Assumed = Assumed{r.Assumed, time.Duration(r.AssumedSeconds)}
-	h.Resume, h.RetryFailed = typable(r.Resume), typable(r.RetryFailed)
-	return h, r.Journal, nil
-}
-
-// typable is a command, or nothing where a terminal would not show it as it is.
-func typable(command string) string {
-	if printable.Line(command) != command {
-		return ""
+	for _, command := range []*string{&h.Resume, &h.RetryFailed} {
+		if printable.Line(*command) != *command {
+			*command = "" // a terminal would not show it as it is
+		}
 	}
-	return command
+	return h, r.Journal, nil
 }

@@ -40,7 +40,7 @@ func word(text string) bool { return strings.Trim(text, "abcdefghijklmnopqrstuvw
 func within(n, most int) bool { return n >= 0 && n <= most }
 
 // plausible tells whether a run can have put this on record.
-func (r *record) plausible() (ok bool) {
+func (r *record) plausible() bool {
 	if !within(r.n, math.MaxInt32) || !within(r.Skipped, math.MaxInt32) || !within(r.Crowded, mostWorkers) {
 		return false
 	}
@@ -50,9 +50,13 @@ func (r *record) plausible() (ok bool) {
 	case r.Start != nil:
 		return during && tried && within(r.Worker-1, mostWorkers)
 	case r.End != nil:
-		r.outcome, ok = outcomeOf(r.Outcome)
-		return ok && during && tried && within(r.Status, mostStatus) &&
-			r.outcome != dispatcher.NotAttempted // such a try never started
+		outcomes := dispatcher.Outcomes()
+		i := slices.IndexFunc(outcomes, func(o dispatcher.Outcome) bool { return o.String() == r.Outcome })
+		if i < 0 || outcomes[i] == dispatcher.NotAttempted { // such a try never started
+			return false
+		}
+		r.outcome = outcomes[i]
+		return during && tried && within(r.Status, mostStatus)
 	case r.Limit != nil:
 		return during && within(r.n, mostWorkers)
 	case r.Finished != nil:

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"unique"
 
 	"github.com/groupserver/senddigest/dispatcher"
 )
@@ -27,17 +28,15 @@ func wholeLines(f io.Reader) *bufio.Scanner {
 
 // reader folds the records of a file, one after the other.
 type reader struct {
-	run    *Run
-	texts  []string          // of the list, by their numbers
-	shared map[string]string // sites, reasons, errors and names of runs: few are different
-
-	listing         bool // between list and listed
-	groups, skipped int  // how many the list promises
+	run             *Run
+	texts           []string // of the list, by their numbers
+	listing         bool     // between list and listed
+	groups, skipped int      // how many the list promises
 }
 
 // read reads a journal. The path is for its name, and for errors.
 func read(f io.Reader, path string) (*Run, error) {
-	r := reader{run: &Run{}, shared: map[string]string{}}
+	r := reader{run: &Run{}}
 	r.run.name(path)
 	lines := wholeLines(f)
 	n := 1
@@ -119,7 +118,7 @@ func (r *reader) take(line []byte) error {
 		if c.n >= min(r.groups, len(run.entries)) {
 			return errNumber
 		}
-		if err := r.event(&run.entries[c.n], &c); err != nil {
+		if err := run.event(&run.entries[c.n], &c); err != nil {
 			return err
 		}
 	}
@@ -140,15 +139,15 @@ func (r *reader) group(line []byte) error {
 	if len(r.run.entries) == r.groups+r.skipped {
 		return errShort
 	}
-	e := Entry{Group: Group{r.share(g.site), g.group}, Outcome: dispatcher.NotAttempted}
+	e := Entry{Group: Group{shared(g.Site), g.Group.Group}, Outcome: dispatcher.NotAttempted}
 	if skipped {
 		if min(g.reason, g.in) < 0 || max(g.reason, g.in) >= len(r.texts) {
 			return errNumber
 		}
-		e.Outcome, e.Reason = dispatcher.Skipped, r.share(r.texts[g.reason])
+		e.Outcome, e.Reason = dispatcher.Skipped, r.texts[g.reason]
 	}
 	if g.values > 3 {
-		e.In, e.End = r.share(r.texts[g.in]), r.run.time(&g.at)
+		e.In, e.End = r.texts[g.in], r.run.time(g.at)
 	}
 	r.run.entries = append(r.run.entries, e)
 	return nil
@@ -162,33 +161,28 @@ func total(counts dispatcher.Counts) (n int) {
 }
 
 // event takes what an earlier run left of a group, or the start or the end of a try.
-func (r *reader) event(e *Entry, c *record) error {
-	at := r.run.time(c.At)
+func (r *Run) event(e *Entry, c *record) error {
+	at := r.time(c.At)
 	switch {
 	case c.Open != nil:
-		e.doubt(r.share(c.Reason))
+		e.ambiguous(shared(c.Reason))
 		e.Last = at
 		if c.Since != nil {
-			e.Lost = &dispatcher.Lost{Reason: e.Reason, Start: r.run.time(c.Since)}
+			e.Lost = &dispatcher.Lost{Reason: e.Reason, Start: r.time(c.Since)}
 		}
 	case c.Start != nil:
 		e.lose()
-		e.doubt("")
+		e.ambiguous("")
 		e.Last, e.Worker, e.Attempts = at, c.Worker, c.Attempts
 	default:
 		if e.Attempts == 0 {
 			return errNoStart
 		}
 		e.Open, e.Again, e.End, e.Attempts = false, c.Retry, at, c.Attempts
-		e.Outcome, e.Status, e.Reason, e.Error = c.outcome, c.Status, r.share(c.Reason), r.share(c.Error)
+		e.Outcome, e.Status, e.Reason, e.Error = c.outcome, c.Status, shared(c.Reason), shared(c.Error)
 	}
 	return nil
 }
 
-// share returns a text, the same one each time.
-func (r *reader) share(text string) string {
-	if _, ok := r.shared[text]; !ok {
-		r.shared[text] = text
-	}
-	return r.shared[text]
-}
+// shared is text, held once: of the sites, reasons and errors of all groups few are different.
+func shared(text string) string { return unique.Make(text).Value() }

@@ -424,8 +424,8 @@ func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
 		t.Error(diff)
 	}
 	report := run.Report()
-	if _, ok := errors.AsType[*state.CutError](report.StoppedBy); !ok {
-		t.Errorf("stopped by %v", report.StoppedBy)
+	if err := report.StoppedBy; err == nil || err.Error() != "the run was cut off" {
+		t.Errorf("stopped by %v", err)
 	}
 	if got := report.Results[2].Reason; got != "the run was cut off" {
 		t.Errorf("reason %q", got)
@@ -434,8 +434,8 @@ func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
 	// While the run goes on, the same record says so.
 	run.Running = true
 	report = run.Report()
-	if _, ok := errors.AsType[*state.RunningError](report.StoppedBy); !ok {
-		t.Errorf("stopped by %v", report.StoppedBy)
+	if err := report.StoppedBy; err == nil || err.Error() != "the run is still going on" {
+		t.Errorf("stopped by %v", err)
 	}
 	if r := report.Results[0]; r.Reason != "it is in flight" || !r.Start.Equal(at(9)) || r.Took != 0 {
 		t.Errorf("of the try that is under way: %q, since %v, for %v", r.Reason, r.Start, r.Took)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -113,27 +114,17 @@ func appendCounts(b *bytes.Buffer, counts *dispatcher.Counts) {
 	b.WriteString("}\n")
 }
 
-// outcomeOf finds an outcome by its word.
-func outcomeOf(word string) (dispatcher.Outcome, bool) {
-	for o := range dispatcher.Outcome(len(dispatcher.Counts{})) {
-		if o.String() == word {
-			return o, true
-		}
-	}
-	return 0, false
-}
-
 // A groupRecord is a line of the list: an array, of which a group that is sent to has the first two values.
 type groupRecord struct {
-	site, group string
-	reason      int     // number of the text that says why the group is left out
-	in          int     // number of the text that names the run in which it was accepted
-	at          seconds // when that was
-	values      int     // how many of these are there
+	Group
+	reason int      // number of the text that says why the group is left out
+	in     int      // number of the text that names the run in which it was accepted
+	at     *seconds // when that was
+	values int      // how many of these are there
 }
 
 func parseGroup(line []byte) (g groupRecord, err error) {
-	values := [...]any{&g.site, &g.group, &g.reason, &g.in, &g.at}
+	values := [...]any{&g.Site, &g.Group.Group, &g.reason, &g.in, &g.at}
 	if !utf8.Valid(line) || json.Unmarshal(line, &values) != nil {
 		return g, errSyntax
 	}
@@ -167,11 +158,7 @@ func clip(s string) string {
 	if len(s) <= maxText {
 		return s
 	}
-	end := maxText
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "…"
+	return strings.ToValidUTF8(s[:maxText], "") + "…"
 }
 
 // key stands for a group's [Group.Key] in large maps, where 200,000 names would take too much room. It is so long that

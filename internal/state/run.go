@@ -65,7 +65,7 @@ func (r *Run) entry(i int) Entry {
 		if e.Again {
 			e.lose()
 		}
-		e.doubt(asideReason)
+		e.ambiguous(asideReason)
 	}
 	return e
 }
@@ -95,9 +95,9 @@ func (r *Run) Entry(g Group) (e Entry, listed bool) {
 	}
 	switch {
 	case r.Overtaken && e.Outcome != dispatcher.Accepted && e.Outcome != dispatcher.Skipped && e.Outcome != dispatcher.UnknownGroup:
-		e.doubt(overtakenReason)
+		e.ambiguous(overtakenReason)
 	case r.Aside && !listed:
-		e.doubt(asideReason)
+		e.ambiguous(asideReason)
 	}
 	return e, listed
 }
@@ -106,8 +106,8 @@ func (g Group) compare(other Group) int {
 	return cmp.Or(strings.Compare(g.Group, other.Group), strings.Compare(g.Site, other.Site))
 }
 
-// doubt makes the group one of which a try may have left, nobody knows when.
-func (e *Entry) doubt(reason string) {
+// ambiguous makes the group one of which a try may have left, nobody knows when.
+func (e *Entry) ambiguous(reason string) {
 	e.Outcome, e.Open, e.Again, e.Last = dispatcher.Ambiguous, true, false, time.Time{}
 	e.Status, e.Reason, e.Error = 0, reason, ""
 }
@@ -119,36 +119,22 @@ func (e *Entry) lose() {
 	}
 }
 
-// CutError is what stopped a run of which no end is on record.
-type CutError struct{}
-
-func (*CutError) Error() string { return "the run was cut off" }
-
-// RunningError stands for the end of a run that goes on.
-type RunningError struct{}
-
-func (*RunningError) Error() string { return "the run is still going on" }
-
-// StopError is what stopped a run, as its journal has it.
-type StopError struct {
-	Word string // the report's word
-	Text string
-}
-
-func (e *StopError) Error() string { return e.Text }
+// What stopped a run of which no end is on record.
+var (
+	errCut     = errors.New("the run was cut off")
+	errRunning = errors.New("the run is still going on")
+)
 
 // Report makes the dispatcher's report of the run again. Its jobs are of type [Group].
 func (r *Run) Report() *dispatcher.Report {
 	report := &dispatcher.Report{Started: r.Started, Finished: r.Last, Results: make([]dispatcher.Result, 0, r.Len())}
-	open := (&CutError{}).Error() // why it is not known what became of a try
+	open := errCut.Error() // why it is not known what became of a try
 	switch {
 	case r.Finished.IsZero() && r.Running:
-		report.StoppedBy, open = &RunningError{}, "it is in flight"
+		report.StoppedBy, open = errRunning, "it is in flight"
 	case r.Finished.IsZero():
-		report.StoppedBy = &CutError{}
-	case r.StoppedBy != "":
-		report.StoppedBy = &StopError{r.StoppedBy, r.Error}
-	case r.Listed && r.Error != "":
+		report.StoppedBy = errCut
+	case r.StoppedBy != "", r.Listed && r.Error != "":
 		report.StoppedBy = errors.New(r.Error)
 	}
 	for i := range r.entries {
