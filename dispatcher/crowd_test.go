@@ -36,7 +36,7 @@ func TestASendThatWasUndoneForOthersInFlightUsesUpNoTry(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			crowd := ratelimit.NewCrowd(4, nil)
 			r := dispatcher.Run(t.Context(), jobs(200), crowdedService(most+1), dispatcher.Options{
-				Workers: 4, Limiter: crowd, Limit: crowd.Limit, Retries: 1,
+				Workers: 4, Limiter: crowd, Retries: 1,
 			})
 			if n := r.Counts()[dispatcher.Accepted]; n != 200 {
 				t.Errorf("%d at once: %d of 200 accepted", most+1, n)

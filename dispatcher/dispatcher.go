@@ -27,7 +27,7 @@ type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 
 // Options of a run. The zero value sends one job at a time, as fast as that goes.
 //
-// While Away reports that the service is down or failing, a try that found it so and may be made again counts neither
+// While Limiter reports that the service is down or failing, a try that found it so and may be made again counts neither
 // against Retries nor against the run's budget, and no back-off follows it: Limiter lets few tries start and ends the run
 // in time, as a [ratelimit.Breaker] does. Otherwise the jobs that happen to ask whether the service is back would fail of
 // it. The tries that led to this do not count either. While it is failing, what starts is taken from all over the order:
@@ -44,14 +44,12 @@ type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 // failure, or ambiguous: whatever its later tries prove, they prove nothing of that one.
 type Options struct {
 	Workers     int                            // most sends in flight; below 1 counts as 1
-	Limiter     ratelimit.Limiter              // asked before each send; nil: none
+	Limiter     ratelimit.Limiter              // asked before each send, and how many may be in flight; nil: none
 	Usual       func(Job) time.Duration        // what a job's send took in earlier runs, for Limiter; 0: not known. nil: none is
 	Throttle    time.Duration                  // how long a worker rests after a send that the service had something to do for; 0: not at all
 	Rule        Rule                           // which job goes next where the order of the jobs does not tell
-	Limit       func() int                     // how many sends Limiter lets be in flight now; nil: as many as there are workers
 	Retries     int                            // extra tries of a job whose verdicts allow them; 0: none
 	Backoff     func(try int) time.Duration    // wait after a try, counted from 1, before the next; nil: FullJitter(1s, 1m)
-	Away        func() ratelimit.Health        // Down or Failing while the service is, and Limiter sees to it; nil: it never is
 	Settle      func(Result) (time.Time, bool) // when a job whose try was ambiguous may be tried once more, if it may; nil: none may
 	Earlier     func(Job) (Result, bool)       // a job that an earlier run left ambiguous: its Verdict until it is tried, and its Lost; nil: there is none
 	MaxFailures int                            // failed jobs after which nothing more starts; 0: no limit
@@ -77,8 +75,8 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	o.Workers = max(o.Workers, 1)
-	if o.Limit == nil {
-		o.Limit = func() int { return o.Workers }
+	if o.Limiter == nil {
+		o.Limiter = ratelimit.Join()
 	}
 	if o.Backoff == nil {
 		o.Backoff = FullJitter(time.Second, time.Minute)
@@ -176,20 +174,16 @@ func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelim
 	case <-ctx.Done():
 	}
 	for ctx.Err() == nil && r.queue.ready(ctx) {
-		permit = func(ratelimit.Feedback) {}
-		if r.options.Limiter != nil {
-			p, err := r.options.Limiter.Acquire(ctx)
-			if err != nil {
-				r.stop(err) // changes nothing where ctx had ended already
-				return 0, nil, false
-			}
-			permit = p
+		permit, err := r.options.Limiter.Acquire(ctx)
+		if err != nil {
+			r.stop(err) // changes nothing where ctx had ended already
+			return 0, nil, false
 		}
 		if ctx.Err() != nil {
 			permit(ratelimit.Feedback{})
 			return 0, nil, false
 		}
-		job = r.queue.take(min(r.options.Limit(), r.options.Workers), r.away() == ratelimit.Failing)
+		job = r.queue.take(r.limit(), r.options.Limiter.Down() == ratelimit.Failing)
 		if r.drop(job) {
 			permit(ratelimit.Feedback{})
 			continue
@@ -204,12 +198,12 @@ func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelim
 	return 0, nil, false
 }
 
-// away is Down or Failing while the service is, so that whatever starts is a probe.
-func (r *run[J]) away() ratelimit.Health {
-	if r.options.Away == nil {
-		return ratelimit.Up
+// limit is how many sends may be in flight now.
+func (r *run[J]) limit() int {
+	if limit := r.options.Limiter.Limit(); limit > 0 {
+		return min(limit, r.options.Workers)
 	}
-	return r.options.Away()
+	return r.options.Workers
 }
 
 // rest keeps a worker idle for the throttle's time, unless no job is left and none can come back. It reports false

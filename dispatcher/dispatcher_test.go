@@ -291,7 +291,7 @@ func TestARestKeepsItsPlaceInALimitOfWhatIsInFlight(t *testing.T) {
 		defer cancel()
 		limit := ratelimit.NewAdaptive(16, nil)
 		report := dispatcher.Run(ctx, jobs(100), takes(time.Second, accepted), dispatcher.Options{
-			Workers: 16, Throttle: 5 * time.Second, Limiter: limit, Limit: limit.Limit,
+			Workers: 16, Throttle: 5 * time.Second, Limiter: limit,
 		})
 		if got := report.Counts()[dispatcher.Accepted]; got != 4 { // at 0, 6, 12 and 18 s
 			t.Errorf("%d sends in 20 s at a limit of %d, want 4", got, limit.Limit())
@@ -360,20 +360,16 @@ func TestCausesGroupFailuresMostJobsFirst(t *testing.T) {
 	})
 }
 
-// A limiter that counts the permits it has out. They come from another, if there is one.
+// A limiter that counts the permits it has out. They come from another.
 type counting struct {
 	ratelimit.Limiter
 	out, given atomic.Int64
 }
 
 func (c *counting) Acquire(ctx context.Context) (ratelimit.Permit, error) {
-	permit := func(ratelimit.Feedback) {}
-	if c.Limiter != nil {
-		p, err := c.Limiter.Acquire(ctx)
-		if err != nil {
-			return nil, err
-		}
-		permit = p
+	permit, err := c.Limiter.Acquire(ctx)
+	if err != nil {
+		return nil, err
 	}
 	c.out.Add(1)
 	c.given.Add(1)
@@ -406,7 +402,7 @@ func TestEveryJobEndsInExactlyOneOutcome(t *testing.T) {
 				}
 			}
 			events := map[string][]dispatcher.Kind{}
-			limiter := &counting{}
+			limiter := &counting{Limiter: ratelimit.Join()}
 			report := dispatcher.Run(ctx, list, send, dispatcher.Options{
 				Workers: workers, MaxFailures: maxFailures, Limiter: limiter,
 				Observers: []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) {
@@ -446,6 +442,7 @@ func TestEveryJobEndsInExactlyOneOutcome(t *testing.T) {
 
 // A gauge is a limiter that only listens.
 type gauge struct {
+	ratelimit.Base
 	mu    sync.Mutex
 	heard []ratelimit.Feedback
 }

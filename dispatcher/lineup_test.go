@@ -145,6 +145,14 @@ func TestARunKeepsHeavyJobsApart(t *testing.T) {
 	})
 }
 
+// limited is a limiter with a limit of its own.
+type limited struct {
+	ratelimit.Limiter
+	limit func() int
+}
+
+func (l limited) Limit() int { return l.limit() }
+
 func TestARunAsksTheLimitHowManyHeavyJobsGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -156,7 +164,7 @@ func TestARunAsksTheLimitHowManyHeavyJobsGo(t *testing.T) {
 		}
 		var asked []int
 		dispatcher.Run(t.Context(), jobs(4), takes(time.Second, accepted), dispatcher.Options{
-			Workers: 4, Limit: limit, Limiter: ratelimit.NewBucket(1, 1),
+			Workers: 4, Limiter: limited{ratelimit.NewBucket(1, 1), limit},
 			Rule: dispatcher.Rule{Heavy: below(4), MaxHeavy: func(limit int) int {
 				asked = append(asked, limit)
 				return 4

@@ -81,7 +81,7 @@ func (b bout) run(t *testing.T) (a aftermath) {
 		}
 		breaker := ratelimit.NewBreaker(15*time.Minute, nil)
 		report := dispatcher.Run(t.Context(), list, send, dispatcher.Options{
-			Workers: b.workers, Retries: 2, Limiter: breaker, Away: breaker.Health,
+			Workers: b.workers, Retries: 2, Limiter: breaker,
 		})
 		for i := range report.Results {
 			result := &report.Results[i]
@@ -162,7 +162,7 @@ func TestAnOutageAtTheEndOfARunLosesNoneOfTheLastJobs(t *testing.T) {
 				}
 				breaker := ratelimit.NewBreaker(15*time.Minute, nil)
 				report := dispatcher.Run(t.Context(), jobs(left), send, dispatcher.Options{
-					Workers: 4, Retries: 2, Limiter: breaker, Away: breaker.Health,
+					Workers: 4, Retries: 2, Limiter: breaker,
 				})
 				if got, want := outcomesOf(report), fmt.Sprintf("%d accepted", left); got != want {
 					t.Errorf("got %s, want %s", got, want)
@@ -187,7 +187,7 @@ func TestAJobThatFailsByItselfEndsAfterItsTries(t *testing.T) {
 						return failing
 					}
 					return takes(time.Second, accepted)(ctx, j)
-				}, dispatcher.Options{Workers: 2, Retries: 2, Limiter: breaker, Away: breaker.Health, Backoff: after(time.Second)})
+				}, dispatcher.Options{Workers: 2, Retries: 2, Limiter: breaker, Backoff: after(time.Second)})
 				if r := report.Results[0]; r.Attempts != 3 || r.Outcome != dispatcher.NotOK {
 					t.Errorf("got %v after %d tries, want not_ok after 3", r.Outcome, r.Attempts)
 				}
@@ -211,7 +211,7 @@ func TestTriesThatLedToTheServiceBeingSeenAsDownDoNotCount(t *testing.T) {
 				return failing
 			}
 			return takes(time.Second, accepted)(ctx, j)
-		}, dispatcher.Options{Workers: 1, Retries: 1, Limiter: breaker, Away: breaker.Health, Backoff: after(time.Second)})
+		}, dispatcher.Options{Workers: 1, Retries: 1, Limiter: breaker, Backoff: after(time.Second)})
 		if got, want := outcomesOf(report), "39 accepted, 1 not_ok"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

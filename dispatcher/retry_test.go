@@ -176,7 +176,7 @@ func TestWhileTheServiceIsAwayTriesDoNotCount(t *testing.T) {
 			return takes(time.Second, accepted)(ctx, j)
 		}
 		report := dispatcher.Run(t.Context(), jobs(100), send, dispatcher.Options{
-			Workers: 4, Retries: 1, Limiter: breaker, Away: breaker.Health, Backoff: after(time.Second),
+			Workers: 4, Retries: 1, Limiter: breaker, Backoff: after(time.Second),
 		})
 		if got := outcomesOf(report); got != "100 accepted" {
 			t.Errorf("%s, stopped by %v after %v", got, report.StoppedBy, report.Finished.Sub(report.Started))
@@ -187,7 +187,7 @@ func TestWhileTheServiceIsAwayTriesDoNotCount(t *testing.T) {
 func TestWithoutRetriesATryCountsAlsoWhileTheServiceIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		breaker := ratelimit.NewBreaker(time.Minute, nil)
-		report := dispatcher.Run(t.Context(), jobs(20), takes(0, unreachable), dispatcher.Options{Limiter: breaker, Away: breaker.Health})
+		report := dispatcher.Run(t.Context(), jobs(20), takes(0, unreachable), dispatcher.Options{Limiter: breaker})
 		// Five open it, then come the probes after 5, 15 and 35 seconds.
 		if got := outcomesOf(report); got != "8 unreachable, 12 not_attempted" {
 			t.Error(got)
@@ -303,7 +303,7 @@ func TestWhatIsCutIsNoNewsOfTheService(t *testing.T) {
 			return unreachable
 		}
 		report := dispatcher.Run(ctx, jobs(20), send, dispatcher.Options{
-			Workers: 20, Retries: 2, Grace: time.Second, Limiter: breaker, Away: breaker.Health,
+			Workers: 20, Retries: 2, Grace: time.Second, Limiter: breaker,
 		})
 		if got := outcomesOf(report); got != "20 unreachable" || report.Results[0].Attempts != 1 {
 			t.Errorf("got %s after %d tries", got, report.Results[0].Attempts)
@@ -364,11 +364,10 @@ func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), stopAt)
 			defer stop()
 			breaker := ratelimit.NewBreaker(time.Minute, nil)
-			limiter := &counting{}
+			limiter := &counting{Limiter: ratelimit.Join()}
 			o.Limiter = limiter
 			if joined {
 				limiter.Limiter = ratelimit.Join(ratelimit.NewPause(time.Minute, nil), breaker, ratelimit.NewBucket(2, 3))
-				o.Away = breaker.Health
 			}
 			if settle > 0 {
 				o.Settle = func(r dispatcher.Result) (time.Time, bool) { return r.Start.Add(settle), true }

@@ -235,7 +235,7 @@ func TestWhatAnOutageLeftAmbiguousIsSettledAfterIt(t *testing.T) {
 			return takes(time.Second, accepted)(ctx, j)
 		}
 		report := dispatcher.Run(t.Context(), jobs(100), send, dispatcher.Options{
-			Retries: 1, Limiter: breaker, Away: breaker.Health, Backoff: after(time.Second), Settle: settleAfter(10 * time.Minute),
+			Retries: 1, Limiter: breaker, Backoff: after(time.Second), Settle: settleAfter(10 * time.Minute),
 		})
 		if got := outcomesOf(report); got != "100 accepted" || report.StoppedBy != nil {
 			t.Errorf("got %s, stopped by %v", got, report.StoppedBy)

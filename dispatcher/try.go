@@ -73,8 +73,8 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 func (r *run[J]) another(i int, result Result) (wait time.Duration, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	health := r.away()
-	away := health == ratelimit.Down || health == ratelimit.Failing
+	down := r.options.Limiter.Down()
+	away := down == ratelimit.Down || down == ratelimit.Failing
 	if away {
 		r.forgive()
 	}
@@ -98,7 +98,7 @@ func (r *run[J]) another(i int, result Result) (wait time.Duration, ok bool) {
 		r.retries++
 		wait = r.options.Backoff(counted)
 	}
-	if service && r.options.Away != nil {
+	if service && down != ratelimit.Unknown {
 		return r.doubt(i, wait, granted, counted == r.options.Retries)
 	}
 	return wait, granted

@@ -10,6 +10,7 @@ import (
 // An Adaptive limiter grants as many permits at once as its [Controller] finds the service bears. A lowered limit is met
 // by withholding permits as sends end; nothing in flight is touched. A worker that rests keeps its place.
 type Adaptive struct {
+	Base
 	notify func(limit int, why string)
 	// telling is held while notify is told, so that it hears of one change at a time and in order. mu is not: who asks for
 	// the limit may hold a lock that notify takes.

@@ -28,6 +28,7 @@ const (
 // An answer to a send that was still under way when the breaker opened does neither, with one exception: what succeeds
 // although it began after the first failure of a streak shows that the service works.
 type Breaker struct {
+	Base
 	giveUpAfter time.Duration
 	notify      func(BreakerState)
 
@@ -60,8 +61,8 @@ func NewBreaker(giveUpAfter time.Duration, notify func(BreakerState)) *Breaker {
 	return &Breaker{giveUpAfter: giveUpAfter, notify: notify, changed: make(chan struct{})}
 }
 
-// Health is that of the service: Up while the breaker is closed, and Down or Failing while only probes start.
-func (b *Breaker) Health() Health {
+// Down is the health of the service: Up while the breaker is closed, and Down or Failing while only probes start.
+func (b *Breaker) Down() Health {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {

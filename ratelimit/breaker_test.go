@@ -64,8 +64,8 @@ func TestABreakerOpensWhenMostOfTheLastAnswersSayDown(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := ratelimit.NewBreaker(0, nil)
 				feed(t, b, tt.answers)
-				if (b.Health() != up) != tt.open {
-					t.Errorf("open %t, want %t", b.Health() != up, tt.open)
+				if (b.Down() != up) != tt.open {
+					t.Errorf("open %t, want %t", b.Down() != up, tt.open)
 				}
 			})
 		})
@@ -102,7 +102,7 @@ func TestAnOpenBreakerProbesLessAndLessOftenAndTellsOfIt(t *testing.T) {
 			t.Errorf("got -, want +:\n%s", diff)
 		}
 		feed(t, b, "DDDD")
-		if b.Health() != up {
+		if b.Down() != up {
 			t.Error("open again after four answers of six")
 		}
 	})
@@ -170,8 +170,8 @@ func TestALateAnswerThatSaysUpLeavesTheRestToTheProbe(t *testing.T) {
 		begin := time.Now()
 		time.AfterFunc(2*time.Second, func() { late(ratelimit.Feedback{Sent: true, Health: up}) })
 		try(t, b, ratelimit.Feedback{Health: down})
-		if waited := time.Since(begin); waited != 5*time.Second || b.Health() == up {
-			t.Errorf("the probe left after %v, open %t, want 5s, true", waited, b.Health() != up)
+		if waited := time.Since(begin); waited != 5*time.Second || b.Down() == up {
+			t.Errorf("the probe left after %v, open %t, want 5s, true", waited, b.Down() != up)
 		}
 		feed(t, b, "DD")
 		gone(t, b)
@@ -192,8 +192,8 @@ func TestALateAnswerThatSaysDownChangesNothing(t *testing.T) {
 		begin := time.Now()
 		late(ratelimit.Feedback{Sent: true, Health: down})
 		feed(t, b, "U")
-		if waited := time.Since(begin); waited != 5*time.Second || b.Health() != up {
-			t.Errorf("the probe left after %v, open %t, want 5s, false", waited, b.Health() != up)
+		if waited := time.Since(begin); waited != 5*time.Second || b.Down() != up {
+			t.Errorf("the probe left after %v, open %t, want 5s, false", waited, b.Down() != up)
 		}
 	})
 }
@@ -286,13 +286,13 @@ func TestABreakerNeverWaitsForLongAndNeverForNothing(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := ratelimit.NewBreaker(0, nil)
 			for i, a := range answers {
-				wasOpen, begin := b.Health() != up, time.Now()
+				wasOpen, begin := b.Down() != up, time.Now()
 				feed(t, b, string(a))
 				waited := time.Since(begin)
 				if !wasOpen && waited != 0 || wasOpen && (waited < 5*time.Second || waited > time.Minute) {
 					rt.Fatalf("answer %d: waited for %v, open %t", i, waited, wasOpen)
 				}
-				if a == 'U' && b.Health() != up {
+				if a == 'U' && b.Down() != up {
 					rt.Fatalf("answer %d: open after an answer that says up", i)
 				}
 			}
@@ -345,13 +345,13 @@ func TestASuccessThatBeganAfterTheFirstFailureClosesTheBreaker(t *testing.T) {
 				feed(t, b, "F")
 				time.Sleep(time.Second)
 				feed(t, b, "FFFFFFF")
-				if b.Health() == up {
+				if b.Down() == up {
 					t.Fatal("eight failures in a row, and it is closed")
 				}
 				time.Sleep(time.Second)
 				underWay(ratelimit.Feedback{Sent: true, Took: tt.took, Health: up})
-				if (b.Health() != up) != tt.open {
-					t.Errorf("open %t, want %t", b.Health() != up, tt.open)
+				if (b.Down() != up) != tt.open {
+					t.Errorf("open %t, want %t", b.Down() != up, tt.open)
 				}
 			})
 		})
@@ -367,11 +367,11 @@ func TestSendsThatSucceedInTheEndDoNotCountAsFailingByThemselves(t *testing.T) {
 			try(t, b, ratelimit.Feedback{Sent: true, Health: up, Again: true})
 		}
 		feed(t, b, "FFFF")
-		if b.Health() != up {
+		if b.Down() != up {
 			t.Error("open after four failures in a row")
 		}
 		feed(t, b, "F")
-		if b.Health() == up {
+		if b.Down() == up {
 			t.Error("closed after five failures in a row, where all others succeeded in the end")
 		}
 	})

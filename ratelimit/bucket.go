@@ -21,6 +21,7 @@ const Slack = 5 * time.Millisecond
 // token counts as taken at the time at which it became full, and the next tokens come sooner. In any window of length T
 // at most rate·(T + Slack) + burst sends start.
 type Bucket struct {
+	Base
 	mu     sync.Mutex
 	tokens *rate.Limiter
 	taken  time.Time // the time at which the last token counts as taken; zero: none was

@@ -17,6 +17,7 @@ const (
 // A Crowd keeps the number of sends in flight below the one at which the service had to undo a send for it, or there was
 // no room here for one more, see [Crowded] and [NoRoom]. Until that happens it holds nothing.
 type Crowd struct {
+	Base
 	most   int
 	notify func(CrowdState)
 

@@ -12,6 +12,26 @@ type joined []Gate
 // Acquire waits until all gates let a send start.
 func (j joined) Acquire(ctx context.Context) (Permit, error) { return acquire(ctx, j.ask) }
 
+// Limit is the lowest of the gates' limits.
+func (j joined) Limit() (lowest int) {
+	for _, gate := range j {
+		if limit := gate.Limit(); limit > 0 && (lowest == 0 || limit < lowest) {
+			lowest = limit
+		}
+	}
+	return lowest
+}
+
+// Down is what the first gate says that watches the service.
+func (j joined) Down() Health {
+	for _, gate := range j {
+		if health := gate.Down(); health != Unknown {
+			return health
+		}
+	}
+	return Unknown
+}
+
 func (j joined) ask() (Permit, hold, error) {
 	permits := make([]Permit, 0, len(j))
 	all := func(f Feedback) {

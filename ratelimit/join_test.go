@@ -99,8 +99,8 @@ func TestJoinedLimitersGiveBackAProbeThatWaitsForItsToken(t *testing.T) {
 		}
 		begin := time.Now()
 		try(t, breaker, ratelimit.Feedback{Health: up})
-		if waited := time.Since(begin); waited != 0 || breaker.Health() != up {
-			t.Errorf("the probe left after %v, open %t, want at once, and closed", waited, breaker.Health() != up)
+		if waited := time.Since(begin); waited != 0 || breaker.Down() != up {
+			t.Errorf("the probe left after %v, open %t, want at once, and closed", waited, breaker.Down() != up)
 		}
 	})
 }

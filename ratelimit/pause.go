@@ -9,6 +9,7 @@ import (
 
 // A Pause holds the whole run when the service asks for it (HTTP's Retry-After), not only the send that was told.
 type Pause struct {
+	Base
 	longest time.Duration
 	notify  func(time.Duration)
 

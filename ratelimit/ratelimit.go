@@ -15,7 +15,23 @@ type Limiter interface {
 	// gives up early because a deadline is near: whoever set the deadline decides what it means. Any other
 	// error means that no send may start any more.
 	Acquire(ctx context.Context) (Permit, error)
+
+	// Limit is how many sends it lets be in flight now; 0: any number.
+	Limit() int
+
+	// Down is [Down] or [Failing] while the service is so and the limiter sees to that: few sends start, each of them a
+	// probe, and in time none may start any more. [Up] is a service that works; [Unknown]: the limiter does not watch.
+	Down() Health
 }
+
+// Base is for limiters that let any number be in flight, or do not watch the service: they embed it.
+type Base struct{}
+
+// Limit is 0: any number.
+func (Base) Limit() int { return 0 }
+
+// Down is Unknown.
+func (Base) Down() Health { return Unknown }
 
 // A Permit is the leave to start one send. It must be called exactly once, when the send has ended or when it
 // turned out that none is to start.

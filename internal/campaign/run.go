@@ -124,15 +124,18 @@ func (r *run) send(ctx context.Context, plan *Plan) *dispatcher.Report {
 		Grace: r.Grace, Abort: r.Abort, MaxFailures: r.MaxFailures.Of(len(plan.Groups)),
 		Observers: []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) { r.events.Observe(Send{e}) })},
 	}
-	r.limit(&options, bucket)
+	options.Limiter = r.limiter(bucket)
+	if r.adaptive != nil && r.history != nil {
+		options.Usual = r.usual // nobody else compares
+	}
 	r.events.Observe(Sending{Waits: func() []string { return r.waits(bucket) }})
 	return dispatcher.Run(ctx, plan.Groups, func(ctx context.Context, g state.Group) dispatcher.Verdict {
 		return r.short.observe(r.campaign.Send(ctx, g))
 	}, options)
 }
 
-// limit has the sends wait for whatever there is to wait for.
-func (r *run) limit(options *dispatcher.Options, bucket *ratelimit.Bucket) {
+// limiter is all that a send may have to wait for.
+func (r *run) limiter(bucket *ratelimit.Bucket) ratelimit.Limiter {
 	breaker := ratelimit.NewBreaker(r.GiveUpAfter, func(b ratelimit.BreakerState) {
 		if b.Open {
 			r.events.Observe(Down{b})
@@ -141,17 +144,11 @@ func (r *run) limit(options *dispatcher.Options, bucket *ratelimit.Bucket) {
 		r.events.Observe(Up{})
 	})
 	pause := ratelimit.NewPause(r.GiveUpAfter, func(d time.Duration) { r.events.Observe(Paused{d}) })
-	crowd := ratelimit.NewCrowd(r.Workers, r.crowded)
-	options.Away, options.Limit = breaker.Health, crowd.Limit
-	gates := []ratelimit.Gate{pause, breaker, crowd}
+	gates := []ratelimit.Gate{pause, breaker, ratelimit.NewCrowd(r.Workers, r.crowded)}
 	if r.adaptive != nil {
 		gates = append(gates, r.adaptive)
-		options.Limit = r.adaptive.Limit // never above the crowd's
-		if r.history != nil {
-			options.Usual = r.usual // no other gate compares
-		}
 	}
-	options.Limiter = ratelimit.Join(append(gates, bucket)...)
+	return ratelimit.Join(append(gates, bucket)...)
 }
 
 // watchStop reports [Stopping] when ctx ends. over ends the watch, and returns when it has ended.
