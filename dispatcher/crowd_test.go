@@ -14,7 +14,7 @@ import (
 
 // undone is the verdict on a send that the service undid for others in flight.
 var undone = dispatcher.Verdict{
-	Outcome: dispatcher.NotOK, Status: 500, Reason: "too many commits", Err: errors.New("500"), Retry: true, Health: ratelimit.Crowded,
+	Outcome: dispatcher.NotOK, Status: 500, Reason: "too many commits", Err: errors.New("500"), NotDelivered: true, Retry: true, Health: ratelimit.Crowded,
 }
 
 // crowdedService accepts so many sends at once, and undoes each further one when it ends.

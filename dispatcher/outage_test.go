@@ -15,7 +15,7 @@ import (
 
 // failing is an answer of the service that it failed; nothing was delivered.
 var failing = dispatcher.Verdict{
-	Outcome: dispatcher.NotOK, Status: 500, Reason: "500", Err: errors.New("500"), Retry: true, Health: ratelimit.Failing,
+	Outcome: dispatcher.NotOK, Status: 500, Reason: "500", Err: errors.New("500"), NotDelivered: true, Retry: true, Health: ratelimit.Failing,
 }
 
 // A bout is one simulated run: a share of the jobs fail by themselves, each time, and the service fails all of them for a

@@ -58,13 +58,15 @@ func (o Outcome) Failed() bool {
 // Verdict is what one try made of a job. A run keeps one of each job, so the small fields are together.
 type Verdict struct {
 	Outcome Outcome
-	Retry   bool             // proof that nothing was delivered: another try is harmless, and may do better
-	Health  ratelimit.Health // what the answer tells of the service itself, whatever became of the job
-	Status  int              // the service's code; 0 if it gave none
-	Reason  string           // short, and the same for all jobs that ended for one cause; empty if accepted
-	Err     error            // the whole story; nil for Accepted and UnknownGroup
-	Stop    error            // no other job can do better: end the run for this cause
-	Pause   time.Duration    // the service asked the whole run to wait, which is for the limiter to see to; 0: it did not
+	// NotDelivered is proof that the try delivered nothing, which stays with the job: another try is harmless.
+	NotDelivered bool
+	Retry        bool             // another try may do better; it is made only where NotDelivered is proven
+	Health       ratelimit.Health // what the answer tells of the service itself, whatever became of the job
+	Status       int              // the service's code; 0 if it gave none
+	Reason       string           // short, and the same for all jobs that ended for one cause; empty if accepted
+	Err          error            // the whole story; nil for Accepted and UnknownGroup
+	Stop         error            // no other job can do better: end the run for this cause
+	Pause        time.Duration    // the service asked the whole run to wait, which is for the limiter to see to; 0: it did not
 }
 
 // Failed reports whether the job counts as failed.

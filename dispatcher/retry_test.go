@@ -21,13 +21,13 @@ import (
 
 // again is a failure that may be tried again.
 var again = dispatcher.Verdict{
-	Outcome: dispatcher.NotOK, Status: 500, Reason: "500", Err: errors.New("500"), Retry: true, Health: ratelimit.Up,
+	Outcome: dispatcher.NotOK, Status: 500, Reason: "500", Err: errors.New("500"), NotDelivered: true, Retry: true, Health: ratelimit.Up,
 }
 
 // unreachable is a request that never left.
 var unreachable = dispatcher.Verdict{
 	Outcome: dispatcher.Unreachable, Reason: "connection refused", Err: errors.New("connection refused"),
-	Retry: true, Health: ratelimit.Down,
+	NotDelivered: true, Retry: true, Health: ratelimit.Down,
 }
 
 // after waits so long after each try.
@@ -131,8 +131,8 @@ func TestOnlyProofIsTriedAgain(t *testing.T) {
 		{"a request that never left", unreachable, 2, 3},
 		{"a failure without proof", failed("404"), 2, 1},
 		{"success", dispatcher.Verdict{Outcome: dispatcher.Accepted}, 2, 1},
-		{"ambiguous, whatever it claims", dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Retry: true}, 2, 1},
-		{"what ends the run, whatever it claims", dispatcher.Verdict{Outcome: dispatcher.Rejected, Retry: true, Stop: errors.New("token")}, 2, 1},
+		{"ambiguous, whatever it claims", dispatcher.Verdict{Outcome: dispatcher.Ambiguous, NotDelivered: true, Retry: true}, 2, 1},
+		{"what ends the run, whatever it claims", dispatcher.Verdict{Outcome: dispatcher.Rejected, NotDelivered: true, Retry: true, Stop: errors.New("token")}, 2, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -22,7 +22,7 @@ func (r *Result) unsettled() {
 	if r.Lost == nil || !r.Failed() {
 		return
 	}
-	r.Outcome, r.Retry = Ambiguous, false
+	r.Outcome, r.Retry, r.NotDelivered = Ambiguous, false, false
 	r.Reason = r.Lost.Reason + "; sent again: " + r.Reason
 }
 

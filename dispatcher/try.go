@@ -78,7 +78,7 @@ func (r *run[J]) another(i int, result Result) (wait time.Duration, ok bool) {
 	if away {
 		r.forgive()
 	}
-	if r.options.Retries <= 0 || !result.Retry || result.Outcome == Ambiguous || result.Stop != nil {
+	if r.options.Retries <= 0 || !result.Retry || !result.NotDelivered || result.Outcome == Ambiguous || result.Stop != nil {
 		return 0, false
 	}
 	if r.crowded(i, result.Health) {

@@ -54,7 +54,7 @@ func (r *run) choose(g state.Group, now time.Time) choice {
 		return leaveOut(g, state.Skip{Reason: e.Reason})
 	case e.Outcome == dispatcher.UnknownGroup:
 		return leaveOut(g, state.Skip{Reason: "unknown to the site in run " + p.Run.Header.Run})
-	case proven(&e):
+	case e.NotDelivered:
 		return choice{class: failed}
 	}
 	open := p.open(&e, now)
@@ -91,18 +91,6 @@ func (p *Previous) open(e *state.Entry, now time.Time) state.LeftOpen {
 	o.Lost.Reason = cmp.Or(o.Lost.Reason, "the run was cut off")
 	o.At, o.Lost.Start = earlier(o.At, now), earlier(o.Lost.Start, now) // whatever the clock was then
 	return o
-}
-
-// proven tells whether it is proven that the last try of a group mailed nothing: see the retry table. What came from
-// another page than the hook's, and a 503 that nobody signed, prove nothing.
-func proven(e *state.Entry) bool {
-	switch e.Outcome {
-	case dispatcher.Rejected, dispatcher.Unreachable:
-		return true
-	case dispatcher.NotOK:
-		return e.Status < 500 || e.Status == 500 || e.Again
-	}
-	return false
 }
 
 // ambiguous is what the report says of a group that an earlier run left so and that a run does not send to.

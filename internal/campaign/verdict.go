@@ -32,7 +32,7 @@ import (
 func judge(status int, err error) dispatcher.Verdict {
 	if e, ok := errors.AsType[*hooks.RejectedError](err); ok {
 		v := dispatcher.Verdict{
-			Outcome: dispatcher.Rejected, Status: 200, Reason: e.Reason(), Err: err, Health: ratelimit.Up,
+			Outcome: dispatcher.Rejected, NotDelivered: true, Status: 200, Reason: e.Reason(), Err: err, Health: ratelimit.Up,
 		}
 		if e.Token {
 			v.Stop = ErrToken // every other group would be refused as well
@@ -48,12 +48,12 @@ func judge(status int, err error) dispatcher.Verdict {
 		return dispatcher.Verdict{Outcome: dispatcher.Unexpected, Status: 200, Reason: e.Reason(), Err: err}
 	}
 	if e, ok := errors.AsType[*hooks.RedirectError](err); ok {
-		return dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: e.Status, Reason: e.Reason(), Err: err}
+		return dispatcher.Verdict{Outcome: dispatcher.NotOK, NotDelivered: true, Status: e.Status, Reason: e.Reason(), Err: err}
 	}
 	if e, ok := errors.AsType[*hooks.TransportError](err); ok {
 		v := dispatcher.Verdict{Outcome: dispatcher.Ambiguous, Reason: e.Reason(), Err: err, Health: ratelimit.Down}
 		if !e.Wrote {
-			v.Outcome, v.Retry = dispatcher.Unreachable, true
+			v.Outcome, v.NotDelivered, v.Retry = dispatcher.Unreachable, true, true
 		}
 		if e.Local {
 			v.Health = ratelimit.NoRoom
@@ -71,7 +71,9 @@ func judgeStatus(e *hooks.NotOKError) dispatcher.Verdict {
 	case lostByProxy(e.Status):
 		v.Outcome = dispatcher.Ambiguous
 	case e.Status == 500, refused:
-		v.Retry = true
+		v.NotDelivered, v.Retry = true, true
+	default: // a 503 that neither Zope signed nor a pause came with proves nothing, nor does what no standard knows
+		v.NotDelivered = e.Zope || e.Status < 500
 	}
 	switch {
 	case e.Prepared:

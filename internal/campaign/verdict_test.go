@@ -128,8 +128,11 @@ func TestOnlyA500AndRefusalsAreTriedAgain(t *testing.T) {
 				if want := status == 500 || status == 429 || asked; got.Retry != want {
 					t.Errorf("%d, Zope %t, Retry-After %v: got %t, want %t", status, zope, pause, got.Retry, want)
 				}
-				if got.Outcome == dispatcher.Ambiguous && got.Retry {
-					t.Errorf("%d is ambiguous and tried again", status)
+				if got.Outcome == dispatcher.Ambiguous && (got.Retry || got.NotDelivered) {
+					t.Errorf("%d is ambiguous, tried again %t, and proven to have mailed nothing %t", status, got.Retry, got.NotDelivered)
+				}
+				if want := got.Outcome == dispatcher.NotOK && (status <= 500 || zope || asked); got.NotDelivered != want {
+					t.Errorf("%d, Zope %t, Retry-After %v: proven to have mailed nothing %t, want %t", status, zope, pause, got.NotDelivered, want)
 				}
 			}
 		}

@@ -47,7 +47,8 @@ import (
 //	                                              where it is known, "since" the first such try began, and its "reason"
 //	{"listed":4}                                  the list is whole, sends may start
 //	{"start":0,"t":0.5,"w":1}                     worker 1 is about to send to group 0
-//	{"end":0,"t":1.25,"outcome":"not_ok","status":500,"reason":"…","error":"…","retry":true}    another try follows
+//	{"end":0,"t":1.25,"outcome":"not_ok","status":500,"not_delivered":true,"reason":"…","error":"…","retry":true}
+//	                                              that is proven to have delivered nothing, and another try follows
 //	{"start":0,"t":2.75,"w":1,"n":2}              the second try
 //	{"end":0,"t":3.5,"outcome":"accepted","status":200,"n":2}
 //	{"limit":2,"t":3.6}                           two sends may be in flight from here on
@@ -130,14 +131,14 @@ type Entry struct {
 	Outcome dispatcher.Outcome
 	// Open is set where a try may have left of which no outcome is on record. Outcome is Ambiguous then.
 	Open bool
-	// Again is set where the run ended between two tries: unless the outcome is ambiguous, it is proof that the last one
-	// delivered nothing.
-	Again    bool
-	Status   int // the service's code; 0 if it gave none
-	Reason   string
-	Error    string
-	Attempts int // tries that started
-	Worker   int // who made the last one; 0: none
+	// NotDelivered is the proof that the last try delivered nothing, see [dispatcher.Verdict].
+	NotDelivered bool
+	Again        bool // another try was to follow: after the journal was set aside it may have
+	Status       int  // the service's code; 0 if it gave none
+	Reason       string
+	Error        string
+	Attempts     int // tries that started
+	Worker       int // who made the last one; 0: none
 	// Last is when the last try started; zero if none did. It is zero, too, for an open try that is not on record
 	// because the journal was set aside: that one ended when its process did, before anyone could take its lock. It
 	// is that of an earlier run where this one has left the group as it was, see [LeftOpen].

@@ -178,10 +178,22 @@ func (r *Run) event(e *Entry, c *record) error {
 		if e.Attempts == 0 {
 			return errNoStart
 		}
-		e.Open, e.Again, e.End, e.Attempts = false, c.Retry, at, c.Attempts
+		e.Open, e.Again, e.NotDelivered, e.End, e.Attempts = false, c.Retry, c.provesNothingSent(), at, c.Attempts
 		e.Outcome, e.Status, e.Reason, e.Error = c.outcome, c.Status, shared(c.Reason), shared(c.Error)
 	}
 	return nil
+}
+
+// provesNothingSent reports whether the end of a try proves that it delivered nothing. Files of the version before did not
+// say so: there it is what that version tried again, or would have.
+func (r *record) provesNothingSent() bool {
+	switch r.outcome {
+	case dispatcher.Rejected, dispatcher.Unreachable:
+		return true
+	case dispatcher.NotOK:
+		return r.NotDelivered || r.Retry || r.Status <= 500
+	}
+	return r.NotDelivered
 }
 
 // shared is text, held once: of the sites, reasons and errors of all groups few are different.

@@ -415,7 +415,7 @@ func TestWhatATryLeftOpenIsAmbiguousSinceItsOwnStart(t *testing.T) {
 			Last: at(9), End: at(2),
 		},
 		{
-			Group: state.Group{Site: "main", Group: "b"}, Outcome: dispatcher.NotOK, Again: true, Status: 500, Reason: "r",
+			Group: state.Group{Site: "main", Group: "b"}, Outcome: dispatcher.NotOK, NotDelivered: true, Again: true, Status: 500, Reason: "r",
 			Error: "e", Attempts: 1, Worker: 2, Last: at(3), End: at(4),
 		},
 		{Group: state.Group{Site: "main", Group: "c"}, Outcome: dispatcher.NotAttempted},

@@ -46,7 +46,9 @@ type record struct {
 	StoppedBy string   `json:"stopped_by,omitempty"`
 	Error     string   `json:"error,omitempty"`
 	Retry     bool     `json:"retry,omitempty"`
-	Crowded   int      `json:"crowded,omitempty"` // of a limit, see [Limit]
+	// Not in files of programs that knew no such field, see [record.provesNothingSent].
+	NotDelivered bool `json:"not_delivered,omitempty"`
+	Crowded      int  `json:"crowded,omitempty"` // of a limit, see [Limit]
 
 	n       int                // the number that says the kind; of a text and of the last record 0
 	outcome dispatcher.Outcome // of an end

@@ -108,7 +108,7 @@ func (g Group) compare(other Group) int {
 
 // ambiguous makes the group one of which a try may have left, nobody knows when.
 func (e *Entry) ambiguous(reason string) {
-	e.Outcome, e.Open, e.Again, e.Last = dispatcher.Ambiguous, true, false, time.Time{}
+	e.Outcome, e.Open, e.Again, e.NotDelivered, e.Last = dispatcher.Ambiguous, true, false, false, time.Time{}
 	e.Status, e.Reason, e.Error = 0, reason, ""
 }
 

@@ -127,7 +127,7 @@ func (w *Writer) Observe(e dispatcher.Event) {
 			w.outcomes[i] = outcome
 			r = record{
 				End: &i, At: w.since(res.Start.Add(res.Took)), Outcome: outcome.String(), Status: res.Status, Reason: clip(res.Reason),
-				Retry: e.Kind != dispatcher.Finished,
+				Retry: e.Kind != dispatcher.Finished, NotDelivered: res.NotDelivered,
 			}
 			if res.Err != nil {
 				r.Error = clip(res.Err.Error())

@@ -131,7 +131,7 @@ func TestTheJournalSaysWhatHappened(t *testing.T) {
 	run := load(t, d, run1)
 	entries := []state.Entry{
 		{
-			Group: list[0], Outcome: dispatcher.NotOK, Again: true, Status: 500, Reason: "500 Internal Server Error",
+			Group: list[0], Outcome: dispatcher.NotOK, NotDelivered: true, Again: true, Status: 500, Reason: "500 Internal Server Error",
 			Error: "two\nlines", Attempts: 1, Worker: 1,
 			Last: epoch.Add(500 * time.Millisecond), End: epoch.Add(1250 * time.Millisecond),
 		},
@@ -561,6 +561,25 @@ func TestThatAnotherTryFollowsIsOnRecord(t *testing.T) {
 		}
 		if e, _ := load(t, d, run1).Entry(list[0]); e.Again != want || e.Outcome != dispatcher.Ambiguous {
 			t.Errorf("kind %d: got %v, another follows: %v, want ambiguous, %v", kind, e.Outcome, e.Again, want)
+		}
+	}
+}
+
+// What mailed nothing is judged once. A status alone does not tell: a 503 that Zope signed is proof, any other is none.
+func TestTheProofThatNothingWasDeliveredIsOnFile(t *testing.T) {
+	for _, proof := range []bool{false, true} {
+		d, list := open(t), groups(1)
+		w := begin(t, d, header(run1))
+		w.List(list, nil)
+		r := dispatcher.Result{Job: list[0], Attempts: 1, Worker: 1, Start: epoch}
+		w.Observe(dispatcher.Event{Kind: dispatcher.Started, Result: r})
+		r.Verdict = dispatcher.Verdict{Outcome: dispatcher.NotOK, NotDelivered: proof, Status: 503, Reason: "503 Service Unavailable"}
+		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: r})
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if e, _ := load(t, d, run1).Entry(list[0]); e.NotDelivered != proof {
+			t.Errorf("got %v, want %v", e.NotDelivered, proof)
 		}
 	}
 }
