@@ -4,6 +4,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -219,9 +220,9 @@ func (h *History) Learn() {
 	h.settle()
 }
 
-// find returns what is known of the group with that key.
+// find returns what is known of the group with that key. It reads keys alone, since a send may be observed meanwhile.
 func (h *History) find(key string) (*known, bool) {
-	i, ok := slices.BinarySearchFunc(h.groups, key, func(g known, key string) int { return strings.Compare(g.key, key) })
+	i, ok := sort.Find(len(h.groups), func(i int) int { return strings.Compare(key, h.groups[i].key) })
 	if !ok {
 		return nil, false
 	}
