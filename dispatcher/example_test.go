@@ -34,3 +34,24 @@ func ExampleRun() {
 	// main/gamma accepted
 	// 1 of 3 failed: 1 not_ok (500 Internal Server Error)
 }
+
+// A worker of a queue has its jobs one at a time, and gives back what may be tried again.
+func ExampleTry() {
+	post := func(_ context.Context, l letter) dispatcher.Verdict {
+		switch l.to {
+		case "main/beta":
+			return dispatcher.Verdict{Outcome: dispatcher.NotOK, NotDelivered: true, Retry: true, Status: 500}
+		case "main/gamma":
+			panic("out of ink")
+		}
+		return dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
+	}
+	for _, l := range []letter{{"main/alpha"}, {"main/beta"}, {"main/gamma"}} {
+		v := dispatcher.Try(context.Background(), post, l)
+		fmt.Println(l.Key(), v.Outcome, v.Repeatable())
+	}
+	// Output:
+	// main/alpha accepted false
+	// main/beta not_ok true
+	// main/gamma ambiguous false
+}

@@ -72,6 +72,12 @@ type Verdict struct {
 // Failed reports whether the job counts as failed.
 func (v Verdict) Failed() bool { return v.Outcome.Failed() }
 
+// Repeatable reports whether the job may be tried again by itself: another try may do better, and it is proven that this one
+// delivered nothing. An ambiguous one never is, whatever else the verdict says.
+func (v Verdict) Repeatable() bool {
+	return v.Retry && v.NotDelivered && v.Outcome != Ambiguous && v.Stop == nil
+}
+
 // idle reports whether the service had nothing to do for the job: it knows no such target, or left it out.
 func (v Verdict) idle() bool { return v.Outcome == Skipped || v.Outcome == UnknownGroup }
 

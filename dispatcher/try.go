@@ -15,7 +15,7 @@ func (r *run[J]) try(ctx, inFlight context.Context, i int, permit ratelimit.Perm
 	result := r.report.Results[i] // nobody else touches it until the try has ended
 	result.Reason = "the send ended its goroutine"
 	defer func() { r.conclude(ctx, inFlight, i, result, permit) }() // deferred: it may do so
-	result.Verdict = judge(inFlight, r.send, r.jobs[i])
+	result.Verdict = Try(inFlight, r.send, r.jobs[i])
 	return !result.idle()
 }
 
@@ -78,7 +78,7 @@ func (r *run[J]) another(i int, result Result) (wait time.Duration, ok bool) {
 	if away {
 		r.forgive()
 	}
-	if r.options.Retries <= 0 || !result.Retry || !result.NotDelivered || result.Outcome == Ambiguous || result.Stop != nil {
+	if r.options.Retries <= 0 || !result.Repeatable() {
 		return 0, false
 	}
 	if r.crowded(i, result.Health) {
@@ -104,8 +104,11 @@ func (r *run[J]) another(i int, result Result) (wait time.Duration, ok bool) {
 	return wait, granted
 }
 
-// judge sends one job. A panic is that job's outcome: the night goes on.
-func judge[J Job](ctx context.Context, send SendFunc[J], job J) (v Verdict) {
+// Try sends job once. A panic is that job's outcome, and may have come after it was delivered: the night goes on.
+//
+// [Run] makes each of its tries so. It is for whoever gets its jobs one at a time, such as the worker of a queue that keeps
+// them: such a one asks [Verdict.Repeatable] whether a job may go back into its queue.
+func Try[J Job](ctx context.Context, send SendFunc[J], job J) (v Verdict) {
 	defer func() {
 		if p := recover(); p != nil {
 			v = Verdict{Outcome: Ambiguous, Reason: "panic while sending", Err: &PanicError{p, debug.Stack()}}
