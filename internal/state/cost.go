@@ -109,7 +109,8 @@ func (h *History) settle() {
 		degrees += n - 1
 		costs = append(costs, c.median)
 	}
-	h.site = site{logPace: median(h.logPaces()), within: max(sum/degrees, leastSpread*leastSpread), between: usualRange * usualRange}
+	within := max(sum/degrees, leastSpread*leastSpread)
+	h.site = site{logPace: median(h.logPaces()), within: within, between: usualRange * usualRange}
 	n := len(costs)
 	if n == 0 {
 		return

@@ -47,9 +47,9 @@ const forgetAfter = 60
 
 // A History is what is known of the groups of one installation.
 //
-// It is used like this: [LoadHistory]; [History.List] once the run's list is there; [History.Estimate] for what is to be known
-// of a group; Observe each event of the run, as a [dispatcher.Observer]; and when the run has ended [History.Learn] and
-// [History.Save]. Estimate and its like may be called by several goroutines, also while Observe is: what they say does
+// It is used like this: [LoadHistory]; [History.List] once the run's list is there; [History.Estimate] for what is to be
+// known of a group; Observe each event of the run, as a [dispatcher.Observer]; and when the run has ended [History.Learn]
+// and [History.Save]. Estimate and its like may be called by several goroutines, also while Observe is: what they say does
 // not change during a run. All else is for one goroutine at a time.
 type History struct {
 	groups []known   // in the order of their keys
@@ -244,8 +244,8 @@ func writable(key string) bool {
 	return key != "" && len(key) <= maxKey && !strings.ContainsAny(key, "\t\n")
 }
 
-// FoundLimit is what an adaptive limit found that the site bears, as ratelimit.Found has it, for the next run to begin with. The
-// zero value is nothing.
+// FoundLimit is what an adaptive limit found that the site bears, as ratelimit.Found has it, for the next run to begin
+// with. The zero value is nothing.
 type FoundLimit struct {
 	Sends int
 	Spare int

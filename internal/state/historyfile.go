@@ -29,8 +29,8 @@ import (
 //	end  0b5c77aa                              CRC-32 of all lines before
 //
 // The last line tells a whole file from a torn one, and its checksum a good one from a damaged one. A file that is not
-// whole and good counts for nothing: a wrong cost would be believed for weeks. Version 1 had neither what was found nor the longest
-// sends.
+// whole and good counts for nothing: a wrong cost would be believed for weeks. Version 1 had neither what was found nor the
+// longest sends.
 const (
 	historyVersion = 2
 	historyMagic   = "senddigest-history"
@@ -92,8 +92,8 @@ var (
 	errMagic = errors.New("it is no history")
 )
 
-// LoadHistory reads the history in the file at path. Where there is no such file nothing is known yet, which is no error. All
-// errors are [*HistoryReadError], and the history is good, and empty, with them, too.
+// LoadHistory reads the history in the file at path. Where there is no such file nothing is known yet, which is no error.
+// All errors are [*HistoryReadError], and the history is good, and empty, with them, too.
 func LoadHistory(path string) (*History, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +120,8 @@ func readHistory(text []byte) (*History, error) {
 	}
 	version := r.integer(1, math.MaxUint32)
 	if version > historyVersion {
-		return nil, fmt.Errorf("%w: it has version %d of the format, and this senddigest reads up to %d", errNewer, version, historyVersion)
+		return nil, fmt.Errorf("%w: it has version %d of the format, and this senddigest reads up to %d",
+			errNewer, version, historyVersion)
 	}
 	end := bytes.LastIndex(text, []byte("\n"+endMark+"\t")) + 1
 	if end == 0 {

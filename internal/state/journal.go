@@ -9,7 +9,8 @@ import (
 
 // # The rules of the journal
 //
-// The journal keeps what a run did, in one append-only file a run. It answers one question after a kill at any instant: which groups may have been mailed?
+// The journal keeps what a run did, in one append-only file a run. It answers one question after a kill at any instant:
+// which groups may have been mailed?
 //
 //   - "start" is written before the request leaves, "end" when the outcome is known, each by one write(2) with no
 //     buffer of ours in between. What the kernel has, kill -9 does not take back. A power cut may take the last
@@ -250,5 +251,6 @@ func (e *JournalWriteError) Hint() string {
 	if e.Marked {
 		return "the digests go out all the same; --resume will take what is not on record for ambiguous"
 	}
-	return "the digests go out all the same; remove the file, and do not --resume this run: it would send again what is not on record"
+	return "the digests go out all the same; remove the file, and do not --resume this run: " +
+		"it would send again what is not on record"
 }

@@ -93,8 +93,12 @@ func (r *Run) Entry(g Group) (e Entry, listed bool) {
 	if listed {
 		e = r.entry(int(r.order[at]))
 	}
+	switch e.Outcome {
+	case dispatcher.Accepted, dispatcher.Skipped, dispatcher.UnknownGroup:
+		return e, listed
+	}
 	switch {
-	case r.Overtaken && e.Outcome != dispatcher.Accepted && e.Outcome != dispatcher.Skipped && e.Outcome != dispatcher.UnknownGroup:
+	case r.Overtaken:
 		e.ambiguous(overtakenReason)
 	case r.Aside && !listed:
 		e.ambiguous(asideReason)
