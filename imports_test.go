@@ -53,18 +53,23 @@ var table = []row{
 	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
 	{pkg: "internal/observe", ours: []string{"dispatcher", "internal/campaign", "internal/notify", "internal/ping", "internal/printable"}},
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
+	{pkg: "internal/demo", ours: []string{"internal/campaign", "internal/report", "internal/standin"}},
+	{
+		pkg: "internal/process", ours: []string{"internal/campaign", "internal/progress"},
+		outside: []string{"golang.org/x/sys/unix", "golang.org/x/term"},
+	},
 	{
 		pkg: "internal/command",
 		ours: []string{
 			"ratelimit", "hooks", "dispatcher", "internal/canary", "internal/progress", "internal/report", "internal/config", "internal/gsconfig",
-			"internal/campaign", "internal/standin", "internal/printable", "internal/state",
-			"internal/metrics", "internal/ping", "internal/notify", "internal/observe", "internal/manual",
+			"internal/campaign", "internal/demo", "internal/printable", "internal/state", "internal/standin",
+			"internal/metrics", "internal/ping", "internal/notify", "internal/observe", "internal/manual", "internal/process",
 		},
-		outside: []string{"github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
+		outside: []string{"github.com/urfave/cli/v2"},
 	},
-	{pkg: ".", ours: []string{"internal/command"}},
-	{pkg: "cmd/sendprofile", ours: []string{"internal/command"}},
-	{pkg: "internal/e2e/program", ours: []string{"internal/command"}}, // for tests
+	{pkg: ".", ours: []string{"internal/command", "internal/process"}},
+	{pkg: "cmd/sendprofile", ours: []string{"internal/command", "internal/process"}},
+	{pkg: "internal/e2e/program", ours: []string{"internal/command", "internal/process"}}, // for tests
 	{pkg: "internal/e2e"}, // tests alone, as the next two
 	{pkg: "docs"},
 	{pkg: "contrib"},

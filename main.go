@@ -5,9 +5,10 @@ import (
 	"os"
 
 	"github.com/groupserver/senddigest/internal/command"
+	"github.com/groupserver/senddigest/internal/process"
 )
 
 // version is set by the linker in builds from a checkout, see Makefile.
 var version string
 
-func main() { os.Exit(command.Main(command.Senddigest(), command.OS(version))) }
+func main() { os.Exit(command.Main(command.Senddigest(), process.OS(version))) }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/groupserver/senddigest/internal/command"
 	"github.com/groupserver/senddigest/internal/e2e/program"
+	"github.com/groupserver/senddigest/internal/process"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 	program.BeProgram()
 	testscript.Main(m, map[string]func(){
 		"senddigest":  main,
-		"sendprofile": func() { os.Exit(command.Main(command.Sendprofile(), command.OS(""))) },
+		"sendprofile": func() { os.Exit(command.Main(command.Sendprofile(), process.OS(""))) },
 	})
 }
 

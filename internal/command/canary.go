@@ -25,7 +25,7 @@ type visitors struct {
 	mandatory bool // somebody asked for this page by name
 }
 
-func (p Process) visitors(c *session, site *url.URL, s *config.Settings) *visitors {
+func (p command) visitors(c *session, site *url.URL, s *config.Settings) *visitors {
 	page := site
 	if s.Canary != "" {
 		page, _ = url.Parse(s.Canary) // it was checked when it was read

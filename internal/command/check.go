@@ -22,7 +22,7 @@ func forCheck(f config.Flag) bool {
 }
 
 // check finds out whether a run can work, without sending anything: configuration, connection, token and list.
-func (p Process) check(c *cli.Context) error {
+func (p command) check(c *cli.Context) error {
 	site, err := p.siteArg(c, p.program.Name+" check [options] URL")
 	if err != nil {
 		return err
@@ -34,7 +34,7 @@ func (p Process) check(c *cli.Context) error {
 	return p.checkSite(site, s)
 }
 
-func (p Process) checkSite(site *url.URL, s *config.Settings) error {
+func (p command) checkSite(site *url.URL, s *config.Settings) error {
 	c, err := p.session(site, s)
 	if err != nil {
 		return err

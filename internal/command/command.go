@@ -11,12 +11,11 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
-	"runtime/debug"
 	"strings"
 
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/printable"
+	"github.com/groupserver/senddigest/internal/process"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/urfave/cli/v2"
 )
@@ -24,47 +23,34 @@ import (
 // catHelp is the category of the options that every command has.
 const catHelp = "Help"
 
-// Process is what the command needs of the process it runs in.
-type Process struct {
-	program        Program  // which [Main] sets
-	Name           string   // as the program was called, for commands that a person may type; empty: "senddigest"
-	Args           []string // without it
-	Stdout, Stderr io.Writer
-	Getenv         func(string) (string, bool)
-	StatusSignals  <-chan os.Signal // those that ask how far a run is; nil: none do
-	// HearSignals has the signals that stop a run go to a channel until stop is called; nil: there are none. While nobody
-	// hears them, one of them ends the process at once.
-	HearSignals func(chan<- os.Signal) (stop func())
-	// HearSuspend has the signal that suspends the program (Ctrl-Z) go to a channel until stop is called; nil: it
-	// cannot be heard. Suspend does what the signal does otherwise, and returns when the program goes on.
-	HearSuspend func(chan<- os.Signal) (stop func())
-	Suspend     func()
-	Binary      string // path of the program; empty: not known
-	Version     string // as the linker set it; empty: ask the build information
+// A command is a program that runs in a process.
+type command struct {
+	process.Process
+	program Program
 }
 
 // Main runs the command and returns its exit code.
 //
 // It leads package log, which belongs to the whole process, to the run's own log for as long as there is one, and
 // nowhere else: libraries write there whatever they like, net/http what a server said.
-func Main(program Program, p Process) int {
-	p.program = program
+func Main(program Program, in process.Process) int {
 	log.SetOutput(io.Discard)
 	log.SetFlags(0) // the run's log has its own time
-	stdout := &output{w: p.Stdout}
-	p.Stdout = stdout
+	stdout := &process.Output{W: in.Stdout}
+	in.Stdout = stdout
+	p := command{in, program}
 	code := p.main()
-	if code == exitOK && stdout.err != nil {
-		fmt.Fprint(p.Stderr, p.message(report.StdoutError(stdout.err)))
+	if code == exitOK && stdout.Err != nil {
+		fmt.Fprint(p.Stderr, p.message(report.StdoutError(stdout.Err)))
 		return exitNoWrite
 	}
 	return code
 }
 
 // main runs the command, and returns the exit code that it has if standard output could be written.
-func (p Process) main() int {
+func (p command) main() int {
 	app := p.app()
-	p.program.setHelp(app, p.columns())
+	p.program.setHelp(app, p.Columns())
 	args, err := arrange(p.Args, app, p.program.helpHint())
 	if err == nil {
 		err = app.Run(append([]string{p.program.Name}, args...))
@@ -98,7 +84,7 @@ type usageError struct{ problem, hint string }
 func (e *usageError) Error() string { return e.problem }
 
 // message is what the operator reads of an error: a line, and a hint if there is one.
-func (p Process) message(err error) string {
+func (p command) message(err error) string {
 	text := fmt.Sprintf("%s: %s\n", p.program.Name, printable.Line(err.Error()))
 	if hint := p.program.hintOf(err); hint != "" {
 		text += "hint: " + printable.Line(hint) + "\n"
@@ -106,7 +92,7 @@ func (p Process) message(err error) string {
 	return text
 }
 
-func (p Process) app() *cli.App {
+func (p command) app() *cli.App {
 	version := &cli.BoolFlag{Name: "version", Usage: "print the version and exit", Category: catHelp, DisableDefaultText: true}
 	help := &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show this help and exit", Category: catHelp, DisableDefaultText: true}
 	common, name := p.flags(func(config.Flag) bool { return true }), p.program.Name
@@ -152,22 +138,22 @@ func (p Process) app() *cli.App {
 }
 
 // orVersion runs an action unless --version was asked for. The library looks for --help itself.
-func (p Process) orVersion(action cli.ActionFunc) cli.ActionFunc {
+func (p command) orVersion(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if c.Bool("version") {
-			fmt.Fprintln(p.Stdout, p.program.Name, p.version())
+			fmt.Fprintln(p.Stdout, p.program.Name, p.VersionText())
 			return nil
 		}
 		return action(c)
 	}
 }
 
-func (p Process) onUsageError(_ *cli.Context, err error, _ bool) error {
+func (p command) onUsageError(_ *cli.Context, err error, _ bool) error {
 	return &usageError{strings.ReplaceAll(err.Error(), "flag provided but not defined: -", "unknown option --"), p.program.helpHint()}
 }
 
 // flags makes the command-line library's flags of our own table.
-func (p Process) flags(wanted func(config.Flag) bool) []cli.Flag {
+func (p command) flags(wanted func(config.Flag) bool) []cli.Flag {
 	var list []cli.Flag
 	for _, f := range p.program.Flags {
 		if !wanted(f) {
@@ -188,8 +174,13 @@ func (p Process) flags(wanted func(config.Flag) bool) []cli.Flag {
 	return list
 }
 
+// line is the command line with these options.
+func (p command) line(args map[string][]string) config.Line {
+	return config.Line{Program: p.program.Program, Called: p.Name, Args: args, Getenv: p.Getenv}
+}
+
 // given collects the options that stand on the command line.
-func (p Process) given(c *cli.Context) map[string][]string {
+func (p command) given(c *cli.Context) map[string][]string {
 	args := map[string][]string{}
 	for _, f := range p.program.Flags {
 		switch {
@@ -203,15 +194,4 @@ func (p Process) given(c *cli.Context) map[string][]string {
 		}
 	}
 	return args
-}
-
-// version is the linker's, or what the build information has.
-func (p Process) version() string {
-	if p.Version != "" {
-		return p.Version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "development version"
 }

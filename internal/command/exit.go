@@ -11,6 +11,7 @@ import (
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/demo"
 	"github.com/groupserver/senddigest/internal/gsconfig"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
@@ -91,7 +92,7 @@ func codeOf(err error) int {
 
 // isUsage tells whether another command line would end better: an option, the URL, or a run that cannot be had.
 func isUsage(err error) bool {
-	return is[*usageError](err) || is[*config.ValueError](err) || is[*hooks.URLError](err) || is[*campaign.ResumeError](err) || is[*campaign.RunError](err) ||
+	return is[*usageError](err) || is[*demo.FaultError](err) || is[*demo.ListenError](err) || is[*config.ValueError](err) || is[*hooks.URLError](err) || is[*campaign.ResumeError](err) || is[*campaign.RunError](err) ||
 		is[*state.DirError](err) || is[*state.RunError](err) || is[*state.VersionError](err) || is[*state.DamagedError](err)
 }
 
@@ -134,8 +135,11 @@ func (p Program) adviceOn(err error) string {
 	if e, ok := errors.AsType[hinter](err); ok {
 		return e.Hint()
 	}
-	if _, ok := errors.AsType[*config.ValueError](err); ok {
+	if is[*config.ValueError](err) || is[*demo.FaultError](err) {
 		return p.helpHint()
+	}
+	if is[*demo.ListenError](err) {
+		return "name an address of this machine and a free port"
 	}
 	if e, ok := errors.AsType[*gsconfig.Error](err); ok {
 		return e.Hint

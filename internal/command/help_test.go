@@ -14,7 +14,7 @@ func TestHelpHasNoLineThatIsWiderThanTheTerminal(t *testing.T) {
 	for _, columns := range []int{80, 100, 132} {
 		for _, p := range []Program{Senddigest(), Sendprofile()} {
 			for _, name := range []string{"", "check", "demo", "report"} {
-				for line := range strings.Lines(p.help(cmp.Or(name, p.Name), columns)) {
+				for line := range strings.Lines(p.Manual().Help(cmp.Or(name, p.Name), columns)) {
 					if line = strings.TrimSuffix(line, "\n"); len(line) > columns {
 						t.Errorf("%s %s, %d columns: %q has %d", p.Name, name, columns, line, len(line))
 					}
@@ -27,7 +27,7 @@ func TestHelpHasNoLineThatIsWiderThanTheTerminal(t *testing.T) {
 func TestHelpAndManualHaveTheOptionsInTheOrderOfNeed(t *testing.T) {
 	t.Parallel()
 	p := Senddigest()
-	for name, text := range map[string]string{"help": p.help(p.Name, 80), "manual": strings.ReplaceAll(p.Manual().Man("v1", time.Unix(0, 0)), ".SS \"", "  ")} {
+	for name, text := range map[string]string{"help": p.Manual().Help(p.Name, 80), "manual": strings.ReplaceAll(p.Manual().Man("v1", time.Unix(0, 0)), ".SS \"", "  ")} {
 		at := 0
 		for _, category := range append(config.Categories(), catHelp) {
 			found := strings.Index(text[at:], "\n  "+category)

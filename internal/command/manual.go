@@ -13,10 +13,11 @@ import (
 
 // Manual is what the man page and the shells' completions are made of: the definitions that --help shows.
 func (p Program) Manual() manual.Program {
-	app := Process{program: p}.app()
+	app := command{program: p}.app()
 	before, after := p.manual(p)
 	m := manual.Program{
-		Name: p.Name, Summary: app.Usage, Before: before, After: after,
+		Name: p.Name, Summary: app.Usage, Brief: p.text("send the digests of one GroupServer site"), Arguments: urlHelp, Sources: p.text(sourcesHelp),
+		Before: before, After: after,
 		Commands: []manual.Command{{Usage: app.UsageText, Options: p.describe(app.Flags)}},
 	}
 	for _, c := range app.Commands {
@@ -71,4 +72,13 @@ func (p Program) values(o manual.Option) []string {
 		return strings.Split(o.Arg, "|")
 	}
 	return nil
+}
+
+// setHelp has --help print our own text, which has nothing in it that the library's templates know.
+func (p Program) setHelp(app *cli.App, columns int) {
+	m := p.Manual()
+	app.CustomAppHelpTemplate = m.Help(p.Name, columns)
+	for _, c := range app.Commands {
+		c.CustomHelpTemplate = m.Help(c.Name, columns)
+	}
 }

@@ -11,9 +11,9 @@ import (
 )
 
 // userAgent is how the program calls itself.
-func (p Process) userAgent() string { return p.program.Name + "/" + strings.Fields(p.version())[0] }
+func (p command) userAgent() string { return p.program.Name + "/" + strings.Fields(p.VersionText())[0] }
 
-func (p Process) pings(s *config.Settings) *ping.Options {
+func (p command) pings(s *config.Settings) *ping.Options {
 	if s.PingURL == nil {
 		return nil
 	}
@@ -22,7 +22,7 @@ func (p Process) pings(s *config.Settings) *ping.Options {
 }
 
 // pingEnd tells the monitor how a run ended. That nobody heard it is a line in the log and nothing else.
-func (p Process) pingEnd(c *session, s *config.Settings, m *observe.Monitor, result campaign.Result, code int, unwritten error) {
+func (p command) pingEnd(c *session, s *config.Settings, m *observe.Monitor, result campaign.Result, code int, unwritten error) {
 	words := ""
 	if unwritten != nil {
 		words = p.message(unwritten)

@@ -57,7 +57,7 @@ func (p Program) text(text string) string {
 func (p Program) helpHint() string { return p.Name + " --help lists the options" }
 
 // stateDir is where the state is to be.
-func (p Process) stateDir(s *config.Settings) string {
+func (p command) stateDir(s *config.Settings) string {
 	getenv := func(name string) string {
 		value, _ := p.Getenv(name)
 		return value

@@ -50,7 +50,7 @@ func formatOf(word string) report.Format {
 }
 
 // report shows a run that is on record.
-func (p Process) report(c *cli.Context) error {
+func (p command) report(c *cli.Context) error {
 	write := formatOf(c.String("format"))
 	list := c.Bool("list")
 	switch {
@@ -84,12 +84,12 @@ func (p Process) report(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return report.StdoutError(write(document, p.document()))
+	return report.StdoutError(write(document, p.Document()))
 }
 
 // archive opens what is kept of earlier runs: of all installations, or of one whose configuration is named. Without that
 // the configuration file only says where to look, so it need not be there, or to be read by everyone who looks.
-func (p Process) archive(args map[string][]string) (*campaign.Archive, *config.Settings, error) {
+func (p command) archive(args map[string][]string) (*campaign.Archive, *config.Settings, error) {
 	named := false
 	for _, name := range []string{"config", "instance"} {
 		value, _ := p.Getenv(p.program.EnvName(name))
@@ -109,14 +109,14 @@ func (p Process) archive(args map[string][]string) (*campaign.Archive, *config.S
 
 // goOn is the command that resumes a run: the one that it left for that, or else one with the options of this command,
 // and with the pace of the run where it would have another.
-func (p Process) goOn(args map[string][]string, s *config.Settings, run *state.Run, mode campaign.Mode) string {
+func (p command) goOn(args map[string][]string, s *config.Settings, run *state.Run, mode campaign.Mode) string {
 	switch {
 	case mode == campaign.Resume && run.Header.Resume != "":
 		return run.Header.Resume
 	case mode == campaign.RetryFailed && run.RetryFailed != "":
 		return run.RetryFailed
 	}
-	words := p.words(args, true)
+	words := p.line(args).Words(true)
 	switch {
 	case run.Workers == 0 && !s.Auto:
 		words = append(words, "--workers", "auto")
@@ -129,12 +129,12 @@ func (p Process) goOn(args map[string][]string, s *config.Settings, run *state.R
 	if run.Burst != s.Burst {
 		words = append(words, "--burst", strconv.Itoa(run.Burst))
 	}
-	return strings.Join(append(words, string(mode), quote(run.URL)), " ")
+	return strings.Join(append(words, string(mode), config.Quote(run.URL)), " ")
 }
 
 // listRuns writes the runs that are kept.
-func (p Process) listRuns(archive *campaign.Archive, asJSON bool) error {
-	kept, stdout := archive.List(), p.document()
+func (p command) listRuns(archive *campaign.Archive, asJSON bool) error {
+	kept, stdout := archive.List(), p.Document()
 	if asJSON {
 		e := json.NewEncoder(stdout)
 		e.SetEscapeHTML(false)

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/process"
 )
 
 // newRun and oldRun are of one installation; newRun is the newest.
@@ -34,7 +35,7 @@ func keep(t testing.TB, dir, run, text string) {
 // reported runs the command report on a state directory.
 func reported(dir string, args ...string) (code int, stdout, stderr string) {
 	var out, said strings.Builder
-	code = Main(Senddigest(), Process{
+	code = Main(Senddigest(), process.Process{
 		Args: append([]string{"report", "--state-dir", dir}, args...), Stdout: &out, Stderr: &said,
 		Getenv: func(string) (string, bool) { return "", false },
 	})

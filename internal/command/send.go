@@ -23,7 +23,7 @@ import (
 )
 
 // send is the command without a name: make a run for the site at URL.
-func (p Process) send(c *cli.Context) error {
+func (p command) send(c *cli.Context) error {
 	site, err := p.siteArg(c, p.program.Name+" [options] URL")
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (p Process) send(c *cli.Context) error {
 	if s.DryRun {
 		return p.dryRun(site, s)
 	}
-	code, _, err := p.run(site, s, p.next(args, s, c.Args().First()))
+	code, _, err := p.run(site, s, p.line(args).Next(s, c.Args().First()))
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (p Process) send(c *cli.Context) error {
 }
 
 // siteArg is the one argument of a command that takes a URL.
-func (p Process) siteArg(c *cli.Context, usage string) (*url.URL, error) {
+func (p command) siteArg(c *cli.Context, usage string) (*url.URL, error) {
 	switch c.NArg() {
 	case 0:
 		return nil, &usageError{"no URL given", "write " + usage}
@@ -76,19 +76,18 @@ func (p Process) siteArg(c *cli.Context, usage string) (*url.URL, error) {
 
 // run makes a whole run and tells how it went: progress, summary, reports. Its error is one that ended it before
 // the first request.
-func (p Process) run(site *url.URL, s *config.Settings, next campaign.Commands) (int, campaign.Result, error) {
+func (p command) run(site *url.URL, s *config.Settings, next campaign.Commands) (int, campaign.Result, error) {
 	c, err := p.session(site, s)
 	if err != nil {
 		return 0, campaign.Result{}, err
 	}
 	defer c.close()
-	defer p.tellStatus(c.display)()
+	defer p.TellStatus(c.display, p.program.Name)()
 	address, _ := p.Getenv(notify.Variable)
 	service, err := observe.Manage(address, c.display.Status)
 	if err != nil {
 		fmt.Fprintf(c.display, "%s: warning: the service manager cannot be told of this run: %v\n", p.program.Name, err)
 	}
-	defer p.suspend(c)()
 	monitor := &observe.Monitor{Options: p.pings(s)}
 	files := &files{c: c, s: s}
 	log := observe.NewLog(c.display, s.LogLevel, s.LogJSON)
@@ -153,7 +152,7 @@ const stdoutReport = "-" // as a --report
 
 // tell prints the summary where one is due, and the report that is asked for on standard output: last, since either may be
 // blocked. It returns the last error of what could not be written, all of which it has printed.
-func (p Process) tell(c *session, result campaign.Result, s *config.Settings, files *files) error {
+func (p command) tell(c *session, result campaign.Result, s *config.Settings, files *files) error {
 	d, name := result.Document, p.program.Name
 	var summary strings.Builder
 	switch counts := d.Counts; {
@@ -169,7 +168,7 @@ func (p Process) tell(c *session, result campaign.Result, s *config.Settings, fi
 		}
 	}
 	if slices.Contains(s.Reports, stdoutReport) {
-		files.note(report.StdoutError(d.WriteJSON(p.document())))
+		files.note(report.StdoutError(d.WriteJSON(p.Document())))
 	}
 	for _, fault := range files.faults {
 		summary.WriteString(p.message(fault))
@@ -185,7 +184,7 @@ func (p Process) tell(c *session, result campaign.Result, s *config.Settings, fi
 }
 
 // dryRun prints what a run would send to, in its order, and sends nothing.
-func (p Process) dryRun(site *url.URL, s *config.Settings) error {
+func (p command) dryRun(site *url.URL, s *config.Settings) error {
 	c, err := p.session(site, s)
 	if err != nil {
 		return err
@@ -209,7 +208,7 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 	}
 	if s.RequireFit {
 		_, _ = io.WriteString(p.Stdout, b.String()) // the exit code is an answer of its own
-	} else if _, err := io.WriteString(p.document(), b.String()); err != nil {
+	} else if _, err := io.WriteString(p.Document(), b.String()); err != nil {
 		return report.StdoutError(err)
 	}
 	if s.Verbose {
@@ -230,7 +229,7 @@ func (p Process) dryRun(site *url.URL, s *config.Settings) error {
 }
 
 // unlisted says of which site the list could not be had.
-func (p Process) unlisted(site *url.URL, err error) error {
+func (p command) unlisted(site *url.URL, err error) error {
 	if _, ok := errors.AsType[*campaign.ListError](err); ok {
 		return fmt.Errorf("%s: %w", site, err)
 	}
@@ -238,7 +237,7 @@ func (p Process) unlisted(site *url.URL, err error) error {
 }
 
 // client makes the client of a run.
-func (p Process) client(site *url.URL, s *config.Settings, traffic *hooks.Traffic) (*hooks.Client, error) {
+func (p command) client(site *url.URL, s *config.Settings, traffic *hooks.Traffic) (*hooks.Client, error) {
 	roots, err := authorities(s.CACert)
 	if err != nil {
 		return nil, err
@@ -276,7 +275,7 @@ func authorities(path string) (*x509.CertPool, error) {
 }
 
 // warn says what is dangerous about the options.
-func (p Process) warn(w io.Writer, site *url.URL, s *config.Settings) {
+func (p command) warn(w io.Writer, site *url.URL, s *config.Settings) {
 	if s.Insecure {
 		fmt.Fprintf(w, "%s: warning: --insecure: the site's certificate is not verified, so anybody on the way can read the token\n", p.program.Name)
 	}
@@ -286,7 +285,7 @@ func (p Process) warn(w io.Writer, site *url.URL, s *config.Settings) {
 }
 
 // warnOfList says which entries of the site's list are left out because they are none.
-func (p Process) warnOfList(w io.Writer, site *url.URL, plan *campaign.Plan) {
+func (p command) warnOfList(w io.Writer, site *url.URL, plan *campaign.Plan) {
 	if plan.Unusable.N > 0 {
 		fmt.Fprintf(w, "%s: warning: %s: %s\n", p.program.Name, hooks.SiteName(site), printable.Line(plan.Unusable.String()))
 	}

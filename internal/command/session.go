@@ -35,7 +35,7 @@ type session struct {
 
 // session begins one, says what is dangerous about the options, and adds to them what follows from the site and the
 // environment.
-func (p Process) session(site *url.URL, s *config.Settings) (*session, error) {
+func (p command) session(site *url.URL, s *config.Settings) (*session, error) {
 	traffic := new(hooks.Traffic)
 	client, err := p.client(site, s, traffic)
 	if err != nil {
@@ -44,13 +44,13 @@ func (p Process) session(site *url.URL, s *config.Settings) (*session, error) {
 	queue := progress.NewQueue(p.Stderr)
 	c := &session{
 		client: client, campaign: p.program.campaign(client, s), traffic: traffic,
-		queue: queue, display: progress.New(queue, p.terminal()),
+		queue: queue, display: progress.New(queue, p.Terminal()),
 	}
 	if !s.Verbose {
 		c.display.Quiet()
 	}
 	p.warn(c.display, site, s)
-	c.ctx, c.abort, c.unwatch = p.stops(c.display)
+	c.ctx, c.abort, c.unwatch = p.Stops(c.display, p.program.Name)
 	c.patience = later(c.abort, flushTime)
 	log.SetOutput(&observe.StrayLog{Log: observe.NewLog(c.display, s.LogLevel, s.LogJSON), Scrub: client.Scrub})
 
@@ -82,6 +82,10 @@ func (c *session) close() {
 	c.queue.Close(c.patience)
 	c.unwatch()
 }
+
+// flushTime is how long standard error may take to show what was said when the program was told to cut what is in flight. A
+// terminal that was stopped shows nothing.
+const flushTime = time.Second
 
 // later ends so long after ctx.
 func later(ctx context.Context, after time.Duration) context.Context {

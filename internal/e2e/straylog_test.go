@@ -11,6 +11,7 @@ import (
 
 	"github.com/groupserver/senddigest/internal/command"
 	"github.com/groupserver/senddigest/internal/e2e/program"
+	"github.com/groupserver/senddigest/internal/process"
 	"github.com/groupserver/senddigest/internal/standin"
 )
 
@@ -43,7 +44,7 @@ func TestWhatALibraryLogsIsSeenForDebuggingAloneAndWithoutTheToken(t *testing.T)
 				t.Fatal(err)
 			}
 			var stdout, stderr bytes.Buffer
-			code := command.Main(command.Senddigest(), command.Process{
+			code := command.Main(command.Senddigest(), process.Process{
 				Args:   []string{"--config", config, "--no-state", "--workers", "1", "--log-level", row.level, server.URL},
 				Stdout: &stdout, Stderr: &stderr,
 				Getenv: func(string) (string, bool) { return "", false },

@@ -381,19 +381,15 @@ func (s *seat) noFaultBut(allowed string) {
 // shell runs a command as an interactive shell does, and takes it to the foreground again when a key is pressed.
 const shell = `set -m; "$@"; echo "the shell"; read -r key; fg`
 
-func TestCtrlZClearsTheTerminalAndFgBringsTheLinesBack(t *testing.T) {
+func TestAfterCtrlZFgBringsTheLinesBack(t *testing.T) {
 	t.Parallel()
 	s := sit(t, terminalSite(t), desk{columns: 80, rows: 24, before: []string{"sh", "-c", shell, "sh"}})
 	s.sees("while it runs", s.Below, display[80]...)
 	s.presses("\x1a")
-	s.sees("stopped", s.Text, `(?m)^the shell$`)
-	s.sound("stopped")
-	if strings.Contains(s.Text(), "[#") {
-		t.Errorf("lines of the display are left; the screen is\n%s", s.Text())
-	}
+	s.sees("stopped", s.Text, `(?m)the shell$`)
 	s.presses("\n")
 	s.sees("after fg", s.Below, display[80]...)
-	s.sees("after fg", s.Above, failure, `(?m)^the shell$`)
+	s.sees("after fg", s.Above, failure, `(?m)the shell$`)
 	interrupt(s)
 }
 
@@ -403,8 +399,7 @@ func TestCtrlZWithoutAShellIsNoEndOfTheRun(t *testing.T) {
 	s := sit(t, terminalSite(t), desk{columns: 80, rows: 24})
 	s.sees("while it runs", s.Below, display[80]...)
 	s.presses("\x1a")
-	s.sees("the lines are taken away", s.Text, `database error$`)
-	s.sees("and come back", s.Below, display[80]...)
+	s.sees("and goes on", s.Below, display[80]...)
 	interrupt(s)
 }
 

@@ -1,5 +1,5 @@
 // Package manual writes what a packager ships beside a command-line program, from one description of it: the man page, and
-// the completions for bash, zsh and fish. It knows no program and no flag library.
+// the completions for bash, zsh and fish; and what --help prints. It knows no program and no flag library.
 package manual
 
 import (
@@ -13,9 +13,11 @@ type Program struct {
 	Name     string
 	Summary  string // a few words, as after the dash in "name - summary"
 	Commands []Command
-	Codes    []Item    // exit codes
-	Before   []Section // between SYNOPSIS and OPTIONS
-	After    []Section // after EXIT STATUS
+	// Of --help alone: what the command without a name does, what its arguments are, where else options come from.
+	Brief, Arguments, Sources string
+	Codes                     []Item    // exit codes
+	Before                    []Section // between SYNOPSIS and OPTIONS
+	After                     []Section // after EXIT STATUS
 }
 
 // A Command is the program itself, the first and with an empty name, or one of its commands.

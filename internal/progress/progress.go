@@ -75,7 +75,6 @@ type Display struct {
 	quiet    bool                           // the run is followed, and not shown
 	things   printable.Noun                 // what is sent to
 	private  bool                           // their names are not to be shown
-	away     bool                           // between Suspend and Resume
 	drawn    bool                           // lines may be on the screen
 
 	stop, done chan struct{} // ends the goroutine; it has ended
@@ -125,22 +124,6 @@ func (d *Display) Close() {
 		close(d.stop)
 		<-d.done
 	}
-}
-
-// Suspend takes the lines away until Resume: the program is about to be stopped, and its terminal goes to another.
-func (d *Display) Suspend() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_ = d.put("", false)
-	d.drawn, d.away = false, true
-}
-
-// Resume shows them again.
-func (d *Display) Resume() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.away = false
-	_ = d.put("", true)
 }
 
 // tick keeps the display up to date between events.
@@ -344,7 +327,7 @@ const (
 // shell's prompt after a kill. All goes out in one write, so that nothing gets between.
 func (d *Display) put(message string, draw bool) error {
 	var text strings.Builder
-	ours := d.terminal != nil && !d.away && (d.terminal.Ours == nil || d.terminal.Ours())
+	ours := d.terminal != nil && (d.terminal.Ours == nil || d.terminal.Ours())
 	if d.drawn && ours {
 		text.WriteString(eraseBelow)
 	}

@@ -242,10 +242,6 @@ func (e event) happens(d *progress.Display, s *watched) string {
 	case 5:
 		d.Observe(campaign.Paused{For: time.Minute})
 		return "the site asked for a pause of 1:00; nothing starts until it is over"
-	case 6:
-		d.Suspend()
-		time.Sleep(e.pause)
-		d.Resume()
 	}
 	return ""
 }

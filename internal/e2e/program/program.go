@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/internal/command"
+	"github.com/groupserver/senddigest/internal/process"
 )
 
 // Token is the token of a test's site. Nothing but the configuration file may ever hold it.
@@ -36,9 +37,9 @@ func Main(m *testing.M) {
 func BeProgram() {
 	switch os.Getenv(marker) {
 	case senddigest:
-		os.Exit(command.Main(command.Senddigest(), command.OS("")))
+		os.Exit(command.Main(command.Senddigest(), process.OS("")))
 	case sendprofile:
-		os.Exit(command.Main(command.Sendprofile(), command.OS("")))
+		os.Exit(command.Main(command.Sendprofile(), process.OS("")))
 	}
 }
 

@@ -1,4 +1,4 @@
-package command
+package process
 
 import (
 	"context"
@@ -41,7 +41,7 @@ func TestASecondSignalCutsWhatIsInFlightAndAHangUpNeverDoes(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var signals chan<- os.Signal
 			p := Process{HearSignals: func(c chan<- os.Signal) func() { signals = c; return func() {} }}
-			ctx, abort, end := p.stops(io.Discard)
+			ctx, abort, end := p.Stops(io.Discard, "senddigest")
 			for _, s := range row.signals {
 				if s == later {
 					time.Sleep(time.Second)

@@ -1,4 +1,4 @@
-package command
+package process
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"github.com/groupserver/senddigest/internal/progress"
 )
 
-// tellStatus prints one line of how far the run is at each signal that asks for it. What it returns ends that.
-func (p Process) tellStatus(display *progress.Display) (end func()) {
+// TellStatus prints one line of how far the run is at each signal that asks for it. What it returns ends that.
+func (p Process) TellStatus(display *progress.Display, program string) (end func()) {
 	done, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -16,7 +16,7 @@ func (p Process) tellStatus(display *progress.Display) (end func()) {
 			case <-done:
 				return
 			case <-p.StatusSignals:
-				fmt.Fprintf(display, "%s: %s\n", p.program.Name, display.Status())
+				fmt.Fprintf(display, "%s: %s\n", program, display.Status())
 			}
 		}
 	}()

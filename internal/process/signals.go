@@ -1,4 +1,4 @@
-package command
+package process
 
 import (
 	"context"
@@ -15,12 +15,12 @@ import (
 // once, of which the process may see either first.
 const together = 20 * time.Millisecond
 
-// stops makes the two contexts of a run. When ctx ends nothing more starts: at the first signal. When abort
+// Stops makes the two contexts of a run. When ctx ends nothing more starts: at the first signal. When abort
 // ends, at the second signal, what is in flight is cut. Both carry the cause. SIGHUP is never the second: it says that a
 // terminal is gone, which a shell and the system both tell its programs. A third one ends the process, and so does each
 // after end, which releases what watches for all this: nothing that is written then, to whoever does not read it, can keep
 // the program from being ended. w must not block: a second signal is heard only after the word about the first.
-func (p Process) stops(w io.Writer) (ctx, abort context.Context, end func()) {
+func (p Process) Stops(w io.Writer, program string) (ctx, abort context.Context, end func()) {
 	abort, cut := context.WithCancelCause(context.Background())
 	ctx, stop := context.WithCancelCause(abort)
 
@@ -32,7 +32,7 @@ func (p Process) stops(w io.Writer) (ctx, abort context.Context, end func()) {
 		if sig == syscall.SIGHUP {
 			passBy(signals, together, done)
 		}
-		fmt.Fprintf(w, "%s: %v: nothing more starts; once more to cut what is in flight\n", p.program.Name, why)
+		fmt.Fprintf(w, "%s: %v: nothing more starts; once more to cut what is in flight\n", program, why)
 	}
 	go func() {
 		defer close(gone)

@@ -1,4 +1,4 @@
-package command
+package process
 
 import (
 	"errors"
@@ -10,29 +10,29 @@ import (
 
 // The rules of standard output
 //
-//   - What was asked for there and could not be written is an error, exit code 73. Main looks for it once, after all else.
+//   - What was asked for there and could not be written is an error, exit code 73. The command looks for it once, after all else.
 //   - Where it was closed, Go's runtime has opened /dev/null in its place before anything of ours runs, so no file of ours
 //     gets its number, and everything seems to be written. Such a /dev/null is opened for reading and writing, and so is
 //     that of a program which wants the exit code alone (Python's subprocess.DEVNULL, Node's "ignore"): nothing tells
 //     one from the other. So it is an error for a document, and none where the exit code is an answer of its own.
 
-// An output is standard output that remembers why it could not be written.
-type output struct {
-	w   io.Writer
-	err error // the first one
+// An Output is standard output that remembers why it could not be written.
+type Output struct {
+	W   io.Writer
+	Err error // the first one
 }
 
-func (o *output) Write(text []byte) (int, error) {
-	n, err := o.w.Write(text)
-	if o.err == nil {
-		o.err = err
+func (o *Output) Write(text []byte) (int, error) {
+	n, err := o.W.Write(text)
+	if o.Err == nil {
+		o.Err = err
 	}
 	return n, err
 }
 
-// document is standard output for what is of use only to who reads it.
-func (p Process) document() io.Writer {
-	if o, ok := p.Stdout.(*output); ok && closed(o.w) {
+// Document is standard output for what is of use only to who reads it.
+func (p Process) Document() io.Writer {
+	if o, ok := p.Stdout.(*Output); ok && closed(o.W) {
 		return nowhere{}
 	}
 	return p.Stdout
