@@ -130,16 +130,16 @@ schedule-table: needs ## docs/options.md's table of the orders on heavy-tailed s
 
 # Static, and the same bytes wherever it is built. -buildvcs=false: the version is passed, so Go need not ask git,
 # which refuses in a clone that belongs to somebody else.
-build: needs ## the program, static, in ./senddigest
+build: needs ## the programs, static, in ./senddigest and ./sendprofile
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false \
-		-ldflags '-s -w -buildid= -X $(VERSION_VARIABLE)=$(VERSION)' -o senddigest .
+		-ldflags '-s -w -buildid= -X $(VERSION_VARIABLE)=$(VERSION)' -o . . ./cmd/sendprofile
 
 # gzip -n: no time of its own.
 package: build ## the Debian package for this machine's kind of processor, in ./dist
 	@rm -rf dist && mkdir dist
 	@umask 022; export SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH); \
 		go run ./contrib/generate dist/generated '$(VERSION)'; \
-		gzip -9n dist/generated/senddigest.8; gzip -9nc CHANGELOG.md >dist/generated/changelog.gz; \
+		gzip -9n dist/generated/*.8; gzip -9nc CHANGELOG.md >dist/generated/changelog.gz; \
 		DEB_VERSION='$(DEB_VERSION)' GOARCH=$$(go env GOARCH) $(NFPM) package --config contrib/nfpm.yaml --packager deb --target dist
 
 deb-version:
@@ -164,5 +164,5 @@ outage-table: needs ## docs/design.md's table of outages among groups that fail 
 	@go test -count=1 -run '^TestAnOutageAmong' -v ./dispatcher | sed -n 's/^ *outage_test.go:[0-9]*: |/|/p'
 
 clean: ## remove what make build, profiles and packaging leave behind
-	@rm -rf senddigest dist
+	@rm -rf senddigest sendprofile dist
 	@find . \( -name .git -o -name testdata \) -prune -o -type f \( -name '*.test' -o -name '*.prof' \) -exec rm -f {} +

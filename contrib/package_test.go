@@ -10,6 +10,7 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -33,7 +34,7 @@ const patience = 2 * time.Minute
 const instance = "packaging-test"
 
 // ours are the folders that the package, its service or its user bring, besides what dpkg lists.
-var ours = []string{"/etc/senddigest", "/var/lib/senddigest", "/var/log/senddigest"}
+var ours = []string{"/etc/senddigest", "/etc/sendprofile", "/var/lib/senddigest", "/var/log/senddigest"}
 
 func TestThePackage(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -43,7 +44,7 @@ func TestThePackage(t *testing.T) {
 	for name, value := range map[string]string{"COUNT": "1", "KEY_0": "safe.directory", "VALUE_0": "*"} {
 		t.Setenv("GIT_CONFIG_"+name, value)
 	}
-	for _, path := range append(slices.Clone(ours), "/usr/bin/senddigest") {
+	for _, path := range append(slices.Clone(ours), "/usr/bin/senddigest", "/usr/bin/sendprofile") {
 		if _, err := os.Lstat(path); err == nil {
 			t.Fatalf("%s is there already: this would end with its removal", path)
 		}
@@ -58,7 +59,8 @@ func TestThePackage(t *testing.T) {
 	run(t, "dpkg", "--path-include=/usr/share/man/*", "--path-include=/usr/share/doc/*", "--install", deb)
 	files := installed(t)
 	ok := t.Run("the units are sound and hardened", unitsAreSound) &&
-		t.Run("a run of the unit's command ends 0 and leaves journal and reports", serviceRuns) &&
+		t.Run("a run of the unit's command ends 0 and leaves journal and reports", digestRuns) &&
+		t.Run("and so does one of sendprofile's, in files for their owner alone", profileRuns) &&
 		t.Run("the manual can be read", manualCanBeRead) &&
 		t.Run("zsh completes", zshCompletes) &&
 		t.Run("fish completes", fishCompletes) &&
@@ -141,17 +143,19 @@ func made(t *testing.T) (deb string) {
 	if !bytes.Equal(debs[0], debs[1]) {
 		t.Error("the same source made two different packages")
 	}
-	binary := filepath.Join(root, "senddigest")
-	if got, want := run(t, binary, "--version"), "senddigest "+version+"\n"; got != want {
-		t.Errorf("--version: got %q, want %q", got, want)
-	}
-	program, err := elf.Open(binary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = program.Close() }()
-	if slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
-		t.Error("the program is not static")
+	for _, name := range []string{"senddigest", "sendprofile"} {
+		binary := filepath.Join(root, name)
+		if got, want := run(t, binary, "--version"), name+" "+version+"\n"; got != want {
+			t.Errorf("--version: got %q, want %q", got, want)
+		}
+		program, err := elf.Open(binary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = program.Close() }()
+		if slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+			t.Errorf("%s is not static", name)
+		}
 	}
 	return deb
 }
@@ -175,24 +179,31 @@ func installed(t *testing.T) (files []string) {
 	return files
 }
 
-const resumeFile, retryFile = "/usr/lib/systemd/system/senddigest-resume@.service", "/usr/lib/systemd/system/senddigest-retry-failed@.service"
-
-const serviceFile, timerFile = "/usr/lib/systemd/system/senddigest@.service", "/usr/lib/systemd/system/senddigest@.timer"
+// unitFile is where a unit of the package is.
+func unitFile(name string) string { return "/usr/lib/systemd/system/" + name }
 
 func unitsAreSound(t *testing.T) {
 	example := "/usr/share/doc/senddigest/examples/"
-	out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", serviceFile, timerFile, resumeFile, retryFile, example+"senddigest-failed@.service").CombinedOutput()
+	verify := []string{"verify", example + "senddigest-failed@.service"}
+	for _, program := range []string{"senddigest", "sendprofile"} {
+		for _, name := range []string{"@.service", "@.timer", "-resume@.service", "-retry-failed@.service"} {
+			verify = append(verify, unitFile(program+name))
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), "systemd-analyze", verify...).CombinedOutput()
 	// It says what it does not know, and ends with 0 all the same. Other units of the machine are not our business.
-	if err != nil || strings.Contains(string(out), "senddigest") {
+	if err != nil || strings.Contains(string(out), "senddigest") || strings.Contains(string(out), "sendprofile") {
 		t.Errorf("systemd-analyze verify: %v, %s", err, out)
 	}
 	// Of 100; above 90 systemd calls a service unsafe.
-	run(t, "systemd-analyze", "security", "--offline=true", "--threshold=15", serviceFile)
-	timer, err := readUnit(timerFile, instance)
-	if err != nil {
-		t.Fatal(err)
+	for _, program := range []string{"senddigest", "sendprofile"} {
+		run(t, "systemd-analyze", "security", "--offline=true", "--threshold=15", unitFile(program+"@.service"))
+		timer, err := readUnit(unitFile(program+"@.timer"), instance)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, "systemd-analyze", "calendar", timer.one("Timer.OnCalendar"))
 	}
-	run(t, "systemd-analyze", "calendar", timer.one("Timer.OnCalendar"))
 	drop, err := readUnit(example+"tell-failures.conf", instance)
 	if err != nil {
 		t.Fatal(err)
@@ -234,12 +245,30 @@ func demoSite(t *testing.T, groups int) (url, config string) {
 	return url, config
 }
 
-// serviceRuns does what systemd does to start the service, without the sandbox.
-func serviceRuns(t *testing.T) {
+func digestRuns(t *testing.T) {
+	serviceRuns(t, service{"senddigest", "example.conf", instance, "", 40, "groups", 0o644})
+}
+
+func profileRuns(t *testing.T) {
+	serviceRuns(t, service{"sendprofile", "profile.conf", "profile-" + instance, "profile-", 20, "people", 0o600})
+}
+
+// A service of the package, and what its run is to leave.
+type service struct {
+	program, example string
+	report           string // the name of its report
+	journal          string // how the names of its files in the state directory begin
+	accepted         int
+	things           string
+	mode             fs.FileMode // of its report
+}
+
+// serviceRuns does what systemd does to start a service, without the sandbox.
+func serviceRuns(t *testing.T, s service) {
 	const groups = 40
 	url, config := demoSite(t, groups)
-	conf := "/etc/senddigest/" + instance + ".conf"
-	example, err := os.ReadFile("/usr/share/doc/senddigest/examples/example.conf")
+	conf := "/etc/" + s.program + "/" + instance + ".conf"
+	example, err := os.ReadFile("/usr/share/doc/senddigest/examples/" + s.example)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,11 +276,12 @@ func serviceRuns(t *testing.T) {
 	if text == string(example) {
 		t.Fatal("the example has no URL to replace")
 	}
+	text = strings.Replace(text, "_THROTTLE=1\n", "_THROTTLE=0\n", 1) // there is no time for rests
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 
-	u, err := readUnit(serviceFile, instance)
+	u, err := readUnit(unitFile(s.program+"@.service"), instance)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +391,7 @@ func serviceRuns(t *testing.T) {
 		t.Error("the unit waits for no READY=1")
 	}
 	said := <-told
-	for _, word := range []string{"READY=1\n", "\nSTATUS=40 of 40 groups accepted at "} {
+	for _, word := range []string{"READY=1\n", fmt.Sprintf("\nSTATUS=%[1]d of %[1]d %s accepted at ", s.accepted, s.things)} {
 		if !strings.Contains(said, word) {
 			t.Errorf("the manager was not told %q: %s", word, said)
 		}
@@ -370,20 +400,25 @@ func serviceRuns(t *testing.T) {
 	var report struct {
 		Counts struct{ Groups, Accepted int }
 	}
-	if err := json.Unmarshal(leaves(t, environ, filepath.Join(logs, instance+".json")), &report); err != nil || report.Counts.Groups != groups || report.Counts.Accepted != groups {
-		t.Errorf("the report has %+v, %v; want %d groups, all accepted", report.Counts, err, groups)
+	if err := json.Unmarshal(leaves(t, environ, filepath.Join(logs, s.report+".json")), &report); err != nil || report.Counts.Groups != s.accepted || report.Counts.Accepted != s.accepted {
+		t.Errorf("the report has %+v, %v; want %d, all accepted", report.Counts, err, s.accepted)
 	}
-	if text := leaves(t, environ, filepath.Join(logs, instance+".prom")); !strings.Contains(string(text), `senddigest_groups{site="`) {
+	if text := leaves(t, environ, filepath.Join(logs, s.report+".prom")); !strings.Contains(string(text), s.program+"_"+s.things+`{site="`) {
 		t.Errorf("the metrics begin with %.80q", text)
 	}
-	if text := leaves(t, environ, filepath.Join(logs, instance+".txt")); !strings.HasPrefix(string(text), "40 of 40 groups accepted at ") {
+	if text := leaves(t, environ, filepath.Join(logs, s.report+".txt")); !strings.HasPrefix(string(text), fmt.Sprintf("%[1]d of %[1]d %s accepted at ", s.accepted, s.things)) {
 		t.Errorf("the text report: %s", text)
 	}
-	journals, err := filepath.Glob(filepath.Join(state, "*.jsonl"))
+	for _, name := range []string{".json", ".txt"} {
+		if info, err := os.Stat(filepath.Join(logs, s.report+name)); err != nil || info.Mode().Perm() != s.mode {
+			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, s.mode)
+		}
+	}
+	journals, err := filepath.Glob(filepath.Join(state, s.journal+"2*.jsonl"))
 	if err != nil || len(journals) != 1 {
 		t.Fatalf("journals: %q, %v; want one", journals, err)
 	}
-	if text := leaves(t, environ, journals[0]); bytes.Count(text, []byte("\n")) < 2*groups {
+	if text := leaves(t, environ, journals[0]); bytes.Count(text, []byte("\n")) < 2*s.accepted {
 		t.Errorf("the journal has not two lines for each group:\n%s", text)
 	}
 }
@@ -407,6 +442,9 @@ func leaves(t *testing.T, environ map[string]string, path string) []byte {
 }
 
 func manualCanBeRead(t *testing.T) {
+	if page := runIn(t, "", []string{"MANWIDTH=80", "LC_ALL=C.UTF-8", "MANPAGER=cat"}, "man", "8", "sendprofile"); !strings.Contains(page, "the monthly profile-status notifications") {
+		t.Errorf("the manual of sendprofile: %s", page)
+	}
 	page := runIn(t, "", []string{"MANWIDTH=80", "MAN_KEEP_FORMATTING=", "LC_ALL=C.UTF-8", "MANPAGER=cat"}, "man", "8", "senddigest")
 	for _, text := range []string{"NAME\n", "SYNOPSIS\n", "OPTIONS\n", "EXIT STATUS\n", "ENVIRONMENT\n", "FILES\n", "EXAMPLES\n", "--max-failures N|P%", "COMMAND DEMO\n"} {
 		if !strings.Contains(page, text) {
@@ -439,6 +477,8 @@ var completions = map[string][]string{
 	"senddigest --resume --max-f":  {"--max-failures"},
 	"senddigest --config gscon":    {"gsconfig.ini"},
 	"senddigest --report gs.json ": {"check", "demo"},
+	"sendprofile --thr":            {"--throttle"},
+	"sendprofile --guard":          nil,
 }
 
 func shellCompletes(t *testing.T, offers func(dir, line string) string) {
@@ -467,6 +507,7 @@ func shellCompletes(t *testing.T, offers func(dir, line string) string) {
 
 func zshCompletes(t *testing.T) {
 	run(t, "zsh", "-n", "/usr/share/zsh/vendor-completions/_senddigest")
+	run(t, "zsh", "-n", "/usr/share/zsh/vendor-completions/_sendprofile")
 	script, err := filepath.Abs("testdata/complete.zsh")
 	if err != nil {
 		t.Fatal(err)

@@ -11,25 +11,41 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTheServicesThatGoOnWithARunAreTheNightlyOneButForHow(t *testing.T) {
+func TestTheServicesThatGoOnWithARunAreTheOneThatBeginsItButForHow(t *testing.T) {
 	t.Parallel()
-	nightly := settings(t, "systemd/senddigest@.service")
-	for _, how := range []string{"resume", "retry-failed"} {
-		want := make([]string, len(nightly))
-		for i, line := range nightly {
-			switch {
-			case strings.HasPrefix(line, "Description="):
-				line = "Description=Go on with the digests of the GroupServer site %i (--" + how + ")"
-			case strings.HasPrefix(line, "ExecStart="):
-				line = strings.Replace(line, " $URL", " --"+how+" $URL", 1)
-			case strings.HasPrefix(line, "Environment=SENDDIGEST_REPORT="): // the night's own report stays
-				line = strings.ReplaceAll(line, "%i", "%i-"+how)
+	for program, mail := range map[string]string{"senddigest": "digests", "sendprofile": "notifications"} {
+		nightly := settings(t, "systemd/"+program+"@.service")
+		for _, how := range []string{"resume", "retry-failed"} {
+			want := make([]string, len(nightly))
+			for i, line := range nightly {
+				switch {
+				case strings.HasPrefix(line, "Description="):
+					line = "Description=Go on with the " + mail + " of the GroupServer site %i (--" + how + ")"
+				case strings.HasPrefix(line, "ExecStart="):
+					line = strings.Replace(line, " $URL", " --"+how+" $URL", 1)
+				case strings.HasPrefix(line, "Environment="+strings.ToUpper(program)+"_REPORT="): // the night's own report stays
+					line = strings.ReplaceAll(line, "%i", "%i-"+how)
+				}
+				want[i] = line
 			}
-			want[i] = line
+			if diff := cmp.Diff(settings(t, "systemd/"+program+"-"+how+"@.service"), want); diff != "" {
+				t.Errorf("%s --%s: got -, want +:\n%s", program, how, diff)
+			}
 		}
-		if diff := cmp.Diff(settings(t, "systemd/senddigest-"+how+"@.service"), want); diff != "" {
-			t.Errorf("--%s: got -, want +:\n%s", how, diff)
-		}
+	}
+}
+
+func TestTheServiceOfTheNotificationsIsThatOfTheDigestsButForItsNames(t *testing.T) {
+	t.Parallel()
+	names := strings.NewReplacer("Daily digests", "Monthly profile-status notifications", "man:senddigest", "man:sendprofile",
+		"SENDDIGEST_", "SENDPROFILE_", "/var/log/senddigest/%i", "/var/log/senddigest/profile-%i", "/etc/senddigest/", "/etc/sendprofile/",
+		"/usr/bin/senddigest", "/usr/bin/sendprofile")
+	var want []string
+	for _, line := range settings(t, "systemd/senddigest@.service") {
+		want = append(want, names.Replace(line))
+	}
+	if diff := cmp.Diff(settings(t, "systemd/sendprofile@.service"), want); diff != "" {
+		t.Errorf("got -, want +:\n%s", diff)
 	}
 }
 

@@ -308,7 +308,7 @@ func elsewhere(t *testing.T, words []string) error {
 	}
 	switch words[0] {
 	case "systemctl", "journalctl":
-		unit := regexp.MustCompile(`^(senddigest(?:-resume|-retry-failed)?@)[a-z-]+(\.timer|\.service)?$`).FindStringSubmatch(last)
+		unit := regexp.MustCompile(`^(send(?:digest|profile)(?:-resume|-retry-failed)?@)[a-z-]+(\.timer|\.service)?$`).FindStringSubmatch(last)
 		if unit == nil {
 			return fmt.Errorf("no such unit: %s", last)
 		}
@@ -318,7 +318,7 @@ func elsewhere(t *testing.T, words []string) error {
 	case "sudoedit":
 		return packaged(filepath.Dir(last))
 	case "install": // what make build makes
-		if words[1] == "senddigest" && strings.Contains(readText(t, "Makefile"), "-o senddigest .") {
+		if words[1] == "senddigest" && strings.Contains(readText(t, "Makefile"), "-o . . ./cmd/sendprofile") {
 			return nil
 		}
 	case "apt": // what make package makes

@@ -89,7 +89,7 @@ func (p command) run(site *url.URL, s *config.Settings, next campaign.Commands) 
 		fmt.Fprintf(c.display, "%s: warning: the service manager cannot be told of this run: %v\n", p.program.Name, err)
 	}
 	monitor := &observe.Monitor{Options: p.pings(s)}
-	files := &files{c: c, s: s}
+	files := &files{name: p.program.Name, c: c, s: s}
 	log := observe.NewLog(c.display, s.LogLevel, s.LogJSON)
 	s.Commands = next
 	s.Observers = []campaign.Observer{
@@ -115,6 +115,7 @@ func (p command) run(site *url.URL, s *config.Settings, next campaign.Commands) 
 // files are what a run writes besides its record, at its end, which it observes: of two runs close together the files of
 // the later one stay.
 type files struct {
+	name      string // the program's
 	c         *session
 	s         *config.Settings
 	unwritten error   // the last thing that could not be written, the record included; nil: all has been
@@ -136,7 +137,7 @@ func (f *files) Observe(event campaign.Event) {
 	}
 	if f.s.MetricsFile != "" {
 		f.note(metrics.Run{
-			Document: e.Document, ExitCode: runCode(e.Result, f.unwritten), Sends: &f.c.sends,
+			Program: f.name, Document: e.Document, ExitCode: runCode(e.Result, f.unwritten), Sends: &f.c.sends,
 			Sent: f.c.traffic.Sent(), Received: f.c.traffic.Received(),
 		}.WriteFile(f.s.MetricsFile))
 	}

@@ -50,12 +50,18 @@ type ListenError struct {
 
 func (e *ListenError) Error() string { return fmt.Sprintf("--listen %s: %v", e.Address, e.Err) }
 
+// people is how many the site lists for sendprofile, which has no demo of its own: --serve-only is for both.
+const people = 20
+
 // Start serves a site. Its errors are [*FaultError], [*ListenError], and those of package report.
 func Start(o Options) (*Demo, error) {
 	site := standin.Options{
 		Token:   "demoToken" + fmt.Sprint(o.Seed),
 		Groups:  standin.Generate(o.Groups, o.Seed),
 		Threads: o.Threads, Cost: standin.HeavyTail(o.Seed),
+	}
+	for i := range people {
+		site.People = append(site.People, fmt.Sprintf("demo-person-%02d", i+1))
 	}
 	for _, text := range o.Faults {
 		fault, err := standin.ParseFault(text)

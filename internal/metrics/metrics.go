@@ -23,12 +23,14 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/replace"
 	"github.com/groupserver/senddigest/internal/report"
 )
 
 // Run is a run that has ended.
 type Run struct {
+	Program        string // whose names begin so; two programs may write for one site, and no two files may have the same series
 	Document       *report.Document
 	ExitCode       int
 	Sends          *Sends
@@ -36,7 +38,6 @@ type Run struct {
 }
 
 const (
-	prefix      = "senddigest_"
 	lastSuccess = "last_success_timestamp_seconds"
 
 	fileMode = 0o644 // the collector is another user, and there is no secret in the file
@@ -73,7 +74,7 @@ func (r Run) lastSuccess(path string) (float64, error) {
 		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
-		rest, ok := strings.CutPrefix(line, prefix+lastSuccess+labelBegin)
+		rest, ok := strings.CutPrefix(line, r.Program+"_"+lastSuccess+labelBegin)
 		end := strings.LastIndex(rest, labelEnd)
 		if !ok || end < 0 || address(unescaper.Replace(rest[:end])) != address(r.Document.URL) {
 			continue
@@ -92,7 +93,8 @@ func (r Run) lastSuccess(path string) (float64, error) {
 func (r Run) write(w io.Writer, success float64) error {
 	d, c := r.Document, r.Document.Counts
 	out := bufio.NewWriter(w)
-	r.head(out, "groups", "gauge", "Groups of the last run, by what became of them.")
+	things := d.Things()
+	r.head(out, things.String(), "gauge", printable.Title(things.String())+" of the last run, by what became of them.")
 	for _, g := range []struct {
 		outcome dispatcher.Outcome
 		n       int
@@ -107,13 +109,13 @@ func (r Run) write(w io.Writer, success float64) error {
 		{dispatcher.NotAttempted, c.NotAttempted},
 		{dispatcher.Skipped, c.Skipped},
 	} {
-		r.line(out, "groups", `outcome="`+g.outcome.String()+`"`, float64(g.n))
+		r.line(out, things.String(), `outcome="`+g.outcome.String()+`"`, float64(g.n))
 	}
 	for _, g := range []struct {
 		name, help string
 		value      float64
 	}{
-		{"guarded_groups", "Groups of the last run that were sent to although the server may have skipped them for an earlier digest.", float64(c.Guarded)},
+		{"guarded_" + things.String(), printable.Title(things.String()) + " of the last run that were sent to although the server may have skipped them for an earlier digest.", float64(c.Guarded)},
 		{"retries", "Extra tries of the last run.", float64(c.Retries)},
 		{"in_flight_peak", "Most sends that were in flight at once in the last run.", float64(r.Sends.peak)},
 		{"sent_bytes", "Bytes written to the site's connections in the last run, with headers and TLS.", float64(r.Sent)},
@@ -141,11 +143,11 @@ func (r Run) write(w io.Writer, success float64) error {
 }
 
 func (r Run) head(out io.Writer, name, kind, help string) {
-	fmt.Fprintf(out, "# HELP %s%s %s\n# TYPE %[1]s%[2]s %[4]s\n", prefix, name, help, kind)
+	fmt.Fprintf(out, "# HELP %s_%s %s\n# TYPE %[1]s_%[2]s %[4]s\n", r.Program, name, help, kind)
 }
 
 func (r Run) line(out io.Writer, name, label string, value float64) {
-	fmt.Fprintf(out, "%s%s%s %s\n", prefix, name, r.labels(label), number(value))
+	fmt.Fprintf(out, "%s_%s%s %s\n", r.Program, name, r.labels(label), number(value))
 }
 
 // escaper writes a label's value as the format wants it, and unescaper reads it.

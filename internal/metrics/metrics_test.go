@@ -50,6 +50,7 @@ func stored() metrics.Run {
 		}
 	}
 	return metrics.Run{
+		Program:  "senddigest",
 		Document: document(results, report.Meta{Guarded: 3}), ExitCode: 1, Sends: sends,
 		Sent: 12_345, Received: 9_876_543_210,
 	}
@@ -64,6 +65,7 @@ func document(results *dispatcher.Report, meta report.Meta) *report.Document {
 // empty is a run that found no list.
 func empty(code int, ended time.Time) metrics.Run {
 	return metrics.Run{
+		Program:  "senddigest",
 		Document: document(&dispatcher.Report{Finished: ended}, report.Meta{Error: "no list"}),
 		ExitCode: code, Sends: &metrics.Sends{},
 	}

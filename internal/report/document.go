@@ -244,6 +244,9 @@ func quantile(sorted []time.Duration, percent int) float64 {
 	return seconds(sorted[max(rank, 1)-1])
 }
 
+// Things is what the run sent to.
+func (d *Document) Things() printable.Noun { return d.meta.Things }
+
 // Groups yields what became of each group, in the order of the sends, the ones left out last.
 func (d *Document) Groups() iter.Seq[Group] {
 	return func(yield func(Group) bool) {

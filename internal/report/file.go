@@ -45,12 +45,18 @@ func StdoutError(err error) error {
 
 // WriteFile writes the document whole or not at all, see [replace.File]. Its error is a [*WriteError].
 func (d *Document) WriteFile(path string) error {
-	err := replace.File(path, reportMode, func(w io.Writer) error { return FormatOf(path)(d, w) })
+	mode := reportMode
+	if d.meta.Private {
+		mode = privateMode
+	}
+	err := replace.File(path, mode, func(w io.Writer) error { return FormatOf(path)(d, w) })
 	if err != nil {
 		return &WriteError{path, err}
 	}
 	return nil
 }
 
-// reportMode lets a monitoring system read the report; it names groups, and holds no secret.
-const reportMode = 0o644
+const (
+	reportMode  fs.FileMode = 0o644 // lets a monitoring system read the report; it names groups, and holds no secret
+	privateMode fs.FileMode = 0o600 // where the names are personal data
+)

@@ -2,6 +2,8 @@ package report_test
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -35,6 +37,13 @@ func TestAReportOfPeopleNamesThemInFilesAlone(t *testing.T) {
 	golden(t, "people.txt", text(t, d))
 	golden(t, "people.html", htmlOf(t, d))
 	golden(t, "people.json", jsonOf(t, d))
+	path := filepath.Join(t.TempDir(), "people.txt")
+	if err := d.WriteFile(path); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v, want it for its owner alone", info.Mode(), err)
+	}
 	var summary bytes.Buffer
 	if err := d.WriteSummary(&summary); err != nil {
 		t.Fatal(err)
