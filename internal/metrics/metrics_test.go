@@ -277,7 +277,7 @@ func TestEachTryIsInTheHistogramOnce(t *testing.T) {
 		s := &metrics.Sends{}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		fails := dispatcher.Verdict{Outcome: dispatcher.NotOK, Retry: true}
+		fails := dispatcher.Verdict{Outcome: dispatcher.NotOK, NotDelivered: true, Retry: true}
 		tries := map[job]int{}
 		var took time.Duration
 		dispatcher.Run(ctx, []job{"thrice", "fine", "waits"}, func(_ context.Context, j job) dispatcher.Verdict {

@@ -501,7 +501,7 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 		switch g.Group[8:] {
 		case "00":
 			if tries++; tries < 3 { // its tries are one after the other
-				return dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: 500, Reason: "again", Retry: true}
+				return dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: 500, Reason: "again", NotDelivered: true, Retry: true}
 			}
 		case "01":
 			return dispatcher.Verdict{Outcome: dispatcher.NotOK, Status: 500, Reason: "r", Err: errors.New("e")}
