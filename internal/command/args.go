@@ -12,87 +12,104 @@ import (
 // after the URL, and several short ones in one word ("-vi two"); the command-line library stops at the first
 // argument and knows no such words.
 func arrange(args []string, app *cli.App, helpHint string) ([]string, error) {
-	known := map[string]cli.Flag{}
-	add := func(flags []cli.Flag) {
-		for _, f := range flags {
-			for _, name := range f.Names() {
-				known[name] = f
-			}
-		}
-	}
-	add(app.Flags)
+	a := arrangement{known: map[string]cli.Flag{}, left: args, helpHint: helpHint}
+	a.know(app.Flags)
 	for _, c := range app.Commands {
-		add(c.Flags)
+		a.know(c.Flags)
 	}
-
-	var options, others []string
-	option := func(f cli.Flag, value string, hasValue bool) {
-		word := "--" + f.Names()[0] // the library takes no two names of one option
-		if hasValue {
-			word += "=" + value
-		}
-		options = append(options, word)
-	}
-	for i := 0; i < len(args); i++ {
-		arg := args[i]
-		// value is what an option that needs one has behind it.
-		value := func(name string) (string, error) {
-			if i++; i >= len(args) {
-				return "", &usageError{"option " + name + " needs a value", helpHint}
-			}
-			return args[i], nil
-		}
+	var others []string
+	for len(a.left) > 0 {
+		arg := a.left[0]
+		a.left = a.left[1:]
+		var err error
 		switch {
 		case arg == "--":
-			others = append(others, args[i+1:]...)
-			i = len(args)
+			others, a.left = append(others, a.left...), nil
 		case strings.HasPrefix(arg, "--"):
-			name, text, hasValue := strings.Cut(arg[2:], "=")
-			f, ok := known[name]
-			if !ok || len(name) == 1 {
-				return nil, unknown("--"+name, known, helpHint)
-			}
-			if !hasValue && takesValue(f) {
-				var err error
-				if text, err = value("--" + name); err != nil {
-					return nil, err
-				}
-				hasValue = true
-			}
-			option(f, text, hasValue)
+			err = a.long(arg[2:])
 		case len(arg) > 1 && arg[0] == '-':
-			for letters := arg[1:]; letters != ""; {
-				name := letters[:1]
-				letters = letters[1:]
-				f, ok := known[name]
-				switch {
-				case !ok:
-					return nil, unknown("-"+name, known, helpHint)
-				case !takesValue(f) && strings.HasPrefix(letters, "="):
-					option(f, letters[1:], true)
-					letters = ""
-				case !takesValue(f):
-					option(f, "", false)
-				case letters != "":
-					option(f, strings.TrimPrefix(letters, "="), true)
-					letters = ""
-				default:
-					text, err := value("-" + name)
-					if err != nil {
-						return nil, err
-					}
-					option(f, text, true)
-				}
-			}
+			err = a.short(arg[1:])
 		default:
 			others = append(others, arg)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	var command []string
 	if len(others) > 0 && app.Command(others[0]) != nil {
 		command, others = others[:1], others[1:]
 	}
-	return slices.Concat(command, options, []string{"--"}, others), nil
+	return slices.Concat(command, a.options, []string{"--"}, others), nil
+}
+
+// An arrangement is a command line that is being arranged.
+type arrangement struct {
+	known    map[string]cli.Flag // by each of their names
+	left     []string            // the arguments that are still to be looked at
+	options  []string            // as the library takes them
+	helpHint string
+}
+
+func (a *arrangement) know(flags []cli.Flag) {
+	for _, f := range flags {
+		for _, name := range f.Names() {
+			a.known[name] = f
+		}
+	}
+}
+
+// option takes an option in; the library takes no two names of one.
+func (a *arrangement) option(f cli.Flag, value ...string) {
+	a.options = append(a.options, strings.Join(append([]string{"--" + f.Names()[0]}, value...), "="))
+}
+
+// separate takes an option in whose value is the next argument.
+func (a *arrangement) separate(f cli.Flag, name string) error {
+	if len(a.left) == 0 {
+		return &usageError{"option " + name + " needs a value", a.helpHint}
+	}
+	a.option(f, a.left[0])
+	a.left = a.left[1:]
+	return nil
+}
+
+// long takes --NAME, --NAME=VALUE or --NAME VALUE in, without its dashes.
+func (a *arrangement) long(word string) error {
+	name, text, hasValue := strings.Cut(word, "=")
+	f, ok := a.known[name]
+	switch {
+	case !ok || len(name) == 1:
+		return a.unknown("--" + name)
+	case hasValue:
+		a.option(f, text)
+	case takesValue(f):
+		return a.separate(f, "--"+name)
+	default:
+		a.option(f)
+	}
+	return nil
+}
+
+// short takes a word of short options in, without its dash: the last may have its value behind it, or as the next argument.
+func (a *arrangement) short(letters string) error {
+	for letters != "" {
+		name := letters[:1]
+		letters = letters[1:]
+		f, ok := a.known[name]
+		switch {
+		case !ok:
+			return a.unknown("-" + name)
+		case !takesValue(f) && !strings.HasPrefix(letters, "="):
+			a.option(f)
+		case letters != "":
+			a.option(f, strings.TrimPrefix(letters, "="))
+			return nil
+		default:
+			return a.separate(f, "-"+name)
+		}
+	}
+	return nil
 }
 
 func takesValue(f cli.Flag) bool {
@@ -101,10 +118,10 @@ func takesValue(f cli.Flag) bool {
 }
 
 // unknown names the option that was meant, if there is one that begins alike.
-func unknown(name string, known map[string]cli.Flag, helpHint string) error {
-	e := &usageError{fmt.Sprintf("unknown option %s", name), helpHint}
+func (a *arrangement) unknown(name string) error {
+	e := &usageError{fmt.Sprintf("unknown option %s", name), a.helpHint}
 	var alike []string
-	for k := range known {
+	for k := range a.known {
 		if bare := strings.TrimLeft(name, "-"); len(k) > 1 && len(bare) > 1 && strings.HasPrefix(k, bare) {
 			alike = append(alike, "--"+k)
 		}

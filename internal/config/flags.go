@@ -3,8 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"math"
-	"net/http"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -12,43 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/ratelimit"
 )
-
-// Settings say what a run is to do, and what it is to show. Their zero value is not useful: [Program.Resolve] fills in the
-// defaults.
-type Settings struct {
-	campaign.Settings
-
-	Config   string // gsconfig.ini
-	Instance string // the set in it
-	Token    hooks.Token
-
-	MaxWorkers     int    // the most workers, where their number is found
-	Canary         string // the page that tells what visitors wait; empty: the site's own, "none": no page does
-	ConnectTimeout time.Duration
-	ServerZone     *time.Location // of the server's clock; nil: this machine's
-	DryRun         bool
-
-	// Both at once make no sense, which is for the command line to say: one may come from elsewhere.
-	WantResume, WantRetryFailed bool
-
-	Reports     []string
-	MetricsFile string   // empty: none
-	PingURL     *url.URL // nil: none. As good as a password: do not print it
-
-	Verbose  bool
-	LogJSON  bool
-	LogLevel string
-	CACert   string
-	Insecure bool
-	Header   http.Header // sent with every request. Its values may be secrets: do not print them
-
-	clear bool // the site is asked in the clear
-}
 
 // A Flag is one option of the command line, the environment and the configuration file: one table, so that the
 // three cannot differ.
@@ -368,112 +333,5 @@ func flags() []Flag {
 			Usage: "log from this `LEVEL` on: debug (each send), info, warn or error",
 			set:   oneOf(func(s *Settings, v string) { s.LogLevel = v }, levels...),
 		},
-	}
-}
-
-// More workers, a longer burst or more tries than this are a slip of the hand.
-const maxWorkers, maxBurst, maxRetries = 1000, 1_000_000, 20
-
-// problem is why a value does not do. It goes on where "--name VALUE" ends.
-type problem string
-
-func (p problem) Error() string { return string(p) }
-
-func switchTo(field func(*Settings) *bool) func(*Settings, string) error {
-	return func(s *Settings, v string) error {
-		switch strings.ToLower(v) {
-		case "true", "yes", "on", "1":
-			*field(s) = true
-		case "false", "no", "off", "0":
-			*field(s) = false
-		default:
-			return problem("is neither yes nor no")
-		}
-		return nil
-	}
-}
-
-func whole(least, most int, field func(*Settings) *int) func(*Settings, string) error {
-	return func(s *Settings, v string) error {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < least || n > most {
-			return problem(fmt.Sprintf("is not a whole number from %d to %d", least, most))
-		}
-		*field(s) = n
-		return nil
-	}
-}
-
-func duration(field func(*Settings) *time.Duration) func(*Settings, string) error {
-	return func(s *Settings, v string) error {
-		d, err := time.ParseDuration(v)
-		if err != nil || d <= 0 {
-			return problem("is not a length of time such as 90s, 4m or 1h30m")
-		}
-		*field(s) = d
-		return nil
-	}
-}
-
-// seconds takes a bare number, as sendprofile's -t does, or a length of time with its unit.
-func seconds(field func(*Settings) *time.Duration) func(*Settings, string) error {
-	return func(s *Settings, v string) error {
-		d, err := time.ParseDuration(v)
-		if n, nerr := strconv.ParseFloat(v, 64); nerr == nil && n <= math.MaxInt32 {
-			d, err = time.Duration(n*float64(time.Second)), nil
-		}
-		if err != nil || d < 0 {
-			return problem("is neither a number of seconds nor a length of time such as 90s or 2h")
-		}
-		*field(s) = d
-		return nil
-	}
-}
-
-func patterns(field func(*Settings) *[]campaign.Pattern) func(*Settings, string) error {
-	return func(s *Settings, v string) error {
-		p, err := campaign.ParsePattern(v)
-		if err != nil {
-			return err
-		}
-		*field(s) = append(*field(s), p)
-		return nil
-	}
-}
-
-func header(s *Settings, v string) error {
-	name, value, err := hooks.ParseHeader(v)
-	if e, ok := errors.AsType[*hooks.HeaderError](err); ok {
-		return problem(e.Problem)
-	}
-	if s.clear && hooks.ClearCredentials(name) {
-		return problem("names " + name + ", which is for https alone: here it would travel in the clear")
-	}
-	if s.Header == nil {
-		s.Header = http.Header{}
-	}
-	s.Header[name] = append(s.Header[name], value)
-	return nil
-}
-
-func pingURL(s *Settings, v string) error {
-	u, err := url.Parse(v)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return problem("is not the URL of a monitor's check, such as https://hc-ping.com/UUID")
-	}
-	s.PingURL = u
-	return nil
-}
-
-func oneOf(set func(*Settings, string), words ...string) func(*Settings, string) error {
-	return func(s *Settings, v string) error {
-		if !slices.Contains(words, v) {
-			last := len(words) - 1
-			return problem("is not " + strings.Join(words[:last], ", ") + " or " + words[last])
-		}
-		if set != nil {
-			set(s, v)
-		}
-		return nil
 	}
 }

@@ -1,0 +1,129 @@
+package progress
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/groupserver/senddigest/internal/printable"
+)
+
+// view is what there is to show now.
+func (d *Display) view() view {
+	now := time.Now()
+	v := view{
+		things: d.things,
+		total:  d.total, flying: d.flying, limit: d.limit, retries: d.retries, counts: d.counts,
+		elapsed: now.Sub(d.began), speed: d.pace.at(now), waits: d.waits(now), settles: d.settles(now),
+	}
+	for key, since := range d.sends {
+		if age := now.Sub(since); age >= slowAfter && !d.private {
+			v.slow = append(v.slow, flight{key, age})
+		}
+	}
+	slices.SortFunc(v.slow, func(a, b flight) int {
+		return cmp.Or(cmp.Compare(b.age, a.age), cmp.Compare(a.key, b.key))
+	})
+	v.left = d.left(now, v)
+	return v
+}
+
+// waits says what the run waits for: what holds all of it, else what keeps one send from starting; empty: nothing.
+func (d *Display) waits(now time.Time) string {
+	switch {
+	case !d.ending.IsZero():
+		if d.flying == 0 || !now.Before(d.ending) {
+			return ""
+		}
+		return fmt.Sprintf("what is in flight, for %s at most", clock(d.ending.Sub(now)))
+	case d.breaker.Open && now.Before(d.breaker.Probe):
+		return fmt.Sprintf("the site, which is asked again in %s", clock(d.breaker.Probe.Sub(now)))
+	case d.breaker.Open:
+		return "the site"
+	case now.Before(d.paused):
+		return fmt.Sprintf("the end of the pause that the site asked for, in %s", clock(d.paused.Sub(now)))
+	case d.measures:
+		return "what the site's page takes while nothing is sent"
+	case d.heldAlone(now):
+		return fmt.Sprintf("%v that are held back until %s at the latest", d.things, printable.Instant(d.held))
+	}
+	if len(d.reasons) == 0 && d.flying == 0 && len(d.backing) > 0 {
+		return fmt.Sprintf("the time of another try (%v: %d)", d.things, len(d.backing))
+	}
+	return strings.Join(d.reasons, " and ")
+}
+
+// heldAlone tells whether all that is left is held back.
+func (d *Display) heldAlone(now time.Time) bool { return d.flying == 0 && now.Before(d.held) }
+
+// settles says how many groups wait to be settled, and until when the last of them does; empty: none does.
+func (d *Display) settles(now time.Time) string {
+	if len(d.settling) == 0 || !d.ending.IsZero() {
+		return ""
+	}
+	waits := d.things.Count(len(d.settling)) + " wait"
+	if len(d.settling) == 1 {
+		waits += "s"
+	}
+	if until := d.settled(); until.After(now) {
+		waits += " until " + printable.Instant(until)
+	}
+	return waits + " to be settled"
+}
+
+// settled is when the time comes of the last group that waits to be settled.
+func (d *Display) settled() (last time.Time) {
+	for _, at := range d.settling {
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// left is how long the run is expected to go on; negative where nobody knows.
+func (d *Display) left(now time.Time, v view) time.Duration {
+	if left := d.total - v.done(); left > 0 && left == len(d.settling) && d.ending.IsZero() {
+		return max(d.settled().Sub(now), 0)
+	}
+	left := d.leftOfOthers(now, v)
+	if left >= 0 && len(d.settling) > 0 {
+		left = max(left, d.settled().Sub(now))
+	}
+	return left
+}
+
+// leftOfOthers is what left would be if none waited to be settled.
+func (d *Display) leftOfOthers(now time.Time, v view) time.Duration {
+	done := v.done()
+	left := d.total - done
+	switch {
+	case left <= 0, !d.ending.IsZero():
+		return -1
+	case !d.breaker.Open && d.heldAlone(now): // what they take cannot be guessed from the others
+		return -1
+	case d.expected > 0 && d.allWork > 0:
+		return d.expectedLeft(now, v.elapsed)
+	case done*20 < d.total: // a guess from less than a twentieth of the work would jump about
+		return -1
+	}
+	return time.Duration(float64(v.elapsed) * float64(left) / float64(done)) // floats: the product may be long
+}
+
+// trust is how much of the run the forecast is worth: this part of it weighs as much as what was forecast.
+const trust = 0.1
+
+// expectedLeft is what the forecast leaves for the work that is not done, at the pace of this run: that is the
+// forecast's own at first, and more and more that which it has been so far.
+func (d *Display) expectedLeft(now time.Time, elapsed time.Duration) time.Duration {
+	work := d.work
+	for key, since := range d.sends {
+		work += min(now.Sub(since), d.cost(key))
+	}
+	done := min(float64(work)/float64(d.allWork), 1)
+	expected := float64(d.expected)
+	pace := (float64(elapsed)/expected + trust) / (done + trust)
+	return time.Duration(expected * (1 - done) * pace)
+}
