@@ -7,11 +7,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/clipperhouse/displaywidth"
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/printable"
-	"golang.org/x/text/width"
 )
 
 const (
@@ -184,7 +183,7 @@ func list(parts ...string) string {
 // where it has none.
 func longest(most int, forms ...string) string {
 	for _, text := range forms {
-		if columns(text) <= most {
+		if displaywidth.String(text) <= most {
 			return text
 		}
 	}
@@ -216,38 +215,9 @@ func speed(x float64) string {
 	return ""
 }
 
-// columns is how many a terminal needs to show a text that is printable.
-func columns(text string) (n int) {
-	for _, r := range text {
-		n += wide(r)
-	}
-	return n
-}
-
-func wide(r rune) int {
-	if unicode.In(r, unicode.Mn, unicode.Me) {
-		return 0
-	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
-		return 2
-	}
-	return 1
-}
-
 // elide cuts a text that needs more than so many columns, and shows that it did where there is room for that.
 func elide(text string, most int) string {
-	if columns(text) <= most {
-		return text
-	}
-	dots := strings.Repeat(".", min(3, most/4))
-	n := 0
-	for i, r := range text {
-		if n += wide(r); n > most-len(dots) {
-			return text[:i] + dots
-		}
-	}
-	return text
+	return displaywidth.TruncateString(text, most, strings.Repeat(".", min(3, most/4)))
 }
 
 // A pace is how many events there are in a second, of late: one half a minute ago counts a third of one now.
