@@ -142,7 +142,7 @@ func (c *Comparison) lists() []namedList {
 	changes := func(list []Change, show func(Change) string) []string {
 		var names []string
 		for _, change := range list {
-			names = append(names, change.Site+"/"+change.Group+" ("+show(change)+")")
+			names = append(names, fullName(change.Site, change.Group)+" ("+show(change)+")")
 		}
 		return names
 	}
@@ -152,7 +152,7 @@ func (c *Comparison) lists() []namedList {
 	}
 	slower := namedList{title: "much slower than " + usual}
 	for _, s := range c.Slower {
-		slower.names = append(slower.names, fmt.Sprintf("%s/%s (%s, usually %s)", s.Site, s.Group, length(s.Seconds), length(s.Usual)))
+		slower.names = append(slower.names, fmt.Sprintf("%s (%s, usually %s)", fullName(s.Site, s.Group), length(s.Seconds), length(s.Usual)))
 	}
 	var list []namedList
 	for _, l := range []namedList{
@@ -165,6 +165,14 @@ func (c *Comparison) lists() []namedList {
 		}
 	}
 	return list
+}
+
+// fullName puts the halves of a name together; one without a site is its second half alone.
+func fullName(site, group string) string {
+	if site == "" {
+		return group
+	}
+	return site + "/" + group
 }
 
 // writeText writes the comparison for a person; nothing where there is none.

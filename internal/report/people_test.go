@@ -17,8 +17,14 @@ type person string
 
 func (p person) Key() string { return string(p) }
 
+func peopleMeta() report.Meta {
+	m := meta()
+	m.Campaign, m.Mail, m.Things, m.Private, m.Unguarded = "profile", "notification", printable.NewNoun("person", "people"), true, true
+	m.Names = func(j dispatcher.Job) (site, name string) { return "", j.Key() }
+	return m
+}
+
 func TestAReportOfPeopleNamesThemInFilesAlone(t *testing.T) {
-	accepted := dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
 	var results []dispatcher.Result
 	add := func(p person, v dispatcher.Verdict) {
 		results = append(results, dispatcher.Result{
@@ -29,9 +35,7 @@ func TestAReportOfPeopleNamesThemInFilesAlone(t *testing.T) {
 	add("bert", dispatcher.Verdict{Outcome: dispatcher.Skipped, Status: 200, Reason: "no verified address"})
 	add("carl", failure(dispatcher.NotOK, 500, "500 Internal Server Error: KeyError"))
 	add("dora", failure(dispatcher.Ambiguous, 0, "connection reset by peer"))
-	m := meta()
-	m.Campaign, m.Mail, m.Things, m.Private, m.Unguarded = "profile", "notification", printable.NewNoun("person", "people"), true, true
-	m.Names = func(j dispatcher.Job) (site, name string) { return "", j.Key() }
+	m := peopleMeta()
 	m.Again, m.GoOn = nil, func(option string) string { return "sendprofile " + option + " https://groups.example.com/" }
 	d := report.New(&dispatcher.Report{Started: began, Finished: began.Add(4 * time.Second), Results: results, Peak: 1}, m)
 	golden(t, "people.txt", text(t, d))
@@ -54,4 +58,15 @@ func TestAReportOfPeopleNamesThemInFilesAlone(t *testing.T) {
 			t.Errorf("the summary names %s: %s", name, summary.Bytes())
 		}
 	}
+}
+
+func TestAComparisonNamesPeopleWithoutASite(t *testing.T) {
+	run := func(v dispatcher.Verdict, took time.Duration) *dispatcher.Report {
+		return ended(time.Minute, nil,
+			dispatcher.Result{Job: person("anna"), Verdict: v, Attempts: 1, Worker: 1, Start: began, Took: time.Second},
+			dispatcher.Result{Job: person("bert"), Verdict: accepted, Attempts: 1, Worker: 1, Start: began, Took: took})
+	}
+	d := report.New(run(database, time.Minute), peopleMeta())
+	d.CompareWith(report.Past{Run: "20261028T110000Z-01c2", Results: run(accepted, time.Second)})
+	golden(t, "people-compared.txt", text(t, d))
 }

@@ -141,8 +141,8 @@ func (d *Document) timeline(sends []*dispatcher.Result) *timeline {
 		told = append(told, fmt.Sprintf("%d %s", counts[i], s.name))
 	}
 	tl.Caption = fmt.Sprintf("Each bar is the last try of a send, each row a worker; the run began at %s", clock(began))
-	tl.Alternative = fmt.Sprintf("Timeline of %d sends by %d workers: %s. The table of all groups has the figures.",
-		len(sends), workers, strings.Join(told, ", "))
+	tl.Alternative = fmt.Sprintf("Timeline of %d sends by %d workers: %s. The table of all %v has the figures.",
+		len(sends), workers, strings.Join(told, ", "), d.meta.Things)
 	tl.Curves = []curve{d.startCurve(sends, wall, tl.Ticks), d.flightCurve(sends, wall, tl.Ticks)}
 	return tl
 }
