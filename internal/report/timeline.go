@@ -54,17 +54,22 @@ type curve struct {
 	ID, Caption, Most, Path, Limit, Grid string
 }
 
-// shapes are how the bars of each class look: accepted ones fill the middle of the row, in two shades by turns, so that
-// one is told from the next; failed ones are as high as the row; ambiguous ones are hollow; unknown groups are thin.
-// lines are where the strokes are, in eighths of the row.
-var shapes = []struct {
+// A shape is how the bars of a class look.
+type shape struct {
 	class, name  string
 	lines        []int
 	width, least int // in eighths of the row, and in ten-thousandths of the run
-}{
+}
+
+// shapes are how the bars of each class look: accepted ones fill the middle of the row, in two shades by turns, so that
+// one is told from the next; failed ones are as high as the row; ambiguous ones are hollow; unknown groups are thin, and
+// those that the site left out are thin and low.
+// lines are where the strokes are, in eighths of the row.
+var shapes = []shape{
 	{"even", "accepted", []int{4}, 4, 0},
 	{"odd", "accepted, the next one of the worker", []int{4}, 4, 0},
 	{"gone", "unknown to the site", []int{4}, 2, 15},
+	{"left", "left out by the site", []int{6}, 2, 15},
 	{"doubt", "ambiguous", []int{1, 7}, 1, 25},
 	{"bad", "failed", []int{4}, 7, 25},
 }
@@ -104,16 +109,9 @@ func (d *Document) timeline(sends []*dispatcher.Result) *timeline {
 	paths := make([]strings.Builder, len(shapes))
 	counts := make([]int, len(shapes))
 	for i, r := range sends {
-		at := 0
-		switch _, class := look(r.Outcome); class {
-		case "good":
-			at = i % 2
-		case "gone":
-			at = 2
-		case "doubt":
-			at = 3
-		default:
-			at = 4
+		at := i % 2
+		if _, class := look(r.Outcome); class != "good" {
+			at = slices.IndexFunc(shapes, func(s shape) bool { return s.class == class })
 		}
 		counts[at]++
 		from := x(r.Start.Sub(began))
