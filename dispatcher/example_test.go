@@ -27,12 +27,14 @@ func ExampleRun() {
 	for _, result := range report.Results {
 		fmt.Println(result.Job.Key(), result.Outcome)
 	}
-	fmt.Println(report.Err())
+	for _, cause := range report.Causes(1) {
+		fmt.Println(cause.Jobs, cause.Outcome, cause.Reason)
+	}
 	// Output:
 	// main/alpha accepted
 	// main/beta not_ok
 	// main/gamma accepted
-	// 1 of 3 failed: 1 not_ok (500 Internal Server Error)
+	// 1 not_ok 500 Internal Server Error
 }
 
 // A worker of a queue has its jobs one at a time, and gives back what may be tried again.

@@ -2,9 +2,7 @@ package dispatcher
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -110,53 +108,6 @@ func failedFirst(a, b Outcome) int {
 	}
 	return 1
 }
-
-// Err is nil if no job failed and none was left; otherwise a [*FailedError].
-func (r *Report) Err() error {
-	counts := r.Counts()
-	if counts.Failed() == 0 && counts[NotAttempted] == 0 {
-		return nil
-	}
-	return &FailedError{Jobs: len(r.Results), Counts: counts, Causes: r.Causes(1), StoppedBy: r.StoppedBy}
-}
-
-// FailedError says in one line how many jobs of a run failed or were left, and for what causes.
-type FailedError struct {
-	Jobs      int
-	Counts    Counts
-	Causes    []Cause
-	StoppedBy error
-}
-
-// namedCauses is how many causes the text of a FailedError names: it has to fit a log line.
-const namedCauses = 3
-
-func (e *FailedError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d failed", e.Counts.Failed(), e.Jobs)
-	if left := e.Counts[NotAttempted]; left > 0 {
-		fmt.Fprintf(&b, ", %d not attempted", left)
-		if e.StoppedBy != nil {
-			fmt.Fprintf(&b, " (%v)", e.StoppedBy)
-		}
-	}
-	sep, named := ": ", 0
-	for _, c := range e.Causes {
-		if !c.Outcome.Failed() {
-			continue
-		}
-		if named++; named > namedCauses {
-			b.WriteString(", …")
-			break
-		}
-		fmt.Fprintf(&b, "%s%d %v (%s)", sep, c.Jobs, c.Outcome, c.Reason)
-		sep = ", "
-	}
-	return b.String()
-}
-
-// Unwrap gives what stopped the run.
-func (e *FailedError) Unwrap() error { return e.StoppedBy }
 
 // PeakOf is the most last tries that were under way at once, for results of which that is not known otherwise.
 func PeakOf(results []Result) int {
