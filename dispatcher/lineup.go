@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"cmp"
-	"container/heap"
 	"maps"
 	"math"
 	"slices"
@@ -31,14 +30,13 @@ type Rule struct {
 // may use it.
 type Lineup struct {
 	rule    Rule
-	jobs    int
-	weights []weight // by job; nil: all are light
+	weights []weight // by job
 
-	fresh   [weights][]int   // jobs that nobody has taken and that need not wait, in dispatch order; never written to
-	waiting [weights]delayed // jobs that wait for their time
-	flying  [weights]int     // jobs that are under way; each may come back
-	back    map[int]struct{} // those among them that came from the end of the order
-	probes  int              // jobs taken by Probe from among the fresh ones
+	fresh   [weights][]int     // jobs that nobody has taken and that need not wait, in dispatch order; never written to
+	waiting [weights][]delayed // jobs that wait, the one whose time comes first in front
+	flying  [weights]int       // jobs that are under way; each may come back
+	back    map[int]struct{}   // those among them that came from the end of the order
+	probes  int                // jobs taken by Probe from among the fresh ones
 }
 
 type weight uint8
@@ -51,26 +49,23 @@ const (
 
 // NewLineup makes a lineup of so many jobs at the time now.
 func NewLineup(jobs int, now time.Time, rule Rule) *Lineup {
-	l := &Lineup{rule: rule, jobs: jobs, back: map[int]struct{}{}}
-	if rule.Heavy != nil {
-		l.weights = make([]weight, jobs)
-	}
+	l := &Lineup{rule: rule, weights: make([]weight, jobs), back: map[int]struct{}{}}
 	l.fresh[light] = make([]int, 0, jobs)
 	for job := range jobs {
 		if rule.Heavy != nil && rule.Heavy(job) {
 			l.weights[job] = heavy
 		}
-		w := l.weight(job)
+		w := l.weights[job]
 		if rule.NotBefore != nil {
 			if at := rule.NotBefore(job); at.After(now) {
-				l.waiting[w] = append(l.waiting[w], delayedJob{job, at})
+				l.waiting[w] = append(l.waiting[w], delayed{job, at})
 				continue
 			}
 		}
 		l.fresh[w] = append(l.fresh[w], job)
 	}
-	for w := range l.waiting {
-		heap.Init(&l.waiting[w])
+	for _, waiting := range l.waiting {
+		slices.SortFunc(waiting, delayed.compare)
 	}
 	l.rule.NotBefore, l.rule.Heavy = nil, nil // they have said it all, and what they know may be large
 	return l
@@ -110,8 +105,9 @@ func (l *Lineup) Take(now time.Time, limit int) int {
 	// Whose time had come when Next told so is taken even if a clock was put back since.
 	if ok && (l.due(w, now) || len(l.fresh[light])+len(l.fresh[heavy]) == 0) {
 		l.flying[w]++
-		job, _ := heap.Pop(&l.waiting[w]).(delayedJob)
-		return job.number
+		job := l.waiting[w][0].job
+		l.waiting[w] = l.waiting[w][1:]
+		return job
 	}
 	return l.takeFresh(most, limit)
 }
@@ -160,12 +156,14 @@ func (l *Lineup) takeFresh(most weight, limit int) (job int) {
 // Again gives a job back that was taken, to be taken again from a time on.
 func (l *Lineup) Again(job int, at time.Time) {
 	l.Done(job)
-	heap.Push(&l.waiting[l.weight(job)], delayedJob{job, at})
+	d, waiting := delayed{job, at}, &l.waiting[l.weights[job]]
+	place, _ := slices.BinarySearchFunc(*waiting, d, delayed.compare)
+	*waiting = slices.Insert(*waiting, place, d)
 }
 
 // Done says that a job that was taken has ended and will not come back.
 func (l *Lineup) Done(job int) {
-	l.flying[l.weight(job)]--
+	l.flying[l.weights[job]]--
 	delete(l.back, job)
 }
 
@@ -179,19 +177,12 @@ func (l *Lineup) Empty() bool {
 func (l *Lineup) Rest() []int {
 	left := slices.Concat(l.fresh[:]...)
 	for _, waiting := range l.waiting {
-		for _, job := range waiting {
-			left = append(left, job.number)
+		for _, d := range waiting {
+			left = append(left, d.job)
 		}
 	}
 	slices.Sort(left)
 	return left
-}
-
-func (l *Lineup) weight(job int) weight {
-	if l.weights == nil {
-		return light
-	}
-	return l.weights[job]
 }
 
 func (l *Lineup) maxHeavy(limit int) int {
@@ -206,7 +197,7 @@ func (l *Lineup) maxHeavy(limit int) int {
 // lighter tells whether a light job may be taken in a heavy one's place.
 func (l *Lineup) lighter(now time.Time) bool {
 	f := l.fresh[light]
-	return len(f) > 0 && f[0] < l.jobs-l.rule.Spare || l.due(light, now)
+	return len(f) > 0 && f[0] < len(l.weights)-l.rule.Spare || l.due(light, now)
 }
 
 // due tells whether the time has come of a job of that weight that waits.
@@ -214,39 +205,22 @@ func (l *Lineup) due(w weight, now time.Time) bool {
 	return len(l.waiting[w]) > 0 && !l.waiting[w][0].at.After(now)
 }
 
-// first says which of the waiting jobs' heaps has the one on top whose time comes first, none heavier than most.
+// first returns the weight of the waiting job whose time comes first, none heavier than most.
 func (l *Lineup) first(most weight) (first weight, ok bool) {
 	for w, waiting := range l.waiting[:most+1] {
-		if len(waiting) > 0 && (!ok || waiting[0].before(l.waiting[first][0])) {
+		if len(waiting) > 0 && (!ok || waiting[0].compare(l.waiting[first][0]) < 0) {
 			first, ok = weight(w), true
 		}
 	}
 	return first, ok
 }
 
-type delayedJob struct {
-	number int
-	at     time.Time
+// A delayed job may be taken from a time on.
+type delayed struct {
+	job int
+	at  time.Time
 }
 
-func (d delayedJob) before(other delayedJob) bool {
-	return cmp.Or(d.at.Compare(other.at), cmp.Compare(d.number, other.number)) < 0
-}
-
-// delayed is a heap of jobs, the one whose time comes first on top.
-type delayed []delayedJob
-
-func (d delayed) Len() int           { return len(d) }
-func (d delayed) Less(i, j int) bool { return d[i].before(d[j]) }
-func (d delayed) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-
-func (d *delayed) Push(x any) {
-	job, _ := x.(delayedJob)
-	*d = append(*d, job)
-}
-
-func (d *delayed) Pop() any {
-	last := (*d)[len(*d)-1]
-	*d = (*d)[:len(*d)-1]
-	return last
+func (d delayed) compare(other delayed) int {
+	return cmp.Or(d.at.Compare(other.at), cmp.Compare(d.job, other.job))
 }
