@@ -104,12 +104,14 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 
 	// Sends in flight outlive the stop: cutting one makes it ambiguous.
 	inFlight, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	var grace sync.WaitGroup
+	defer grace.Wait()
 	defer cut(nil)
 	if o.Abort != nil {
 		defer context.AfterFunc(o.Abort, func() { cut(context.Cause(o.Abort)) })()
 	}
 	if o.Grace > 0 {
-		defer cutAfter(ctx, o.Grace, cut)()
+		grace.Go(func() { cutAfter(ctx, inFlight, o.Grace, cut) })
 	}
 
 	// Not errgroup.WithContext: its first error would cut the sends of all others. Workers return no error.
@@ -159,8 +161,8 @@ func (r *run[J]) work(ctx, inFlight context.Context, worker int) {
 		if !ok {
 			return
 		}
-		if r.try(ctx, inFlight, i, permit) && !r.rest(ctx) {
-			return
+		if r.try(ctx, inFlight, i, permit) {
+			r.rest(ctx)
 		}
 	}
 }
@@ -206,45 +208,29 @@ func (r *run[J]) limit() int {
 	return r.options.Workers
 }
 
-// rest keeps a worker idle for the throttle's time, unless no job is left and none can come back. It reports false
-// when the run was stopped meanwhile.
-func (r *run[J]) rest(ctx context.Context) bool {
+// rest keeps a worker idle for the throttle's time, until no job is left and none can come back, or the run is stopped.
+func (r *run[J]) rest(ctx context.Context) {
 	if r.options.Throttle <= 0 {
-		return true
+		return
 	}
-	timer := time.NewTimer(r.options.Throttle)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
-		return true
+	case <-time.After(r.options.Throttle):
 	case <-r.queue.empty:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
 
-// cutAfter cuts what is in flight when ctx has ended and the grace is over. What it returns takes that back.
-func cutAfter(ctx context.Context, grace time.Duration, cut context.CancelCauseFunc) (release func()) {
-	over := make(chan struct{})
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		select {
-		case <-ctx.Done():
-		case <-over:
-			return
-		}
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cut(ErrGrace)
-		case <-over:
-		}
-	})
-	return func() {
-		close(over)
-		watch.Wait()
+// cutAfter cuts what is in flight when ctx has ended and the grace is over. It returns when inFlight has ended.
+func cutAfter(ctx, inFlight context.Context, grace time.Duration, cut context.CancelCauseFunc) {
+	select {
+	case <-ctx.Done():
+	case <-inFlight.Done():
+		return
+	}
+	select {
+	case <-time.After(grace):
+		cut(ErrGrace)
+	case <-inFlight.Done():
 	}
 }
 
