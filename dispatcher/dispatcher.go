@@ -87,7 +87,7 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 		jobs: jobs, send: send, options: o, stop: stop,
 		admission: make(chan struct{}, 1), queue: newQueue(lineup),
 		uncounted: map[int]int{}, crowds: map[int]int{}, last: map[int]lastTry{}, settled: map[int]struct{}{},
-		together: make(together, min(o.Workers, len(jobs))+1),
+		together: make([]int, min(o.Workers, len(jobs))+1),
 		report:   &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
 	}
 	for i, job := range jobs {
@@ -149,9 +149,9 @@ type run[J Job] struct {
 	last      map[int]lastTry  // of jobs that have used up their tries in doubt
 	settled   map[int]struct{} // jobs that Settle let be tried once more
 	failures  int
-	flying    int // sends in flight
-	together  together
-	ended     bool // a verdict stopped the run, or a stop changed what became of a job
+	flying    int   // sends in flight
+	together  []int // for the send of each worker, numbered from 1, the most in flight at any time of it; 0: it sends nothing
+	ended     bool  // a verdict stopped the run, or a stop changed what became of a job
 }
 
 // work sends one job after the other until none is left or the run is stopped.

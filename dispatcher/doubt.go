@@ -51,11 +51,9 @@ func (r *run[J]) doubt(i int, wait time.Duration, granted, last bool) (time.Dura
 
 // suspected returns how many different jobs are among the suspects, doubtJobs at most. The caller holds r.mu.
 func (r *run[J]) suspected() int {
-	var jobs []int
+	jobs := map[int]struct{}{}
 	for _, s := range slices.Backward(r.suspects) {
-		if !slices.Contains(jobs, s.job) {
-			jobs = append(jobs, s.job)
-		}
+		jobs[s.job] = struct{}{}
 		if len(jobs) == doubtJobs {
 			break
 		}

@@ -2,37 +2,28 @@ package dispatcher
 
 import "github.com/groupserver/senddigest/ratelimit"
 
-// together counts, for the send of each worker, the most sends that were in flight at any time of it; 0: the worker sends
-// nothing. Workers are numbered from 1.
-type together []int
-
-// start notes that a worker's send starts.
-func (t together) start(worker int) {
-	t[worker] = 1
+// startTogether notes that a worker's send starts. The caller holds r.mu.
+func (r *run[J]) startTogether(worker int) {
+	r.together[worker] = 1
 	inFlight := 0
-	for _, most := range t {
+	for _, most := range r.together {
 		inFlight += min(most, 1)
 	}
-	for w, most := range t {
+	for w, most := range r.together {
 		if most > 0 {
-			t[w] = max(most, inFlight)
+			r.together[w] = max(most, inFlight)
 		}
 	}
 }
 
-// end notes that a worker's send has ended, and returns its count. It comes before the permit is given back, so that a
-// send that starts on that permit does not count this one.
-func (t together) end(worker int) int {
-	most := t[worker]
-	t[worker] = 0
-	return most
-}
-
-// alongside is the most sends that were in flight at any time of the one that a worker has just ended, itself included.
+// alongside returns the most sends that were in flight at any time of the one that a worker has just ended, itself included.
+// It comes before the permit is given back, so that a send that starts on that permit does not count this one.
 func (r *run[J]) alongside(worker int) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.together.end(worker)
+	most := r.together[worker]
+	r.together[worker] = 0
+	return most
 }
 
 // alone is the health that a crowding answer means where no other send was in flight.

@@ -126,7 +126,7 @@ func (r *run[J]) record(e Event, i, flying int) {
 	r.flying += flying
 	r.report.Peak = max(r.report.Peak, r.flying)
 	if e.Kind == Started {
-		r.together.start(e.Result.Worker)
+		r.startTogether(e.Result.Worker)
 		if e.Result.Attempts == 1 {
 			r.begun++
 		}
