@@ -55,7 +55,7 @@ type Options struct {
 	MaxFailures int                            // failed jobs after which nothing more starts; 0: no limit
 	Grace       time.Duration                  // for sends in flight once ctx has ended; then they are cut. 0: as long as they need
 	Abort       context.Context                // when it ends, sends in flight are cut at once; nil: never
-	Observers   []Observer                     // told of every event, in this order
+	Observe     func(Event)                    // called with every event, one at a time; quick, and never back into the run. nil: nobody is
 }
 
 // ErrMaxFailures stops a run in which too many jobs failed.
@@ -80,6 +80,9 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 	}
 	if o.Backoff == nil {
 		o.Backoff = FullJitter(time.Second, time.Minute)
+	}
+	if o.Observe == nil {
+		o.Observe = func(Event) {}
 	}
 	lineup := NewLineup(len(jobs), time.Now(), o.Rule)
 	o.Rule = Rule{} // it has said it all, and what it knows may be large
@@ -139,7 +142,7 @@ type run[J Job] struct {
 	admission chan struct{}
 	queue     *queue
 
-	mu        sync.Mutex // for all below, and held while the observers are told
+	mu        sync.Mutex // for all below, and held while Observe is called
 	report    *Report
 	begun     int              // jobs
 	retries   int              // tries that were granted beyond a job's first, as far as they count

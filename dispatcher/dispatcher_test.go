@@ -103,11 +103,11 @@ func TestSendsStartInDispatchOrder(t *testing.T) {
 		report := dispatcher.Run(t.Context(), jobs(50), takes(time.Second, accepted), dispatcher.Options{
 			Workers: 8,
 			Limiter: ratelimit.NewBucket(5, 2),
-			Observers: []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) {
+			Observe: func(e dispatcher.Event) {
 				if e.Kind == dispatcher.Started {
 					started = append(started, e.Result.Job.Key())
 				}
-			})},
+			},
 		})
 		if !slices.IsSorted(started) || len(started) != 50 {
 			t.Errorf("started %v", started)
@@ -405,9 +405,9 @@ func TestEveryJobEndsInExactlyOneOutcome(t *testing.T) {
 			limiter := &counting{Limiter: ratelimit.Join()}
 			report := dispatcher.Run(ctx, list, send, dispatcher.Options{
 				Workers: workers, MaxFailures: maxFailures, Limiter: limiter,
-				Observers: []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) {
+				Observe: func(e dispatcher.Event) {
 					events[e.Result.Job.Key()] = append(events[e.Result.Job.Key()], e.Kind)
-				})},
+				},
 			})
 			if len(report.Results) != n {
 				rt.Fatalf("%d results for %d jobs", len(report.Results), n)

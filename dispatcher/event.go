@@ -2,19 +2,6 @@ package dispatcher
 
 import "time"
 
-// An Observer is told of each event before the dispatcher goes on: of Started before the request leaves, of a try's
-// end before that worker makes its next. Calls come one at a time, so an observer must be quick, and must not call
-// back into the run.
-type Observer interface {
-	Observe(Event)
-}
-
-// ObserverFunc is a function that is an [Observer].
-type ObserverFunc func(Event)
-
-// Observe calls f.
-func (f ObserverFunc) Observe(e Event) { f(e) }
-
 // Kind of an [Event].
 type Kind uint8
 
@@ -28,7 +15,8 @@ const (
 	Finished                 // the job has ended, and the result says how
 )
 
-// Event is one step in the life of a job.
+// Event is one step in the life of a job. [Options.Observe] hears of it before the dispatcher goes on: of Started before
+// the request leaves, of a try's end before that worker makes its next.
 type Event struct {
 	Kind     Kind
 	Result   Result

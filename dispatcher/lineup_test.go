@@ -135,7 +135,7 @@ func TestARunKeepsHeavyJobsApart(t *testing.T) {
 			return takes(4*time.Second, accepted)(ctx, j)
 		}
 		dispatcher.Run(t.Context(), jobs(6), send, dispatcher.Options{
-			Workers: 2, Rule: dispatcher.Rule{Heavy: below(3)}, Observers: []dispatcher.Observer{&d},
+			Workers: 2, Rule: dispatcher.Rule{Heavy: below(3)}, Observe: d.Observe,
 		})
 		// At 12s no lighter job is left.
 		want := []string{"0s: 000", "0s: 003", "4s: 004", "8s: 005", "10s: 001", "12s: 002"}
@@ -192,7 +192,7 @@ func TestAHeavyJobThatWaitedCountsAsAnyOther(t *testing.T) {
 			return takes(2*time.Second, accepted)(ctx, j)
 		}
 		dispatcher.Run(t.Context(), jobs(8), send, dispatcher.Options{
-			Workers: 2, Retries: 1, Backoff: after(time.Second), Observers: []dispatcher.Observer{&d},
+			Workers: 2, Retries: 1, Backoff: after(time.Second), Observe: d.Observe,
 			Rule: dispatcher.Rule{Heavy: below(3), NotBefore: func(job int) time.Time {
 				if job == 1 {
 					return begin.Add(3 * time.Second)
@@ -221,7 +221,7 @@ func TestAJobThatIsHeldBackGoesWhenItsTimeHasComeAndOthersPass(t *testing.T) {
 			Rule: dispatcher.Rule{NotBefore: func(job int) time.Time {
 				return []time.Time{begin.Add(1500 * time.Millisecond), {}, begin.Add(time.Minute), begin.Add(-time.Hour)}[job]
 			}},
-			Observers: []dispatcher.Observer{&d},
+			Observe: d.Observe,
 		})
 		if diff := cmp.Diff(d.starts(), []string{"0s: 001", "1s: 003", "2s: 000", "1m0s: 002"}); diff != "" {
 			t.Errorf("got -, want +:\n%s", diff)

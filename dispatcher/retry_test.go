@@ -73,7 +73,7 @@ func TestAWorkerSendsOthersWhileAJobWaitsForItsNextTry(t *testing.T) {
 			"main/group000": {again, again, accepted},
 		}), dispatcher.Options{
 			Retries: 2, Backoff: func(try int) time.Duration { return time.Duration(try) * 1500 * time.Millisecond },
-			Observers: []dispatcher.Observer{&d},
+			Observe: d.Observe,
 		})
 		want := []string{
 			"0s: 000 starts, try 1, 1 in flight",
@@ -105,7 +105,7 @@ func TestAJobWhoseTimeHasComeGoesBeforeThoseNobodyTried(t *testing.T) {
 		var d diary
 		dispatcher.Run(t.Context(), jobs(4), turns(time.Second, map[job][]dispatcher.Verdict{
 			"main/group000": {again, accepted}, "main/group001": {again, accepted},
-		}), dispatcher.Options{Retries: 1, Backoff: after(time.Second), Observers: []dispatcher.Observer{&d}})
+		}), dispatcher.Options{Retries: 1, Backoff: after(time.Second), Observe: d.Observe})
 		var order []string
 		for _, line := range d.lines {
 			if words := strings.Fields(line); words[2] == "starts," {
@@ -236,7 +236,7 @@ func TestAStopEndsJobsThatWaitForAnotherTryWithTheirLastVerdict(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, why)
 		defer cancel()
 		report := dispatcher.Run(ctx, jobs(2), takes(time.Second, again), dispatcher.Options{
-			Workers: 2, Retries: 2, Backoff: after(time.Minute), Observers: []dispatcher.Observer{&d},
+			Workers: 2, Retries: 2, Backoff: after(time.Minute), Observe: d.Observe,
 		})
 		if got := outcomesOf(report); got != "2 not_ok" || report.StoppedBy != why {
 			t.Errorf("%s, stopped by %v, want %v: they might have ended otherwise", got, report.StoppedBy, why)
@@ -315,7 +315,7 @@ func TestASendThatEndsItsGoroutineHasItsEventsToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d diary
 		send := func(context.Context, job) dispatcher.Verdict { runtime.Goexit(); return accepted }
-		report := dispatcher.Run(t.Context(), jobs(1), send, dispatcher.Options{Retries: 2, Observers: []dispatcher.Observer{&d}})
+		report := dispatcher.Run(t.Context(), jobs(1), send, dispatcher.Options{Retries: 2, Observe: d.Observe})
 		if diff := cmp.Diff(d.lines, []string{"0s: 000 starts, try 1, 1 in flight", "0s: 000 ends, try 1, 0 in flight"}); diff != "" {
 			t.Errorf("got -, want +:\n%s", diff)
 		}
@@ -405,7 +405,7 @@ func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 			for i, j := range jobs(n) {
 				fresh[j.Key()] = !heavy[i] && held[i] <= 0
 			}
-			o.Observers = []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) {
+			o.Observe = func(e dispatcher.Event) {
 				key := e.Result.Job.Key()
 				before := events[key]
 				events[key] = append(before, e)
@@ -432,7 +432,7 @@ func TestAnyMixOfTriesKeepsEachPromise(t *testing.T) {
 					rt.Fatalf("%d in flight, the event says %d, with %d workers", flying, e.InFlight, o.Workers)
 				}
 				ended = time.Now()
-			})}
+			}
 			report := dispatcher.Run(ctx, jobs(n), send, o)
 			if len(report.Results) != n || report.Finished.Before(ended) {
 				rt.Fatalf("%d results for %d jobs", len(report.Results), n)

@@ -25,7 +25,7 @@ func TestAnAmbiguousJobIsTriedOnceMoreWhenItsTimeHasComeWhileOthersGo(t *testing
 		var d diary
 		report := dispatcher.Run(t.Context(), jobs(4), turns(time.Second, map[job][]dispatcher.Verdict{
 			"main/group000": {lost, accepted}, "main/group003": {lost, accepted},
-		}), dispatcher.Options{Settle: settleAfter(3 * time.Second), Observers: []dispatcher.Observer{&d}})
+		}), dispatcher.Options{Settle: settleAfter(3 * time.Second), Observe: d.Observe})
 		want := []string{
 			"0s: 000 starts, try 1, 1 in flight",
 			"1s: 000 settles, try 1, 0 in flight",
@@ -140,7 +140,7 @@ func TestAStopEndsTheWaitToSettleWithTheJobAmbiguous(t *testing.T) {
 		ctx, stop := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("signal"))
 		defer stop()
 		report := dispatcher.Run(ctx, jobs(1), takes(time.Second, lost), dispatcher.Options{
-			Settle: settleAfter(10 * time.Minute), Observers: []dispatcher.Observer{&d},
+			Settle: settleAfter(10 * time.Minute), Observe: d.Observe,
 		})
 		r := report.Results[0]
 		if r.Outcome != dispatcher.Ambiguous || r.Reason != "504" || r.Attempts != 1 || r.Lost != nil {

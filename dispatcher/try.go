@@ -19,7 +19,7 @@ func (r *run[J]) try(ctx, inFlight context.Context, i int, permit ratelimit.Perm
 	return !result.idle()
 }
 
-// conclude ends a try: the limiter hears of it, the observers are told, and the job ends or waits for another try.
+// conclude ends a try: the limiter and Observe hear of it, and the job ends or waits for another try.
 func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, permit ratelimit.Permit) {
 	result.Took = time.Since(result.Start)
 	feedback := ratelimit.Feedback{
@@ -117,7 +117,7 @@ func Try[J Job](ctx context.Context, send SendFunc[J], job J) (v Verdict) {
 	return send(ctx, job)
 }
 
-// record keeps the result that an event of job number i has, and tells the observers. flying is by how much the event
+// record keeps the result that an event of job number i has, and has it observed. flying is by how much the event
 // changes the number of sends in flight.
 func (r *run[J]) record(e Event, i, flying int) {
 	r.mu.Lock()
@@ -132,9 +132,7 @@ func (r *run[J]) record(e Event, i, flying int) {
 		}
 	}
 	e.InFlight = r.flying
-	for _, o := range r.options.Observers {
-		o.Observe(e)
-	}
+	r.options.Observe(e)
 	if e.Kind == Finished && e.Result.Failed() {
 		r.failures++
 		if r.failures == r.options.MaxFailures {

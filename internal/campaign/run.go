@@ -122,7 +122,7 @@ func (r *run) send(ctx context.Context, plan *Plan) *dispatcher.Report {
 		Workers: r.Workers, Throttle: r.Throttle, Retries: r.Retries, Backoff: r.Backoff,
 		Rule: rule, Settle: r.settle, Earlier: plan.earlier,
 		Grace: r.Grace, Abort: r.Abort, MaxFailures: r.MaxFailures.Of(len(plan.Groups)),
-		Observers: []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) { r.events.Observe(Send{e}) })},
+		Observe: func(e dispatcher.Event) { r.events.Observe(Send{e}) },
 	}
 	options.Limiter = r.limiter(bucket)
 	if r.adaptive != nil && r.history != nil {

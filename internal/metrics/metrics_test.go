@@ -292,7 +292,7 @@ func TestEachTryIsInTheHistogramOnce(t *testing.T) {
 				return fails
 			}
 			return dispatcher.Verdict{Outcome: dispatcher.Accepted}
-		}, dispatcher.Options{Workers: 1, Retries: 2, Observers: []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) { s.Observe(campaign.Send{Event: e}) })}, Backoff: func(int) time.Duration {
+		}, dispatcher.Options{Workers: 1, Retries: 2, Observe: func(e dispatcher.Event) { s.Observe(campaign.Send{Event: e}) }, Backoff: func(int) time.Duration {
 			if tries["waits"] > 0 && tries["thrice"] == 3 {
 				return time.Hour
 			}

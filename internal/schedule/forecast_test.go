@@ -239,11 +239,11 @@ func TestARunMakesTheChoicesThatWereForecast(t *testing.T) {
 			}, dispatcher.Options{
 				Workers: settings.Workers, Throttle: settings.Throttle, Rule: plan.Rule(),
 				Limiter: ratelimit.NewBucket(settings.Rate, settings.Burst),
-				Observers: []dispatcher.Observer{dispatcher.ObserverFunc(func(e dispatcher.Event) {
+				Observe: func(e dispatcher.Event) {
 					if e.Kind == dispatcher.Started {
 						got = append(got, start{e.Result.Job.Key(), time.Now()})
 					}
-				})},
+				},
 			})
 			took = report.Finished.Sub(report.Started)
 		})

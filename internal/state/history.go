@@ -48,7 +48,7 @@ const forgetAfter = 60
 // A History is what is known of the groups of one installation.
 //
 // It is used like this: [LoadHistory]; [History.List] once the run's list is there; [History.Estimate] for what is to be
-// known of a group; Observe each event of the run, as a [dispatcher.Observer]; and when the run has ended [History.Learn]
+// known of a group; Observe each event of the run, see [dispatcher.Event]; and when the run has ended [History.Learn]
 // and [History.Save]. Estimate and its like may be called by several goroutines, also while Observe is: what they say does
 // not change during a run. All else is for one goroutine at a time.
 type History struct {
@@ -71,8 +71,6 @@ type known struct {
 	cost
 	took float32 // seconds of its send in this run; 0 means that none was accepted
 }
-
-var _ dispatcher.Observer = (*History)(nil)
 
 // NewHistory is the history of an installation of which nothing is known. Costs are measured in the pace of its first run.
 func NewHistory() *History {

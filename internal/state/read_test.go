@@ -515,7 +515,7 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 		runtime.Gosched()
 		return dispatcher.Verdict{Outcome: dispatcher.Accepted, Status: 200}
 	}, dispatcher.Options{
-		Workers: 3, MaxFailures: 3, Retries: 2, Observers: []dispatcher.Observer{w},
+		Workers: 3, MaxFailures: 3, Retries: 2, Observe: w.Observe,
 		Backoff: func(int) time.Duration { return time.Millisecond },
 		Settle: func(r dispatcher.Result) (time.Time, bool) {
 			return r.Start.Add(time.Millisecond), r.Reason == "its answer was lost"

@@ -14,7 +14,7 @@ import (
 // syncEvery is how often what is new in the file is brought to the disk.
 const syncEvery = time.Second
 
-// Writer writes the journal of one run. It is a [dispatcher.Observer], and has to be the first of them: an event is
+// Writer writes the journal of one run. It observes each [dispatcher.Event], before anybody else: an event is
 // on file when Observe returns. Its methods may be called by several goroutines.
 //
 // A Writer never stops a run. When it fails it sets the journal aside, see the package's rules, and from then on does
@@ -41,8 +41,6 @@ type Writer struct {
 	closed   bool
 	err      *JournalWriteError
 }
-
-var _ dispatcher.Observer = (*Writer)(nil)
 
 // Begin makes the journal of a run and writes its header. If the journal has to be set aside later, setAside is
 // called, at most once, by whichever goroutine notices it; it must be quick and not call the Writer. nil means no one asks.

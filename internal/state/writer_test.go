@@ -179,7 +179,7 @@ func TestAStartIsOnFileBeforeTheRequestLeavesInOneWriteARecord(t *testing.T) {
 			t.Errorf("%s was not on file when its request left", g.Key())
 		}
 		return dispatcher.Verdict{Outcome: dispatcher.Accepted}
-	}, dispatcher.Options{Workers: 4, Observers: []dispatcher.Observer{w}})
+	}, dispatcher.Options{Workers: 4, Observe: w.Observe})
 	if want := 2 + 2*len(list); disk.writes != want { // header and list, start and end
 		t.Errorf("%d writes, want %d", disk.writes, want)
 	}
@@ -242,7 +242,7 @@ func TestADiskThatFillsUpCostsTheJournalAndNotADigest(t *testing.T) {
 		w.List(list, nil)
 		report := dispatcher.Run(t.Context(), list, func(context.Context, state.Group) dispatcher.Verdict {
 			return dispatcher.Verdict{Outcome: dispatcher.Accepted}
-		}, dispatcher.Options{Workers: 2, Observers: []dispatcher.Observer{w}})
+		}, dispatcher.Options{Workers: 2, Observe: w.Observe})
 		if got := report.Counts()[dispatcher.Accepted]; got != len(list) {
 			t.Fatalf("room for %d: %d of %d accepted", room, got, len(list))
 		}
