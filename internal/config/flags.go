@@ -149,7 +149,7 @@ func flags() []Flag {
 		},
 		{
 			Name: "throttle", Aliases: []string{"t"}, Arg: "SECONDS", Default: "0", Category: catPace,
-			Usage: "each worker rests for `SECONDS` after a send",
+			Usage: "each worker rests for `SECONDS` after a send that the site had something to do for",
 			set:   seconds(func(s *Settings) *time.Duration { return &s.Throttle }),
 		},
 		{
