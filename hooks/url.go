@@ -8,9 +8,12 @@ import (
 )
 
 // A URLError says why a text is not the URL of a site.
-type URLError struct{ Problem, Hint string }
+type URLError struct{ Problem, Advice string }
 
 func (e *URLError) Error() string { return e.Problem }
+
+// Hint says what to write.
+func (e *URLError) Hint() string { return e.Advice }
 
 // ParseURL reads the URL of a site: http[s]://host[:port][/prefix]. The error is a [*URLError].
 func ParseURL(text string) (*url.URL, error) {

@@ -1,8 +1,10 @@
 // Package campaign is the script of a night: lock, past, list, plan, send, settle, report. run.go has it from top to bottom.
 //
-// A [Campaign] says what is particular to one of them, digest.go and profile.go. The hooks and the dispatcher meet here,
-// and the package holds what either must not know of the other: what an answer means for whom it was sent to (verdict.go)
-// and why a run stops (stop.go). It prints nothing, and knows no command line.
+// A [Campaign] says what is particular to one of them, campaign.go; digest.go and profile.go are the two that there are. The
+// hooks and the dispatcher meet here, and the package holds what either must not know of the other: which answers are tried
+// again, and what they mean for whom was sent to (verdict.go); what is known of somebody before a send (past.go); whether a
+// run is resumed (resume.go), and what of it is done again (previous.go); what becomes of lost answers (settle.go); why a run
+// stops (stop.go); who hears of all this (events.go). It prints nothing, and knows no command line.
 package campaign
 
 import (

@@ -1,9 +1,7 @@
 package command
 
 import (
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 
@@ -13,7 +11,6 @@ import (
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/demo"
 	"github.com/groupserver/senddigest/internal/gsconfig"
-	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
@@ -101,78 +98,13 @@ func is[E error](err error) bool {
 	return ok
 }
 
-// A hinter is an error that knows what to do about it.
-type hinter interface {
-	error
-	Hint() string
-}
-
-// proxyHint is the hint where a proxy is in the way.
-const proxyHint = "the environment names that proxy (HTTP_PROXY or HTTPS_PROXY, with user and password in its URL if it asks " +
-	"for them); NO_PROXY=HOST reaches the site without it"
-
-// hintOf says what to do about an error, if there is something, and how often the list of groups was asked for.
+// hintOf says what to do about an error, if there is something: the command's own, or what a campaign knows.
 func (p Program) hintOf(err error) string {
-	hint := p.adviceOn(err)
-	if e, ok := errors.AsType[*campaign.ListError](err); ok && e.Asked > 1 {
-		asked := fmt.Sprintf("it was asked for %d times in %s", e.Asked, printable.Span(e.For))
-		if hint == "" {
-			return asked
-		}
-		return asked + "; " + hint
-	}
-	return hint
-}
-
-// adviceOn says what to do about an error, if there is something.
-func (p Program) adviceOn(err error) string {
-	if e, ok := errors.AsType[*usageError](err); ok {
+	switch e, ok := errors.AsType[*usageError](err); {
+	case ok:
 		return e.hint
-	}
-	if _, ok := errors.AsType[*state.HeldError](err); ok {
-		return "--lock-wait TIME waits for it"
-	}
-	if e, ok := errors.AsType[hinter](err); ok {
-		return e.Hint()
-	}
-	if is[*config.ValueError](err) || is[*demo.FaultError](err) {
+	case is[*config.ValueError](err), is[*demo.FaultError](err):
 		return p.helpHint()
 	}
-	if is[*demo.ListenError](err) {
-		return "name an address of this machine and a free port"
-	}
-	if e, ok := errors.AsType[*gsconfig.Error](err); ok {
-		return e.Hint
-	}
-	if e, ok := errors.AsType[*hooks.URLError](err); ok {
-		return e.Hint
-	}
-	if e, ok := errors.AsType[*hooks.RejectedError](err); ok && e.Token {
-		return "compare the token in the configuration file with the one in the site's database"
-	}
-	if e, ok := errors.AsType[*hooks.NotOKError](err); ok && e.Status == 404 {
-		return "is the host one of the installation's sites? GroupServer before April 2015 has other hooks"
-	}
-	if e, ok := errors.AsType[*hooks.TransportError](err); ok && e.Local {
-		return "raise that limit, or lower --workers"
-	}
-	if e, ok := errors.AsType[*hooks.TransportError](err); ok && e.Proxy != "" {
-		return proxyHint
-	}
-	if e, ok := errors.AsType[*hooks.NotOKError](err); ok && e.Status == 407 {
-		return proxyHint
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "--cacert FILE trusts the authority of the site's certificate"
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "does the URL have to begin with http://, or to name another port?"
-	}
-	if e, ok := errors.AsType[*hooks.TransportError](err); ok && !e.Wrote {
-		return "is the site up, and is the URL right?"
-	}
-	if _, ok := errors.AsType[*hooks.UnexpectedPageError](err); ok {
-		return "is the URL that of a GroupServer site, and not of a log-in page or a proxy before it?"
-	}
-	return ""
+	return campaign.Hint(err)
 }

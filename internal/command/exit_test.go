@@ -85,7 +85,7 @@ func TestAnErrorKeepsItsHintHoweverDeepItIsWrapped(t *testing.T) {
 		&state.DamagedError{Path: "x.jsonl", Err: errors.New("torn")},
 		&state.JournalWriteError{Path: "x.jsonl", Err: syscall.ENOSPC},
 		&config.ValueError{},
-		&hooks.URLError{Hint: "begin with http://"},
+		&hooks.URLError{Advice: "begin with http://"},
 	} {
 		want := Senddigest().hintOf(err)
 		if want == "" {

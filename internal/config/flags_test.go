@@ -523,7 +523,7 @@ func TestBadValuesOfTheFileAreNotPrinted(t *testing.T) {
 				t.Errorf("%s: got line %d, [%s], %s, want line %d, [senddigest-on], %s", s.inFile(in), e.Line, e.Section, e.Option, optionLine, s.name)
 			}
 			if in == mistake {
-				if text := fmt.Sprintf("%v %+v %#v %s", err, *e, *e, e.Hint); strings.Contains(text, mistake) {
+				if text := fmt.Sprintf("%v %+v %#v %s", err, *e, *e, e.Advice); strings.Contains(text, mistake) {
 					t.Errorf("the value is in %s", text)
 				}
 				continue

@@ -175,11 +175,11 @@ func (p Program) readFile(s *Settings, missing map[string]bool) error {
 		f, ok := p.find(option.Name)
 		switch {
 		case !ok:
-			wrong.Problem, wrong.Hint = "is not an option of "+p.Name, p.Name+" --help lists the options; here they stand without the --"
+			wrong.Problem, wrong.Advice = "is not an option of "+p.Name, p.Name+" --help lists the options; here they stand without the --"
 			return wrong
 		case f.NotFile:
 			wrong.Option, wrong.Problem = f.Name, "has no place in the file"
-			wrong.Hint = "give it on the command line, or in the environment as " + p.EnvName(f.Name)
+			wrong.Advice = "give it on the command line, or in the environment as " + p.EnvName(f.Name)
 			return wrong
 		}
 		if !missing[f.Name] {

@@ -132,8 +132,8 @@ func TestOptionsThatSayWhichFileHaveNoPlaceInIt(t *testing.T) {
 			if err.Error() != want {
 				t.Errorf("got %q, want %q", err, want)
 			}
-			if want := "give it on the command line, or in the environment as " + config.Senddigest().EnvName(f.Name); e.Hint != want {
-				t.Errorf("got hint %q, want %q", e.Hint, want)
+			if want := "give it on the command line, or in the environment as " + config.Senddigest().EnvName(f.Name); e.Advice != want {
+				t.Errorf("got hint %q, want %q", e.Advice, want)
 			}
 		}
 	}
@@ -152,8 +152,8 @@ func TestAnUnknownOptionOfTheFileIsNamedByItsLineAlone(t *testing.T) {
 		if want := "etc/gsconfig.ini: line 8: [senddigest-on]: is not an option of senddigest"; err.Error() != want {
 			t.Errorf("got %q, want %q", err, want)
 		}
-		if want := "senddigest --help lists the options; here they stand without the --"; e.Hint != want {
-			t.Errorf("got hint %q, want %q", e.Hint, want)
+		if want := "senddigest --help lists the options; here they stand without the --"; e.Advice != want {
+			t.Errorf("got hint %q, want %q", e.Advice, want)
 		}
 		for word := range strings.FieldsFuncSeq(option, func(r rune) bool { return r == ' ' || r == '=' }) {
 			if text := fmt.Sprintf("%#v", *e); len(word) > 8 && strings.Contains(text, word) {

@@ -48,6 +48,9 @@ type ListenError struct {
 	Err     error
 }
 
+// Hint says what to give instead.
+func (e *ListenError) Hint() string { return "name an address of this machine and a free port" }
+
 func (e *ListenError) Error() string { return fmt.Sprintf("--listen %s: %v", e.Address, e.Err) }
 
 // people is how many the site lists for sendprofile, which has no demo of its own: --serve-only is for both.

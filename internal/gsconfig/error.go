@@ -29,7 +29,7 @@ type Error struct {
 	Section string // without brackets, or ""
 	Option  string // or ""
 	Problem string // goes on where "[section] option:" ends
-	Hint    string // what to write or do
+	Advice  string // what to write or do
 	Err     error  // what the operating system said, or nil
 }
 
@@ -53,6 +53,9 @@ func (e *Error) Error() string {
 	b.WriteString(e.Problem)
 	return b.String()
 }
+
+// Hint says what to write or do.
+func (e *Error) Hint() string { return e.Advice }
 
 // Unwrap returns what the operating system said, so that errors.Is(err, fs.ErrNotExist) works.
 func (e *Error) Unwrap() error { return e.Err }

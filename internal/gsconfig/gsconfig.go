@@ -36,7 +36,7 @@ func ReadFile(path string) (*File, error) {
 	if path == "" {
 		return nil, &Error{
 			Problem: "the name of the configuration file is empty",
-			Hint:    "name GroupServer's file with --config FILE, such as /opt/groupserver/etc/gsconfig.ini",
+			Advice:  "name GroupServer's file with --config FILE, such as /opt/groupserver/etc/gsconfig.ini",
 		}
 	}
 	info, err := os.Stat(path)
@@ -47,7 +47,7 @@ func ReadFile(path string) (*File, error) {
 		return nil, &Error{
 			File:    path,
 			Problem: "is a directory" + tried(path),
-			Hint:    "name the file in it: --config " + printable.Line(filepath.Join(path, "gsconfig.ini")),
+			Advice:  "name the file in it: --config " + printable.Line(filepath.Join(path, "gsconfig.ini")),
 		}
 	}
 	if !info.Mode().IsRegular() {
@@ -55,7 +55,7 @@ func ReadFile(path string) (*File, error) {
 		return nil, &Error{
 			File:    path,
 			Problem: "is not a regular file" + tried(path),
-			Hint:    "name GroupServer's file with --config FILE, such as /opt/groupserver/etc/gsconfig.ini",
+			Advice:  "name GroupServer's file with --config FILE, such as /opt/groupserver/etc/gsconfig.ini",
 		}
 	}
 	f, err := os.Open(path)
@@ -79,7 +79,7 @@ func readError(path string, err error) *Error {
 	e := &Error{
 		File:    path,
 		Problem: "cannot be read",
-		Hint:    "name GroupServer's file with --config FILE, such as /opt/groupserver/etc/gsconfig.ini",
+		Advice:  "name GroupServer's file with --config FILE, such as /opt/groupserver/etc/gsconfig.ini",
 		Err:     err,
 	}
 	switch pathError, ok := errors.AsType[*fs.PathError](err); {
@@ -87,7 +87,7 @@ func readError(path string, err error) *Error {
 		e.Problem = "no such file"
 	case errors.Is(err, fs.ErrPermission):
 		e.Problem = "permission denied"
-		e.Hint = "run senddigest as the user that GroupServer runs as, or let the user it runs as read the file " +
+		e.Advice = "run senddigest as the user that GroupServer runs as, or let the user it runs as read the file " +
 			"and the directories above it; not everyone, for the token is in it"
 	case ok:
 		e.Problem += ": " + pathError.Err.Error() // without the path, which comes first already
@@ -115,7 +115,7 @@ func Parse(path string, data []byte) (*File, error) {
 		return nil, &Error{
 			File:    path,
 			Problem: fmt.Sprintf("is larger than %d KiB, so it is not GroupServer's configuration", maxFileSize>>10),
-			Hint:    "name GroupServer's file with --config FILE, such as /opt/groupserver/etc/gsconfig.ini",
+			Advice:  "name GroupServer's file with --config FILE, such as /opt/groupserver/etc/gsconfig.ini",
 		}
 	}
 	text := string(data)
@@ -123,7 +123,7 @@ func Parse(path string, data []byte) (*File, error) {
 		return nil, &Error{
 			File:    path,
 			Problem: "is empty",
-			Hint: `write a header "[config-default]" with "webservice = default" below it, ` +
+			Advice: `write a header "[config-default]" with "webservice = default" below it, ` +
 				`and a header "[webservice-default]" with "token = TOKEN" below it`,
 		}
 	}

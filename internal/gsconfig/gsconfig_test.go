@@ -91,10 +91,10 @@ func wholeError(t *testing.T, err error) *Error {
 	if !ok {
 		t.Fatalf("got error %#v, want an *Error", err)
 	}
-	if e.Problem == "" || e.Hint == "" {
-		t.Errorf("got problem %q and hint %q, want both", e.Problem, e.Hint)
+	if e.Problem == "" || e.Advice == "" {
+		t.Errorf("got problem %q and hint %q, want both", e.Problem, e.Advice)
 	}
-	for _, text := range []string{e.Error(), e.Hint} {
+	for _, text := range []string{e.Error(), e.Advice} {
 		if strings.ContainsAny(text, "\n\r\x1b") {
 			t.Errorf("got %q, want one printable line", text)
 		}
@@ -140,7 +140,7 @@ func TestTokenIsTheScriptsByteForByte(t *testing.T) {
 				t.Errorf("got token %q with an error, want none", got)
 			}
 			e := wholeError(t, err)
-			for _, text := range []string{e.Error(), e.Hint, fmt.Sprintf("%+v %#v", e, e)} {
+			for _, text := range []string{e.Error(), e.Advice, fmt.Sprintf("%+v %#v", e, e)} {
 				for _, secret := range secrets(c.data) {
 					if strings.Contains(text, secret) {
 						t.Errorf("got %q, which holds %q", text, secret)
@@ -370,8 +370,8 @@ func TestHintTellsWhatToWrite(t *testing.T) {
 			if got, want := e.Error(), "etc/gsconfig.ini: "+c.text; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
-			if e.Hint != c.hint {
-				t.Errorf("got hint  %s\nwant hint %s", e.Hint, c.hint)
+			if e.Advice != c.hint {
+				t.Errorf("got hint  %s\nwant hint %s", e.Advice, c.hint)
 			}
 		})
 	}
@@ -441,8 +441,8 @@ func TestReadFileNamesThePathItTried(t *testing.T) {
 			if got := e.Error(); got != c.text {
 				t.Errorf("got  %s\nwant %s", got, c.text)
 			}
-			if e.Hint != c.hint {
-				t.Errorf("got hint  %s\nwant hint %s", e.Hint, c.hint)
+			if e.Advice != c.hint {
+				t.Errorf("got hint  %s\nwant hint %s", e.Advice, c.hint)
 			}
 			if e.File != c.path {
 				t.Errorf("got file %q, want %q", e.File, c.path)
@@ -463,8 +463,8 @@ func TestReadErrorOfAFileThatMayNotBeRead(t *testing.T) {
 	}
 	const want = "run senddigest as the user that GroupServer runs as, or let the user it runs as read the file " +
 		"and the directories above it; not everyone, for the token is in it"
-	if e.Hint != want {
-		t.Errorf("got hint  %s\nwant hint %s", e.Hint, want)
+	if e.Advice != want {
+		t.Errorf("got hint  %s\nwant hint %s", e.Advice, want)
 	}
 	if !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("got cause %v, want fs.ErrPermission", e.Err)
@@ -593,8 +593,8 @@ func TestOptionsErrorNamesLineAndSection(t *testing.T) {
 			if got, want := e.Error(), "gsconfig.ini: "+c.text; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
-			if e.Hint != c.hint {
-				t.Errorf("got hint  %s\nwant hint %s", e.Hint, c.hint)
+			if e.Advice != c.hint {
+				t.Errorf("got hint  %s\nwant hint %s", e.Advice, c.hint)
 			}
 		})
 	}
@@ -805,7 +805,7 @@ func FuzzParse(f *testing.F) {
 			t.Helper()
 			e := wholeError(t, err)
 			silent(e.Error())
-			silent(e.Hint)
+			silent(e.Advice)
 			silent(fmt.Sprintf("%+v %#v", e, e))
 			if e.Line < 0 || e.Line > lines {
 				t.Fatalf("got line %d, want one of the %d", e.Line, lines)

@@ -169,7 +169,7 @@ func (d *document) fail(line int, section string, is finding) *Error {
 	if d.loneCR {
 		is.hint = `save the file with Unix line ends: its lines end in a lone carriage return, so it counts as one line`
 	}
-	return &Error{Line: line, Section: section, Problem: is.problem, Hint: is.hint}
+	return &Error{Line: line, Section: section, Problem: is.problem, Advice: is.hint}
 }
 
 // isComment reports whether _read passes over a line that is not blank: "#", ";" or the word rem, in the

@@ -52,6 +52,9 @@ func (e *HeldError) Error() string {
 		e.Run, e.URL, e.PID, e.Since.Local().Format("2006-01-02 15:04:05")))
 }
 
+// Hint says what to do about it.
+func (e *HeldError) Hint() string { return "--lock-wait TIME waits for it" }
+
 // Lock is held until Unlock, or until the process ends.
 type Lock struct {
 	files  []*os.File // the lock files, each locked
