@@ -26,11 +26,8 @@ func noRate(text, why string) *RateError {
 // thousandth up to 5,000/s; above, what a start costs the machine may be more than the time between two.
 const minRate, maxRate = 1e-6, 1e6
 
-// units are in the order in which String tries them.
-var units = [...]struct {
-	name    string
-	seconds float64
-}{{"s", 1}, {"m", 60}, {"h", 3600}}
+// unitSeconds are the units of time of a rate.
+var unitSeconds = map[string]float64{"s": 1, "m": 60, "h": 3600}
 
 // ParseRate reads a rate: a number that may have a fraction, and "/s", "/m" or "/h" behind it; a bare number is
 // per second. 0 is no limit. The error is a [*RateError].
@@ -38,15 +35,10 @@ func ParseRate(text string) (Rate, error) {
 	number, unit, slash := strings.Cut(text, "/")
 	seconds := 1.0
 	if slash {
-		seconds = 0
-		for _, u := range units {
-			if u.name == unit {
-				seconds = u.seconds
-			}
-		}
-		if seconds == 0 {
-			return 0, noRate(text, "has no unit of time that is s, m or h")
-		}
+		seconds = unitSeconds[unit]
+	}
+	if seconds == 0 {
+		return 0, noRate(text, "has no unit of time that is s, m or h")
 	}
 	// Only digits and a point: ParseFloat would also take "inf", "0x1p4" and "1_000".
 	if strings.Trim(number, "0123456789.") != "" {
@@ -68,11 +60,13 @@ func (r Rate) String() string {
 	if r == 0 {
 		return "none"
 	}
-	for _, u := range units {
-		if n := float64(r) * u.seconds; n >= 1 || u.name == "h" {
-			// Six decimals hide what the division by 60 or 3600 rounded.
-			return strconv.FormatFloat(math.Round(n*1e6)/1e6, 'f', -1, 64) + "/" + u.name
-		}
+	n, unit := float64(r), "s"
+	if n < 1 {
+		n, unit = n*60, "m"
 	}
-	panic("unreachable: the loop returns at the last unit")
+	if n < 1 {
+		n, unit = float64(r)*3600, "h"
+	}
+	// Six decimals hide what the division by 60 or 3600 rounded.
+	return strconv.FormatFloat(math.Round(n*1e6)/1e6, 'f', -1, 64) + "/" + unit
 }
