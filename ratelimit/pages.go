@@ -7,21 +7,22 @@ import (
 
 // pageSense is what the canary has told.
 type pageSense struct {
-	base       time.Duration // what the page takes while nothing is sent; 0: there is no canary
-	share      float64       // by how much of that one send slows it
-	alone      []float64     // the last pages beside one send, as times gives them: what share is from
-	recent     []float64     // the last at this limit
-	slow       float64       // how many of those were slow
-	clear      bool          // one was very much so
+	base       time.Duration   // what the page takes while nothing is sent; 0: there is no canary
+	share      float64         // by how much of that one send slows it
+	alone      []float64       // the last pages beside one send, as times gives them: what share is from
+	recent     []time.Duration // the last at this limit
+	slow       float64         // how many of those were slow
+	clear      bool            // one was very much so
 	stuckSince time.Time
 }
 
 // add takes a page into account.
 func (p *pageSense) add(took time.Duration, ok, inUse bool, limit int, s state) {
-	usual, times := p.usual(limit), p.times(took)
+	usual := p.usual(limit)
 	if !ok {
-		times = max(times, usual+(veryMuch+1)*pageMargin)
+		took = max(took, p.after(usual+(veryMuch+1)*pageMargin))
 	}
+	times := p.times(took)
 	slow := s != learning && times > usual+pageMargin
 	switch {
 	case slow && times > usual+veryMuch*pageMargin:
@@ -36,9 +37,9 @@ func (p *pageSense) add(took time.Duration, ok, inUse bool, limit int, s state) 
 	if !inUse {
 		return
 	}
-	p.recent = last(window, p.recent, times)
-	if m := median(p.recent); len(p.recent) >= learnPages && m < 0.8 {
-		p.rebase(p.after(m)) // it is faster than it ever was
+	p.recent = last(window, p.recent, took)
+	if m := median(p.recent); len(p.recent) >= learnPages && p.times(m) < 0.8 {
+		p.rebase(m) // it is faster than it ever was
 	}
 	if limit == 1 && !slow {
 		p.alone = last(2*window, p.alone, times)
@@ -50,7 +51,7 @@ func (p *pageSense) add(took time.Duration, ok, inUse bool, limit int, s state) 
 func (p *pageSense) shares() bool { return p.share > sharedFrom }
 
 // slower is by how many units the page is slower now.
-func (p *pageSense) slower() float64 { return max(0, median(p.recent)-1) }
+func (p *pageSense) slower() float64 { return max(0, p.times(median(p.recent))-1) }
 
 // stuck tells whether pages have been slow for so long that it must be the site.
 func (p *pageSense) stuck(now time.Time) bool {
@@ -62,7 +63,7 @@ func (p *pageSense) stuck(now time.Time) bool {
 
 // rescale takes what the page takes now for usual.
 func (p *pageSense) rescale() {
-	now := p.after(median(p.recent))
+	now := median(p.recent)
 	// What one send adds stays in the same proportion to the page, or to leastUnit.
 	p.rebase(min(time.Duration(float64(now)/(1+p.share)), now-time.Duration(p.share*float64(leastUnit))))
 	p.forget()
@@ -89,13 +90,7 @@ func (p *pageSense) after(times float64) time.Duration {
 	return p.base + time.Duration((times-1)*float64(p.unit()))
 }
 
-func (p *pageSense) rebase(base time.Duration) {
-	before := *p
-	p.base = max(base, time.Millisecond)
-	for i, times := range p.recent {
-		p.recent[i] = p.times(before.after(times))
-	}
-}
+func (p *pageSense) rebase(base time.Duration) { p.base = max(base, time.Millisecond) }
 
 func (p *pageSense) forget() { p.recent, p.slow, p.clear, p.stuckSince = nil, 0, false, time.Time{} }
 

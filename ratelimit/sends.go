@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
 // sendSense is what sends have told.
@@ -62,15 +63,15 @@ func shareLimit(sends int) float64 {
 }
 
 // last appends v and keeps n at most.
-func last(n int, values []float64, v float64) []float64 {
+func last[T any](n int, values []T, v T) []T {
 	values = append(values, v)
 	return values[max(0, len(values)-n):]
 }
 
-// median is 1 for nothing at all.
-func median(values []float64) float64 {
+// median is 0 for nothing at all.
+func median[T float64 | time.Duration](values []T) T {
 	if len(values) == 0 {
-		return 1
+		return 0
 	}
 	sorted := slices.Sorted(slices.Values(values))
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
