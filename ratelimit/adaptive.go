@@ -19,9 +19,9 @@ type Adaptive struct {
 	mu      sync.Mutex // taken after telling
 	control *Controller
 	found   Found
-	busy    int           // sends in flight
-	resting []time.Time   // until when places stay taken after a send
-	changed chan struct{} // closed, and made anew, when a wait may have ended
+	busy    int         // sends in flight
+	resting []time.Time // until when places stay taken after a send
+	changed signal
 }
 
 // NewAdaptive makes a limiter that starts at one permit and grants ceiling at most; a ceiling below 1 counts as 1.
@@ -31,7 +31,7 @@ func NewAdaptive(ceiling int, notify func(limit int, why string)) *Adaptive {
 	if notify == nil {
 		notify = func(int, string) {}
 	}
-	return &Adaptive{notify: notify, control: NewController(ceiling), changed: make(chan struct{})}
+	return &Adaptive{notify: notify, control: NewController(ceiling), changed: make(signal)}
 }
 
 // Expect brings what an earlier run found. [Adaptive.Baseline] begins with it.
@@ -71,7 +71,7 @@ func (a *Adaptive) AtMost(ceiling int, why string) {
 	a.control.AtMost(time.Now(), ceiling, why)
 }
 
-// Limit is how many sends may be in flight now, and Why says for what reason.
+// Limit is how many sends may be in flight now.
 func (a *Adaptive) Limit() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -83,13 +83,6 @@ func (a *Adaptive) Holds() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.busy >= a.control.Limit()
-}
-
-// Why says in a line why the limit is what it is.
-func (a *Adaptive) Why() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.control.Why()
 }
 
 // Acquire waits until fewer sends are in flight, or places at rest, than the limit.
@@ -123,7 +116,7 @@ func (a *Adaptive) hear(f Feedback) {
 		if f.Rest > 0 {
 			a.resting = append(a.resting, now.Add(f.Rest))
 		}
-		a.wake()
+		a.changed.wake()
 	})
 }
 
@@ -136,15 +129,10 @@ func (a *Adaptive) learn(tell func(now time.Time)) {
 	tell(time.Now())
 	limit, why := a.control.Limit(), a.control.Why()
 	if limit > before {
-		a.wake()
+		a.changed.wake()
 	}
 	a.mu.Unlock()
 	if limit != before {
 		a.notify(limit, why)
 	}
-}
-
-func (a *Adaptive) wake() {
-	close(a.changed)
-	a.changed = make(chan struct{})
 }

@@ -40,8 +40,8 @@ type Breaker struct {
 	failing bool          // a streak opened the breaker, and the service still answers
 	pause   time.Duration // from one probe to the next
 	probeAt time.Time
-	probing bool          // a probe is under way
-	changed chan struct{} // closed, and made anew, when a wait may have ended
+	probing bool // a probe is under way
+	changed signal
 }
 
 // BreakerState is what a breaker reports when it opens, when a probe fails, and when it closes.
@@ -58,7 +58,7 @@ func NewBreaker(giveUpAfter time.Duration, notify func(BreakerState)) *Breaker {
 	if notify == nil {
 		notify = func(BreakerState) {}
 	}
-	return &Breaker{giveUpAfter: giveUpAfter, notify: notify, changed: make(chan struct{})}
+	return &Breaker{giveUpAfter: giveUpAfter, notify: notify, changed: make(signal)}
 }
 
 // Down is the health of the service: Up while the breaker is closed, and Down or Failing while only probes start.
@@ -130,7 +130,7 @@ func (b *Breaker) hearProbe(f Feedback) {
 	b.learn(f)
 	switch {
 	case !f.Sent:
-		b.wake() // another may be the probe
+		b.changed.wake() // another may be the probe
 	case f.Health == Up, f.Health == Crowded:
 		b.close()
 		b.note(Up)
@@ -167,10 +167,7 @@ func (b *Breaker) note(h Health) {
 	case b.since.IsZero():
 		b.since = time.Now()
 	}
-	b.recent = append(b.recent, h)
-	if len(b.recent) > breakerWindow {
-		b.recent = b.recent[1:]
-	}
+	b.recent = last(breakerWindow, b.recent, h)
 	down := 0
 	for _, answer := range b.recent {
 		if answer == Down {
@@ -193,18 +190,13 @@ func (b *Breaker) trip(failing bool) {
 func (b *Breaker) close() {
 	b.open, b.failing, b.recent, b.since = false, false, nil, time.Time{}
 	b.streak.end()
-	b.wake()
+	b.changed.wake()
 	b.notify(BreakerState{})
 }
 
 // holdUntilProbe sets the time of the next probe and tells of it.
 func (b *Breaker) holdUntilProbe() {
 	b.probeAt = time.Now().Add(b.pause)
-	b.wake()
+	b.changed.wake()
 	b.notify(BreakerState{Open: true, Failing: b.failing, Since: b.since, Probe: b.probeAt})
-}
-
-func (b *Breaker) wake() {
-	close(b.changed)
-	b.changed = make(chan struct{})
 }

@@ -27,7 +27,7 @@ type Crowd struct {
 	rest    time.Duration // from the last crowding answer to the next rise; 0: there was no such answer
 	here    bool          // that answer was NoRoom
 	rise    time.Time     // the time of the next rise; zero: the limit is most
-	changed chan struct{} // closed, and made anew, when a wait may have ended
+	changed signal
 }
 
 // CrowdState is what a crowd reports when its limit changes.
@@ -44,7 +44,7 @@ func NewCrowd(most int, notify func(CrowdState)) *Crowd {
 		notify = func(CrowdState) {}
 	}
 	most = max(most, 1)
-	return &Crowd{most: most, notify: notify, limit: most, changed: make(chan struct{})}
+	return &Crowd{most: most, notify: notify, limit: most, changed: make(signal)}
 }
 
 // Limit is how many sends may be in flight now.
@@ -85,8 +85,7 @@ func (c *Crowd) hear(f Feedback) {
 		c.rest = max(c.rest, firstCrowdRest)
 		c.set(min(c.limit, f.InFlight-1), f.InFlight, time.Now())
 	}
-	close(c.changed)
-	c.changed = make(chan struct{})
+	c.changed.wake()
 }
 
 // set changes the limit at the time now, when so many sends were in flight.

@@ -80,6 +80,14 @@ type hold struct {
 	changed <-chan struct{} // closed when it is worth asking sooner; nil: that does not happen
 }
 
+// A signal is a channel that is closed, and made anew, when a wait may have ended.
+type signal chan struct{}
+
+func (s *signal) wake() {
+	close(*s)
+	*s = make(signal)
+}
+
 // acquire asks until there is a permit.
 func acquire(ctx context.Context, ask func() (Permit, hold, error)) (Permit, error) {
 	for ctx.Err() == nil {
