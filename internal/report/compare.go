@@ -118,8 +118,8 @@ func (d *Document) CompareWith(earlier ...Past) {
 	c.things, d.Compare = d.meta.Things, c
 }
 
-// lead says what the comparison is with.
-func (c *Comparison) lead() []string {
+// Lead says what the comparison is with.
+func (c *Comparison) Lead() []string {
 	list := []string{fmt.Sprintf("the run before, %s, which began %s: %d of %s accepted in %s",
 		c.Run, clock(c.Started), c.Accepted, c.things.Count(c.Groups), length(c.Wall))}
 	if c.Appeared > 0 || c.Gone > 0 {
@@ -133,12 +133,12 @@ func (c *Comparison) lead() []string {
 
 // A namedList is a list of groups with its title.
 type namedList struct {
-	title string
-	names []string
+	Title string
+	Names []string
 }
 
-// lists are those of the comparison that are not empty.
-func (c *Comparison) lists() []namedList {
+// Lists are those of the comparison that are not empty.
+func (c *Comparison) Lists() []namedList {
 	changes := func(list []Change, show func(Change) string) []string {
 		var names []string
 		for _, change := range list {
@@ -150,9 +150,9 @@ func (c *Comparison) lists() []namedList {
 	if c.Usual > 1 {
 		usual = fmt.Sprintf("in the %d runs before, in the median", c.Usual)
 	}
-	slower := namedList{title: "much slower than " + usual}
+	slower := namedList{Title: "much slower than " + usual}
 	for _, s := range c.Slower {
-		slower.names = append(slower.names, fmt.Sprintf("%s (%s, usually %s)", fullName(s.Site, s.Group), length(s.Seconds), length(s.Usual)))
+		slower.Names = append(slower.Names, fmt.Sprintf("%s (%s, usually %s)", fullName(s.Site, s.Group), length(s.Seconds), length(s.Usual)))
 	}
 	var list []namedList
 	for _, l := range []namedList{
@@ -160,7 +160,7 @@ func (c *Comparison) lists() []namedList {
 		{"mended, failed before", changes(c.Mended, func(c Change) string { return c.Before })},
 		slower,
 	} {
-		if len(l.names) > 0 {
+		if len(l.Names) > 0 {
 			list = append(list, l)
 		}
 	}
@@ -181,11 +181,11 @@ func (c *Comparison) writeText(out io.Writer) {
 		return
 	}
 	fmt.Fprintln(out)
-	for _, line := range c.lead() {
+	for _, line := range c.Lead() {
 		fmt.Fprintln(out, printable.Line(line))
 	}
-	for _, l := range c.lists() {
-		fmt.Fprintf(out, "\n%d %s:\n", len(l.names), l.title)
-		writeList(out, l.names[:min(len(l.names), namedAgain)], max(0, len(l.names)-namedAgain))
+	for _, l := range c.Lists() {
+		fmt.Fprintf(out, "\n%d %s:\n", len(l.Names), l.Title)
+		writeList(out, l.Names[:min(len(l.Names), namedAgain)], max(0, len(l.Names)-namedAgain))
 	}
 }

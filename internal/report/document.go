@@ -81,7 +81,8 @@ type Document struct {
 
 	meta     Meta
 	results  *dispatcher.Report
-	inFlight int // of a run that goes on: sends under way, which are among the ambiguous
+	took     []time.Duration // what the sends took, sorted
+	inFlight int             // of a run that goes on: sends under way, which are among the ambiguous
 }
 
 // State is where a run stands that has not ended by itself. It is empty for one that has.
@@ -215,33 +216,32 @@ func (d *Document) underWay(r *dispatcher.Result) bool {
 // without a rate no schedule of these sends could have ended sooner. With one the run may: the bucket starts full,
 // and lets the first burst of them go at once.
 func (d *Document) measure() {
-	var took []time.Duration
 	var sum time.Duration
 	for i := range d.results.Results {
 		if r := &d.results.Results[i]; r.Attempts > 0 {
-			took = append(took, r.Took)
+			d.took = append(d.took, r.Took)
 			sum += r.Took
 		}
 	}
 	d.Seconds.Wall = seconds(d.results.Finished.Sub(d.meta.Started))
-	if len(took) == 0 {
+	if len(d.took) == 0 {
 		return
 	}
-	slices.Sort(took)
-	longest := took[len(took)-1]
-	d.Seconds.P50, d.Seconds.P95, d.Seconds.P99 = quantile(took, 50), quantile(took, 95), quantile(took, 99)
-	d.Seconds.Max = seconds(longest)
+	slices.Sort(d.took)
+	longest := d.took[len(d.took)-1]
+	d.Seconds.P50, d.Seconds.P95 = seconds(quantile(d.took, 50)), seconds(quantile(d.took, 95))
+	d.Seconds.P99, d.Seconds.Max = seconds(quantile(d.took, 99)), seconds(longest)
 	bound := max(longest, sum/time.Duration(max(cmp.Or(d.meta.Workers, d.results.Peak), 1)))
 	d.Seconds.LowerBound = seconds(bound)
 	if d.meta.Rate > 0 {
-		d.Seconds.LowerBound = max(d.Seconds.LowerBound, milli(float64(len(took))/d.meta.Rate))
+		d.Seconds.LowerBound = max(d.Seconds.LowerBound, milli(float64(len(d.took))/d.meta.Rate))
 	}
 }
 
-// quantile is the nearest-rank percentile of sorted lengths of time, in seconds.
-func quantile(sorted []time.Duration, percent int) float64 {
+// quantile is the nearest-rank percentile of sorted lengths of time.
+func quantile(sorted []time.Duration, percent int) time.Duration {
 	rank := (len(sorted)*percent + 99) / 100
-	return seconds(sorted[max(rank, 1)-1])
+	return sorted[max(rank, 1)-1]
 }
 
 // Things is what the run sent to.

@@ -12,7 +12,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -42,69 +41,72 @@ const (
 	htmlSlowest = 50
 )
 
-// A page is what the template is filled with: words and figures as they are to be read.
+// A page is what the template is filled with, besides the document.
 type page struct {
-	Policy               string
-	Style                template.CSS
-	Script               template.JS
-	Title, Run           string
-	Things               printable.Noun
-	Sign, Mood           string
-	Headline             string
-	Notes                []string
-	Facts                []fact
-	Outcomes             []htmlOutcome
-	Groups               int
-	Causes               []htmlCause
-	NoCause, OtherCauses string // what stands in the place of causes, and for those left out
-	Next                 []string
-	Compared             *htmlCompared
-	Timeline             *timeline
-	Percentiles          []fact
-	Histogram            []histogramRow
-	Slowest              []htmlSlow
+	*Document
+	Policy      string
+	Style       template.CSS
+	Script      template.JS
+	Sign, Mood  string
+	Notes, Next []string
+	Facts       []fact
+	Outcomes    []outcomeCount
+	Causes      []dispatcher.Cause
+	OtherCauses int // groups with causes that are left out
+	Timeline    *timeline
+	Percentiles []fact
+	Histogram   []histogramRow
+	Slowest     []*dispatcher.Result
 }
 
 type fact struct{ Name, Value string }
 
-type htmlOutcome struct {
-	Name, Sign, Class string
-	Groups            int
+type outcomeCount struct {
+	dispatcher.Outcome
+	Groups int
 }
 
-type htmlCause struct {
-	Outcome, Sign, Class, Reason, When string
-	Groups                             int
-	Names                              []string
-	More                               int
-}
+// A look is how an outcome is shown: its sign, and the class of its colour and shape.
+type look struct{ Sign, Class string }
 
-type htmlSlow struct {
-	Took, Group, Outcome, Sign, Class, Start string
-	Worker, Attempts                         int
-}
-
-// look is how an outcome is shown: its sign, and the class of its colour and shape.
-func look(o dispatcher.Outcome) (sign, class string) {
+func lookOf(o dispatcher.Outcome) look {
 	switch o {
 	case dispatcher.Accepted:
-		return "✓", "good"
+		return look{"✓", "good"}
 	case dispatcher.UnknownGroup:
-		return "○", "gone"
+		return look{"○", "gone"}
 	case dispatcher.Ambiguous:
-		return "?", "doubt"
+		return look{"?", "doubt"}
 	case dispatcher.NotAttempted:
-		return "–", "left"
+		return look{"–", "left"}
 	case dispatcher.Skipped:
-		return "·", "left"
+		return look{"·", "left"}
 	default:
-		return "✗", "bad"
+		return look{"✗", "bad"}
+	}
+}
+
+// A nameList is the beginning of a list of names, and how many more there are.
+type nameList struct {
+	Names []string
+	More  int
+}
+
+// functions are what the template may call.
+func (d *Document) functions() template.FuncMap {
+	return template.FuncMap{
+		"line": printable.Line, "title": printable.Title, "look": lookOf, "clock": clock, "figure": figure, "step": step,
+		"after": func(at time.Time) string { return length(at.Sub(d.meta.Started).Seconds()) },
+		"names": func(names []string, all int) nameList {
+			names = names[:min(len(names), htmlNames)]
+			return nameList{names, all - len(names)}
+		},
 	}
 }
 
 // WriteHTML writes the document as one page that needs nothing else.
 func (d *Document) WriteHTML(w io.Writer) error {
-	t, err := template.New("").Funcs(template.FuncMap{"title": printable.Title}).Parse(pageHTML)
+	t, err := template.New("").Funcs(d.functions()).Parse(pageHTML)
 	if err != nil {
 		return err
 	}
@@ -124,15 +126,11 @@ func (d *Document) WriteHTML(w io.Writer) error {
 
 func (d *Document) page() *page {
 	p := &page{
+		Document: d,
 		Policy: "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src " + digest(pageStyle) +
 			"; script-src " + digest(pageScript),
 		Style: template.CSS(pageStyle), Script: template.JS(pageScript),
-		Things: d.meta.Things, Run: d.Run, Headline: printable.Line(d.Headline()), Groups: d.Counts.Groups, Next: d.next(),
-		Title: fmt.Sprintf("%d of %s accepted, run %s", d.Counts.Accepted, d.meta.Things.Count(d.Counts.Groups), d.Run),
-		Sign:  "✓", Mood: "good", Compared: d.compared(),
-	}
-	for _, note := range d.notes() {
-		p.Notes = append(p.Notes, printable.Line(note))
+		Sign: "✓", Mood: "good", Notes: d.notes(), Facts: d.facts(), Causes: d.results.Causes(htmlNames),
 	}
 	switch {
 	case d.Counts.Failed() > 0 || d.Error != "":
@@ -140,49 +138,25 @@ func (d *Document) page() *page {
 	case !d.Complete:
 		p.Sign, p.Mood = "–", "doubt"
 	}
-	if len(p.Next) > 0 && p.Next[0] == "" {
-		p.Next = p.Next[1:]
+	if next := d.next(); len(next) > 0 {
+		p.Next = next[1:] // the first sets it off from a text
 	}
-	p.Facts = d.facts()
 	n := d.results.Counts()
 	for _, o := range dispatcher.Outcomes() {
 		if n[o] > 0 || o == dispatcher.Accepted {
-			sign, class := look(o)
-			p.Outcomes = append(p.Outcomes, htmlOutcome{o.String(), sign, class, n[o]})
+			p.Outcomes = append(p.Outcomes, outcomeCount{o, n[o]})
 		}
 	}
-	p.NoCause = "None: every " + d.meta.Things.One() + " that was to be sent to was accepted."
-	if d.Error != "" || !d.Complete {
-		p.NoCause = "No " + d.meta.Things.One() + " was sent to in vain."
-	}
-	other := 0
-	for i, c := range d.results.Causes(htmlNames) {
-		if i >= htmlCauses {
-			other += c.Jobs
-			p.OtherCauses = d.meta.Things.Count(other)
-			continue
-		}
-		sign, class := look(c.Outcome)
-		when := clock(c.First)
-		if last := clock(c.Last); last != when {
-			when += " to " + last
-		}
-		p.Causes = append(p.Causes, htmlCause{
-			Outcome: c.Outcome.String(), Sign: sign, Class: class, Reason: printable.Line(c.Reason), When: when,
-			Groups: c.Jobs, Names: lines(c.Examples), More: c.Jobs - len(c.Examples),
-		})
+	for len(p.Causes) > htmlCauses {
+		last := len(p.Causes) - 1
+		p.OtherCauses += p.Causes[last].Jobs
+		p.Causes = p.Causes[:last]
 	}
 	sends := d.sends()
 	p.Timeline = d.timeline(sends)
 	slices.SortStableFunc(sends, func(a, b *dispatcher.Result) int { return cmp.Compare(b.Took, a.Took) })
-	p.Percentiles, p.Histogram = percentiles(sends), histogram(sends)
-	for _, r := range sends[:min(len(sends), htmlSlowest)] {
-		sign, class := look(r.Outcome)
-		p.Slowest = append(p.Slowest, htmlSlow{
-			Took: figure(r.Took), Group: printable.Line(r.Job.Key()), Outcome: r.Outcome.String(), Sign: sign, Class: class,
-			Start: length(r.Start.Sub(d.meta.Started).Seconds()), Worker: r.Worker, Attempts: r.Attempts,
-		})
-	}
+	p.Percentiles, p.Histogram = percentiles(d.took), histogram(d.took)
+	p.Slowest = sends[:min(len(sends), htmlSlowest)]
 	return p
 }
 
@@ -190,15 +164,6 @@ func (d *Document) page() *page {
 func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-}
-
-// lines makes names printable.
-func lines(names []string) []string {
-	list := make([]string, len(names))
-	for i, name := range names {
-		list[i] = printable.Line(name)
-	}
-	return list
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" }
@@ -251,55 +216,43 @@ func (d *Document) sends() []*dispatcher.Result {
 	return list
 }
 
-// percentiles are those of sends that are sorted, the longest first.
-func percentiles(sends []*dispatcher.Result) []fact {
-	if len(sends) == 0 {
+// percentiles are those of lengths of time that are sorted.
+func percentiles(took []time.Duration) []fact {
+	if len(took) == 0 {
 		return nil
 	}
 	var list []fact
 	for _, percent := range []int{10, 25, 50, 75, 90, 95, 99} {
-		rank := max((len(sends)*percent+99)/100, 1)
-		list = append(list, fact{strconv.Itoa(percent) + " %", figure(sends[len(sends)-rank].Took)})
+		list = append(list, fact{strconv.Itoa(percent) + " %", figure(quantile(took, percent))})
 	}
-	return append(list, fact{"all", figure(sends[0].Took)})
+	return append(list, fact{"all", figure(took[len(took)-1])})
 }
 
+// A histogramRow is the sends that took longer than From, and at most To.
 type histogramRow struct {
-	Name, Bar, Share string
-	Sends            int
+	From, To   time.Duration
+	Sends      int
+	Bar, Share float64 // in hundredths of the longest bar, and of all sends
 }
 
-// histogram sorts sends into steps of 1, 2, 5, 10 and so on; they come sorted, the longest first.
-func histogram(sends []*dispatcher.Result) []histogramRow {
-	if len(sends) == 0 {
-		return nil
-	}
+// histogram sorts lengths of time, which come sorted, into steps of 1, 2, 5, 10 and so on.
+func histogram(took []time.Duration) []histogramRow {
 	var list []histogramRow
-	from, most := time.Duration(0), 0
-	left := sends
-	for i := 0; len(left) > 0; i++ {
+	from, most, all := time.Duration(0), 0, len(took)
+	for i := 0; len(took) > 0; i++ {
 		to := [...]time.Duration{1, 2, 5}[i%3] * time.Millisecond
 		for range i / 3 {
 			to *= 10
 		}
-		n := len(left)
-		at, _ := slices.BinarySearchFunc(left, to, func(r *dispatcher.Result, to time.Duration) int {
-			if r.Took > to {
-				return -1
-			}
-			return 1
-		})
-		left = left[:at]
-		n -= at
-		if n > 0 || list != nil {
-			list = append(list, histogramRow{Name: step(from) + " to " + step(to), Sends: n})
+		n, _ := slices.BinarySearch(took, to+1)
+		if took = took[n:]; n > 0 || list != nil {
+			list = append(list, histogramRow{From: from, To: to, Sends: n, Share: 100 * float64(n) / float64(all)})
 			most = max(most, n)
 		}
 		from = to
 	}
 	for i := range list {
-		list[i].Bar = strconv.FormatFloat(math.Round(1000*float64(list[i].Sends)/float64(most))/10, 'f', -1, 64)
-		list[i].Share = strconv.FormatFloat(100*float64(list[i].Sends)/float64(len(sends)), 'f', 1, 64) + " %"
+		list[i].Bar = math.Round(1000*float64(list[i].Sends)/float64(most)) / 10
 	}
 	return list
 }
@@ -310,29 +263,4 @@ func step(d time.Duration) string {
 		return strconv.Itoa(int(d/time.Millisecond)) + " ms"
 	}
 	return strconv.Itoa(int(d/time.Second)) + " s"
-}
-
-type htmlCompared struct {
-	Lead  string
-	Lists []htmlList
-}
-
-type htmlList struct {
-	Title string
-	Names []string
-	More  int
-}
-
-func (d *Document) compared() *htmlCompared {
-	if d.Compare == nil {
-		return nil
-	}
-	c := &htmlCompared{Lead: printable.Line(strings.Join(d.Compare.lead(), "; "))}
-	for _, l := range d.Compare.lists() {
-		c.Lists = append(c.Lists, htmlList{
-			Title: fmt.Sprintf("%d %s", len(l.names), l.title), Names: lines(l.names[:min(len(l.names), htmlNames)]),
-			More: max(0, len(l.names)-htmlNames),
-		})
-	}
-	return c
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -13,64 +12,63 @@ import (
 )
 
 // writeData writes the groups for the page's script: an array each, of the numbers of site, outcome and reason, and, of
-// what was tried, tries, start and length in milliseconds, worker and status. 20,000 groups are some 1 MB.
+// what was tried, tries, start and length in milliseconds, worker and status. 20,000 groups are some 1 MB. What the
+// numbers mean follows them, when all are known.
 func (d *Document) writeData(out *bufio.Writer) error {
-	var sites, reasons []string
-	number := func(index map[string]int, list *[]string, text string) int {
-		n, ok := index[text]
-		if !ok {
-			n = len(*list)
-			index[text] = n
-			*list = append(*list, printable.Line(text))
-		}
-		return n
-	}
-	siteOf, reasonOf := map[string]int{}, map[string]int{}
-	var b []byte
-	_, _ = out.WriteString("<script type=\"application/json\" id=\"data\">{\"thing\":\"" + d.meta.Things.One() + "\",\"things\":\"" + d.meta.Things.String() + "\",\"groups\":[")
+	var sites, reasons numbered
+	_, _ = out.WriteString(`<script type="application/json" id="data">{"groups":[`)
 	for i := range d.results.Results {
 		r := &d.results.Results[i]
 		site, group := d.meta.Names(r.Job)
-		name, err := json.Marshal(printable.Line(group)) // it writes <, > and & as \u003c and so on
+		row := []any{sites.number(site), printable.Line(group), r.Outcome, reasons.number(cmp.Or(settled(r), r.Reason))}
+		if r.Attempts > 0 {
+			row = append(row, r.Attempts, r.Start.Sub(d.meta.Started).Round(time.Millisecond).Milliseconds(),
+				r.Took.Round(time.Millisecond).Milliseconds(), r.Worker, r.Status)
+		}
+		text, err := json.Marshal(row) // it writes <, > and & as \u003c and so on
 		if err != nil {
 			return err
 		}
-		b = b[:0]
 		if i > 0 {
-			b = append(b, ',')
+			_ = out.WriteByte(',')
 		}
-		b = strconv.AppendInt(append(b, "\n["...), int64(number(siteOf, &sites, site)), 10)
-		b = append(append(b, ','), name...)
-		reason := cmp.Or(settled(r), r.Reason)
-		numbers := []int64{int64(r.Outcome), int64(number(reasonOf, &reasons, reason))}
-		if r.Attempts > 0 {
-			numbers = append(numbers, int64(r.Attempts), r.Start.Sub(d.meta.Started).Round(time.Millisecond).Milliseconds(),
-				r.Took.Round(time.Millisecond).Milliseconds(), int64(r.Worker), int64(r.Status))
-		}
-		for _, n := range numbers {
-			b = strconv.AppendInt(append(b, ','), n, 10)
-		}
-		_, _ = out.Write(append(b, ']'))
+		_, _ = fmt.Fprintf(out, "\n%s", text)
 	}
 	var words, signs []string
 	for o := range dispatcher.Outcome(len(dispatcher.Counts{})) {
-		sign, _ := look(o)
-		words, signs = append(words, o.String()), append(signs, sign)
+		words, signs = append(words, o.String()), append(signs, lookOf(o).Sign)
 	}
-	for _, table := range []struct {
-		name string
-		list []string
-	}{{"sites", sites}, {"reasons", reasons}, {"outcomes", words}, {"signs", signs}} {
-		text, err := json.Marshal(table.list)
-		if err != nil {
-			return err
-		}
-		separator := ",\n"
-		if table.name == "sites" {
-			separator = "],\n"
-		}
-		_, _ = fmt.Fprintf(out, "%s%q:%s", separator, table.name, text)
+	text, err := json.Marshal(struct {
+		Thing    string   `json:"thing"`
+		Things   string   `json:"things"`
+		Sites    []string `json:"sites"`
+		Reasons  []string `json:"reasons"`
+		Outcomes []string `json:"outcomes"`
+		Signs    []string `json:"signs"`
+	}{d.meta.Things.One(), d.meta.Things.String(), sites.texts, reasons.texts, words, signs})
+	if err != nil {
+		return err
 	}
-	_, err := out.WriteString("}</script>\n")
+	_, err = fmt.Fprintf(out, "],\n%s</script>\n", text[len("{"):])
 	return err
+}
+
+// numbered are printable texts, each once. Its zero value is empty.
+type numbered struct {
+	texts []string
+	index map[string]int
+}
+
+// number is the number of a text, which is a new one's from now on.
+func (n *numbered) number(text string) int {
+	i, ok := n.index[text]
+	if !ok {
+		if n.index == nil {
+			n.index = map[string]int{}
+		}
+		i = len(n.texts)
+		n.index[text] = i
+		n.texts = append(n.texts, printable.Line(text))
+	}
+	return i
 }

@@ -29,7 +29,6 @@ type timeline struct {
 	Caption, Alternative string
 	Height               int
 	Labels               []yLabel
-	Grid                 string
 	Paths                []stroke
 	Legend               []stroke
 	Curves               []curve
@@ -41,7 +40,14 @@ type yLabel struct {
 	Text string
 }
 
-type tick struct{ X, Anchor, Text string }
+// A tick is a mark of the scale of time.
+type tick struct {
+	At           int // in ten-thousandths of the run's length
+	Anchor, Text string
+}
+
+// Percent is where the tick is, in hundredths of the run's length.
+func (t tick) Percent() float64 { return float64(t.At) * 100 / across }
 
 // A stroke is all that is drawn in one way.
 type stroke struct {
@@ -51,7 +57,7 @@ type stroke struct {
 
 // A curve is a figure over time.
 type curve struct {
-	ID, Caption, Most, Path, Limit, Grid string
+	ID, Caption, Most, Path, Limit string
 }
 
 // A shape is how the bars of a class look.
@@ -99,7 +105,6 @@ func (d *Document) timeline(sends []*dispatcher.Result) *timeline {
 		row = 8
 	}
 	tl := &timeline{Height: row * workers, Ticks: ticks(wall)}
-	tl.Grid = grid(tl.Ticks, tl.Height)
 	for w := 1; w <= workers; w++ {
 		if each := (15 + row) / row; (w-1)%each == 0 {
 			tl.Labels = append(tl.Labels, yLabel{row*(w-1) + row/2 + 4, strconv.Itoa(w)})
@@ -110,7 +115,7 @@ func (d *Document) timeline(sends []*dispatcher.Result) *timeline {
 	counts := make([]int, len(shapes))
 	for i, r := range sends {
 		at := i % 2
-		if _, class := look(r.Outcome); class != "good" {
+		if class := lookOf(r.Outcome).Class; class != "good" {
 			at = slices.IndexFunc(shapes, func(s shape) bool { return s.class == class })
 		}
 		counts[at]++
@@ -141,7 +146,7 @@ func (d *Document) timeline(sends []*dispatcher.Result) *timeline {
 	tl.Caption = fmt.Sprintf("Each bar is the last try of a send, each row a worker; the run began at %s", clock(began))
 	tl.Alternative = fmt.Sprintf("Timeline of %d sends by %d workers: %s. The table of all %v has the figures.",
 		len(sends), workers, strings.Join(told, ", "), d.meta.Things)
-	tl.Curves = []curve{d.startCurve(sends, wall, tl.Ticks), d.flightCurve(sends, wall, tl.Ticks)}
+	tl.Curves = []curve{d.startCurve(sends, wall), d.flightCurve(sends, wall)}
 	return tl
 }
 
@@ -167,11 +172,11 @@ func stepOf(wall time.Duration, n int) time.Duration {
 func ticks(wall time.Duration) []tick {
 	var list []tick
 	for at, by := time.Duration(0), stepOf(wall, 8); at <= wall; at += by {
-		t := tick{strconv.FormatFloat(100*float64(at)/float64(wall), 'f', 2, 64), "middle", short(at)}
+		t := tick{int(math.Round(across * float64(at) / float64(wall))), "middle", short(at)}
 		if at == 0 {
 			t.Anchor = "start"
 		}
-		if float64(at) > 0.96*float64(wall) {
+		if t.At > 96*across/100 {
 			t.Anchor = "end"
 		}
 		list = append(list, t)
@@ -191,19 +196,10 @@ func short(d time.Duration) string {
 	return text
 }
 
-func grid(list []tick, height int) string {
-	var b strings.Builder
-	for _, t := range list {
-		percent, _ := strconv.ParseFloat(t.X, 64)
-		fmt.Fprintf(&b, "M%d 0v%d", int(percent*across/100), height)
-	}
-	return b.String()
-}
-
-const curveHeight = 80
+const curveHeight = 80 // as in the page
 
 // startCurve is how many sends started over time, and the rate that bounds it.
-func (d *Document) startCurve(sends []*dispatcher.Result, wall time.Duration, scale []tick) curve {
+func (d *Document) startCurve(sends []*dispatcher.Result, wall time.Duration) curve {
 	per := stepOf(wall, 120)
 	counts := make([]int, int(wall/per)+1)
 	for _, r := range sends {
@@ -212,7 +208,7 @@ func (d *Document) startCurve(sends []*dispatcher.Result, wall time.Duration, sc
 	}
 	limit := d.meta.Rate * per.Seconds()
 	c := draw(counts, per, wall, limit, nil)
-	c.ID, c.Grid = "starts", grid(scale, curveHeight)
+	c.ID = "starts"
 	c.Caption = fmt.Sprintf("Sends started in each %s, at most %d", short(per), slices.Max(counts))
 	if d.meta.Rate > 0 {
 		c.Caption += fmt.Sprintf("; the rate's limit is %s", strconv.FormatFloat(limit, 'g', 3, 64))
@@ -223,7 +219,7 @@ func (d *Document) startCurve(sends []*dispatcher.Result, wall time.Duration, sc
 
 // flightCurve is how many sends were in flight over time, and what bounds it: the limit where it moved, else the number
 // of workers.
-func (d *Document) flightCurve(sends []*dispatcher.Result, wall time.Duration, scale []tick) curve {
+func (d *Document) flightCurve(sends []*dispatcher.Result, wall time.Duration) curve {
 	per := stepOf(wall, 500)
 	peaks := make([]int, int(wall/per)+1)
 	type change struct {
@@ -259,7 +255,7 @@ func (d *Document) flightCurve(sends []*dispatcher.Result, wall time.Duration, s
 		most = max(most, l.Sends)
 	}
 	c := draw(peaks, per, wall, float64(most), d.steps(wall))
-	c.ID, c.Grid = "flight", grid(scale, curveHeight)
+	c.ID = "flight"
 	c.Caption = fmt.Sprintf("Sends in flight, at most %d; %s %d", slices.Max(peaks), name, most) + dashed(c)
 	if most == 0 { // an older run, of which the limit is on no record
 		c.Caption = fmt.Sprintf("Sends in flight, at most %d; how many there were to be was found in the course of the run", slices.Max(peaks))
