@@ -40,7 +40,7 @@ var table = []row{
 	{pkg: "internal/screen", never: world}, // for tests
 	{pkg: "ratelimit", outside: []string{"golang.org/x/time/rate"}, never: world},
 	{pkg: "hooks", outside: []string{"golang.org/x/net/html"}},
-	{pkg: "internal/canary"},
+	{pkg: "internal/canary", ours: []string{"ratelimit"}},
 	{pkg: "dispatcher", ours: []string{"ratelimit"}, outside: []string{"golang.org/x/sync/errgroup"}, never: world},
 	{pkg: "internal/report", ours: []string{"dispatcher", "internal/printable", "internal/replace"}},
 	{pkg: "internal/ping"},

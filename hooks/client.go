@@ -1,8 +1,8 @@
 // Package hooks speaks to the web-hooks of a GroupServer site.
 //
 // It posts the forms of docs/groupserver.md sections 1 and 11 and judges the answers by sections 3 and 11: a 200 proves
-// nothing until the page has been read. Every answer becomes a [Reply], a [ProfileAnswer], a [List], or one of the error
-// types in errors.go.
+// nothing until the page has been read. What a page means is said in page.go, errorpage.go, digest.go and profile.go. Every
+// answer becomes a [Reply], a [ProfileAnswer], a [List], or one of the error types in errors.go.
 //
 // Rules of this package: the token goes into the body of a POST to the site's own host and nowhere else; whatever
 // a server said is scrubbed of it before it can be printed; of the profile hooks' answers, which name people, no text is

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -102,4 +103,26 @@ func NewTransport(o TransportOptions) *http.Transport {
 		DisableKeepAlives:   true,
 		DisableCompression:  true, // pages are small and the site is near
 	}
+}
+
+// Authorities are the system's and those of a file in PEM form; nil, which means the system's, where path is empty.
+func Authorities(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		err = e.Err // the caller knows the path
+	}
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("no certificate in it")
+	}
+	return pool, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/observe"
@@ -17,7 +18,7 @@ func (p command) pings(s *config.Settings) *ping.Options {
 	if s.PingURL == nil {
 		return nil
 	}
-	roots, _ := authorities(s.CACert) // the session has read it
+	roots, _ := hooks.Authorities(s.CACert) // the session has read it
 	return &ping.Options{URL: s.PingURL, UserAgent: p.userAgent(), Roots: roots}
 }
 

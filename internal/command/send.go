@@ -1,18 +1,18 @@
 package command
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/canary"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/metrics"
 	"github.com/groupserver/senddigest/internal/notify"
@@ -89,7 +89,15 @@ func (p command) run(site *url.URL, s *config.Settings, next campaign.Commands) 
 		fmt.Fprintf(c.display, "%s: warning: the service manager cannot be told of this run: %v\n", p.program.Name, err)
 	}
 	monitor := &observe.Monitor{Options: p.pings(s)}
-	files := &files{name: p.program.Name, c: c, s: s}
+	files := &observe.Files{Reports: s.Reports, Metrics: func(result campaign.Result, unwritten error) error {
+		if s.MetricsFile == "" {
+			return nil
+		}
+		return metrics.Run{
+			Program: p.program.Name, Document: result.Document, ExitCode: runCode(result, unwritten), Sends: &c.sends,
+			Sent: c.traffic.Sent(), Received: c.traffic.Received(),
+		}.WriteFile(s.MetricsFile)
+	}}
 	log := observe.NewLog(c.display, s.LogLevel, s.LogJSON)
 	s.Commands = next
 	s.Observers = []campaign.Observer{
@@ -98,7 +106,9 @@ func (p command) run(site *url.URL, s *config.Settings, next campaign.Commands) 
 		c.display, &c.sends, service, monitor, files,
 	}
 	if s.Auto && s.Canary != "none" {
-		s.Visitors = p.visitors(c, site, s)
+		if s.Visitors, err = p.visitors(c, site, s); err != nil {
+			return 0, campaign.Result{}, err
+		}
 	}
 	result, err := campaign.Run(c.ctx, c.campaign, s.Settings)
 	service.End(err)
@@ -112,48 +122,9 @@ func (p command) run(site *url.URL, s *config.Settings, next campaign.Commands) 
 	return code, result, nil
 }
 
-// files are what a run writes besides its record, at its end, which it observes: of two runs close together the files of
-// the later one stay.
-type files struct {
-	name      string // the program's
-	c         *session
-	s         *config.Settings
-	unwritten error   // the last thing that could not be written, the record included; nil: all has been
-	faults    []error // of reports and metrics
-}
-
-// Observe writes the reports that are files, and then the metrics, which have the run's exit code as far as it is known
-// then: whether standard output can be written shows when nothing waits for it any more.
-func (f *files) Observe(event campaign.Event) {
-	e, ok := event.(campaign.Ended)
-	if !ok {
-		return
-	}
-	f.unwritten = e.Unwritten
-	for _, path := range f.s.Reports {
-		if path != stdoutReport {
-			f.note(e.Document.WriteFile(path))
-		}
-	}
-	if f.s.MetricsFile != "" {
-		f.note(metrics.Run{
-			Program: f.name, Document: e.Document, ExitCode: runCode(e.Result, f.unwritten), Sends: &f.c.sends,
-			Sent: f.c.traffic.Sent(), Received: f.c.traffic.Received(),
-		}.WriteFile(f.s.MetricsFile))
-	}
-}
-
-func (f *files) note(err error) {
-	if err != nil {
-		f.unwritten, f.faults = err, append(f.faults, err)
-	}
-}
-
-const stdoutReport = "-" // as a --report
-
 // tell prints the summary where one is due, and the report that is asked for on standard output: last, since either may be
 // blocked. It returns the last error of what could not be written, all of which it has printed.
-func (p command) tell(c *session, result campaign.Result, s *config.Settings, files *files) error {
+func (p command) tell(c *session, result campaign.Result, s *config.Settings, files *observe.Files) error {
 	d, name := result.Document, p.program.Name
 	var summary strings.Builder
 	switch counts := d.Counts; {
@@ -168,10 +139,10 @@ func (p command) tell(c *session, result campaign.Result, s *config.Settings, fi
 			fmt.Fprintf(&summary, "%s: warning: %s: %s\n", name, d.URL, printable.Line(warning))
 		}
 	}
-	if slices.Contains(s.Reports, stdoutReport) {
-		files.note(report.StdoutError(d.WriteJSON(p.Document())))
+	if slices.Contains(s.Reports, observe.Stdout) {
+		files.Note(report.StdoutError(d.WriteJSON(p.Document())))
 	}
-	for _, fault := range files.faults {
+	for _, fault := range files.Faults {
 		summary.WriteString(p.message(fault))
 	}
 	if c := d.Counts; (s.Only != nil || s.Exclude != nil) && s.Resume == "" && c.Groups > 0 && c.Groups == c.Skipped {
@@ -181,7 +152,7 @@ func (p command) tell(c *session, result campaign.Result, s *config.Settings, fi
 		fmt.Fprintf(&summary, "%s: warning: %s: groups that had a digest less than 21.6 hours ago, and that the server may have skipped: %d\n", name, d.URL, d.Counts.Guarded)
 	}
 	c.conclude(summary.String())
-	return files.unwritten
+	return files.Unwritten
 }
 
 // dryRun prints what a run would send to, in its order, and sends nothing.
@@ -239,40 +210,39 @@ func (p command) unlisted(site *url.URL, err error) error {
 
 // client makes the client of a run.
 func (p command) client(site *url.URL, s *config.Settings, traffic *hooks.Traffic) (*hooks.Client, error) {
-	roots, err := authorities(s.CACert)
+	transport, err := transport(s, traffic)
 	if err != nil {
 		return nil, err
 	}
-	return hooks.New(site, s.Token, hooks.Options{
-		Timeout:   s.Timeout,
-		UserAgent: p.userAgent(),
-		Header:    s.Header,
-		Transport: hooks.NewTransport(hooks.TransportOptions{
-			ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure, Traffic: traffic,
-		}),
+	return hooks.New(site, s.Token, hooks.Options{Timeout: s.Timeout, UserAgent: p.userAgent(), Header: s.Header, Transport: transport}), nil
+}
+
+// transport is how the site is reached.
+func transport(s *config.Settings, traffic *hooks.Traffic) (*http.Transport, error) {
+	roots, err := hooks.Authorities(s.CACert)
+	if err != nil {
+		return nil, &usageError{fmt.Sprintf("--cacert %s: %v", s.CACert, err), "name a file of certificates in PEM form"}
+	}
+	return hooks.NewTransport(hooks.TransportOptions{
+		ConnectTimeout: s.ConnectTimeout, Roots: roots, Insecure: s.Insecure, Traffic: traffic,
 	}), nil
 }
 
-// authorities are the system's and those of a PEM file; nil, which means the system's, without a file.
-func authorities(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
+// visitors are those of the site, who wait for a light page of it.
+func (p command) visitors(c *session, site *url.URL, s *config.Settings) (*canary.Visitors, error) {
+	page := site
+	if s.Canary != "" {
+		page, _ = url.Parse(s.Canary) // it was checked when it was read
 	}
-	pem, err := os.ReadFile(path)
-	if e, ok := errors.AsType[*os.PathError](err); ok {
-		err = e.Err
-	}
+	transport, err := transport(s, nil)
 	if err != nil {
-		return nil, &usageError{fmt.Sprintf("--cacert %s: %v", path, err), "name a file of certificates in PEM form"}
+		return nil, err
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
+	o := canary.Options{Transport: transport, UserAgent: p.userAgent()}
+	if page.Scheme == site.Scheme && page.Host == site.Host {
+		o.Header = s.Header // it is the site's, and may be a secret
 	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, &usageError{fmt.Sprintf("--cacert %s: no certificate in it", path), "name a file of certificates in PEM form"}
-	}
-	return pool, nil
+	return &canary.Visitors{Page: page, Options: o, W: c.display, Program: p.program.Name, Verbose: s.Verbose, Mandatory: s.Canary != ""}, nil
 }
 
 // warn says what is dangerous about the options.

@@ -5,10 +5,12 @@ package demo
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/report"
@@ -164,4 +166,20 @@ func (d *Demo) Mails() (mailed, twice int) {
 		}
 	}
 	return mailed, twice
+}
+
+// Compare says what the site saw of a run, and how fast that was.
+func (d *Demo) Compare(w io.Writer, run *report.Document) {
+	mailed, twice := d.Mails()
+	wall, alone := run.Finished.Sub(run.Started), d.Site.Busy()
+	fmt.Fprintf(w, "\nthe site mailed %d digests, %d of them twice\n", mailed, twice)
+	if alone <= 0 || wall <= 0 {
+		return
+	}
+	fmt.Fprintf(w, "one at a time, as the Python script sends, the same work takes the site %v; this run took %v",
+		alone.Round(100*time.Millisecond), wall.Round(100*time.Millisecond))
+	if alone > wall { // not so with a low --rate, or one worker
+		fmt.Fprintf(w, ": %.1f times as fast", alone.Seconds()/wall.Seconds())
+	}
+	fmt.Fprintln(w)
 }

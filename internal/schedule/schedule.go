@@ -1,8 +1,8 @@
 // Package schedule decides in which order a run sends its jobs, and forecasts how long it will take.
 //
-// It is arithmetic alone: it knows neither where estimates come from nor what a job is, starts nothing, and gives the
-// same answers to the same questions. What goes next in the course of a run is [dispatcher.Lineup]'s decision; the
-// forecasts ask the same one.
+// schedule.go has the order, forecast.go and simulate.go the forecast. It is arithmetic alone: it knows neither where estimates
+// come from nor what a job is, starts nothing, and gives the same answers to the same questions. A run follows the order, and
+// passes by what is held back or too heavy just then: that is [dispatcher.Lineup]'s decision, and forecasts ask the same one.
 package schedule
 
 import (
