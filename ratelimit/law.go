@@ -321,18 +321,14 @@ func (c *Controller) hold(now time.Time) {
 // fall goes back by one.
 func (c *Controller) fall(now time.Time, why string) {
 	c.expire(now)
-	retry := c.failed[c.limit].retry * retryGrowth
-	c.spare = spareUnsureRuns
+	first, spare := firstRetry, spareUnsureRuns
 	if c.pages.clear {
-		c.spare = spareRuns
+		first, spare = clearRetry, spareRuns
 	}
-	switch {
-	case c.lost > 0:
+	c.spare = spare
+	retry := min(max(c.failed[c.limit].retry*retryGrowth, first), lastRetry)
+	if c.lost > 0 {
 		retry = lostRetry
-	case c.pages.clear:
-		retry = min(max(retry, clearRetry), lastRetry)
-	default:
-		retry = min(max(retry, firstRetry), lastRetry)
 	}
 	c.failed[c.limit] = failure{retry, now.Add(retry)}
 	c.set(now, c.limit-1, holding, fmt.Sprintf("%s; next try in %v at the earliest", why, retry))
