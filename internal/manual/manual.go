@@ -49,8 +49,8 @@ type Section struct {
 // An Item is something and what is to be said about it.
 type Item struct{ Term, Text string }
 
-// dashed are the option's names as they are typed, short ones first.
-func (o Option) dashed() []string {
+// Dashed are the option's names as they are typed, short ones first.
+func (o Option) Dashed() []string {
 	var names []string
 	for _, n := range o.Names {
 		names = append(names, dash(n))
@@ -68,7 +68,7 @@ func dash(name string) string {
 
 // Form is how an option is typed: its names, short ones first and the option's own last, and what its value is called.
 func (o Option) Form() string {
-	names := slices.DeleteFunc(o.dashed(), func(n string) bool { return n == dash(o.Names[0]) })
+	names := slices.DeleteFunc(o.Dashed(), func(n string) bool { return n == dash(o.Names[0]) })
 	form := strings.Join(append(names, dash(o.Names[0])), ", ")
 	if o.Arg != "" {
 		form += " " + o.Arg
@@ -84,43 +84,8 @@ func (o Option) Explained() string {
 	return o.Usage + " (default: " + o.Default + ")"
 }
 
-// brief is the usage up to where it goes into detail: a shell has one line for it.
-func (o Option) brief() string {
+// Brief is the usage up to where it goes into detail: a shell has one line for it.
+func (o Option) Brief() string {
 	text, _, _ := strings.Cut(o.Usage, "; ")
 	return text
-}
-
-// categories are the categories of some options, in the order in which they come first.
-func categories(options []Option) []string {
-	var names []string
-	for _, o := range options {
-		if !slices.Contains(names, o.Category) {
-			names = append(names, o.Category)
-		}
-	}
-	return names
-}
-
-// commandNames are those of the commands, without the program itself.
-func (p Program) commandNames() []string {
-	var names []string
-	for _, c := range p.Commands {
-		if c.Name != "" {
-			names = append(names, c.Name)
-		}
-	}
-	return names
-}
-
-// all are the options of all commands, each name once.
-func (p Program) all() []Option {
-	var options []Option
-	for _, c := range p.Commands {
-		for _, o := range c.Options {
-			if !slices.ContainsFunc(options, func(k Option) bool { return k.Names[0] == o.Names[0] }) {
-				options = append(options, o)
-			}
-		}
-	}
-	return options
 }
