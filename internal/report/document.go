@@ -109,6 +109,9 @@ type Counts struct {
 	Guarded      int `json:"guarded"` // groups sent to although the server's duplicate check will have skipped them
 }
 
+// Outcomes counts the groups by what became of them.
+func (d *Document) Outcomes() dispatcher.Counts { return d.results.Counts() }
+
 // Failed counts the groups that failed.
 func (c Counts) Failed() int {
 	return c.Rejected + c.NotOK + c.Unexpected + c.Unreachable + c.Ambiguous
@@ -191,7 +194,7 @@ func New(results *dispatcher.Report, meta Meta) *Document {
 }
 
 func (d *Document) count() {
-	n := d.results.Counts()
+	n := d.Outcomes()
 	d.Counts = Counts{
 		Groups:   len(d.results.Results),
 		Accepted: n[dispatcher.Accepted], UnknownGroup: n[dispatcher.UnknownGroup], Rejected: n[dispatcher.Rejected],

@@ -141,7 +141,7 @@ func (d *Document) page() *page {
 	if next := d.next(); len(next) > 0 {
 		p.Next = next[1:] // the first sets it off from a text
 	}
-	n := d.results.Counts()
+	n := d.Outcomes()
 	for _, o := range dispatcher.Outcomes() {
 		if n[o] > 0 || o == dispatcher.Accepted {
 			p.Outcomes = append(p.Outcomes, outcomeCount{o, n[o]})
