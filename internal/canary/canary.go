@@ -148,11 +148,6 @@ func (c *Canary) Start(ctx context.Context, tell func(took time.Duration, ok boo
 	}
 }
 
-// A statusError is an answer that says that the site is not well.
-type statusError int
-
-func (e statusError) Error() string { return fmt.Sprintf("%d %s", int(e), http.StatusText(int(e))) }
-
 // ask gets the page once and says how long that took, to the end of its body.
 func (c *Canary) ask(ctx context.Context, timeout time.Duration) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -169,15 +164,10 @@ func (c *Canary) ask(ctx context.Context, timeout time.Duration) (time.Duration,
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxPage))
 	// Who refuses the page may do so without the site's own threads, and would tell nothing of how busy they are.
 	if err == nil && resp.StatusCode >= 400 {
-		err = statusError(resp.StatusCode)
+		err = fmt.Errorf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	return time.Since(began), err
 }
-
-// An elsewhereError is a redirect that is not followed.
-type elsewhereError struct{ to string }
-
-func (e *elsewhereError) Error() string { return "the page leads elsewhere, to " + e.to }
 
 // sameHost follows a redirect to the same host only, and never from https to http.
 func sameHost(r *http.Request, via []*http.Request) error {
@@ -186,7 +176,7 @@ func sameHost(r *http.Request, via []*http.Request) error {
 	case len(via) > maxHops:
 		return fmt.Errorf("more than %d redirects", maxHops)
 	case r.URL.Hostname() != first.Hostname(), last.Scheme == "https" && r.URL.Scheme != "https":
-		return &elsewhereError{r.URL.Redacted()}
+		return fmt.Errorf("the page leads elsewhere, to %s", r.URL.Redacted())
 	}
 	return nil
 }

@@ -19,7 +19,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 const (
@@ -56,13 +55,12 @@ type Pinger struct {
 // Start pings beside its caller that a run begins. What goes wrong with that is not told: many monitors know no
 // /start, and where none hears anything, End tells.
 func Start(o Options) *Pinger {
-	transport := &http.Transport{
+	return start(o, &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
 		TLSClientConfig:   &tls.Config{RootCAs: o.Roots},
 		ForceAttemptHTTP2: true,
 		DisableKeepAlives: true, // hours lie between the two pings
-	}
-	return start(o, transport)
+	})
 }
 
 func start(o Options, transport http.RoundTripper) *Pinger {
@@ -94,11 +92,9 @@ func (p *Pinger) End(ctx context.Context, code int, report string) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, longest, errTimeout)
 	defer cancel()
-	patience := time.NewTimer(startPatience)
-	defer patience.Stop()
 	select {
 	case <-p.started:
-	case <-patience.C:
+	case <-time.After(startPatience):
 	case <-ctx.Done():
 	}
 	p.stopStart()
@@ -118,22 +114,16 @@ func beginning(report string) string {
 	if len(report) <= maxBody {
 		return report
 	}
-	end := maxBody
-	for end > 0 && !utf8.RuneStart(report[end]) {
-		end--
-	}
-	return report[:end]
+	return strings.ToValidUTF8(report[:maxBody], "") // the last one may be cut
 }
 
 // ping makes a few quick tries as long as ctx lasts. A monitor that hears one twice takes no harm.
 func (p *Pinger) ping(ctx context.Context, suffix, body string) (err error) {
 	for try := range tries {
 		if try > 0 {
-			timer := time.NewTimer(firstWait << (try - 1))
 			select {
-			case <-timer.C:
+			case <-time.After(firstWait << (try - 1)):
 			case <-ctx.Done():
-				timer.Stop()
 				return err
 			}
 		}
