@@ -14,9 +14,8 @@ import (
 func (d *Display) view() view {
 	now := time.Now()
 	v := view{
-		things: d.things,
-		total:  d.total, flying: d.flying, limit: d.limit, retries: d.retries, counts: d.counts,
-		elapsed: now.Sub(d.began), speed: d.pace.at(now), waits: d.waits(now), settles: d.settles(now),
+		tally: d.tally, elapsed: now.Sub(d.began), left: d.left(now), speed: d.pace.at(now),
+		waits: d.waits(now), settles: d.settles(now),
 	}
 	for key, since := range d.sends {
 		if age := now.Sub(since); age >= slowAfter && !d.private {
@@ -26,7 +25,6 @@ func (d *Display) view() view {
 	slices.SortFunc(v.slow, func(a, b flight) int {
 		return cmp.Or(cmp.Compare(b.age, a.age), cmp.Compare(a.key, b.key))
 	})
-	v.left = d.left(now, v)
 	return v
 }
 
@@ -84,32 +82,23 @@ func (d *Display) settled() (last time.Time) {
 }
 
 // left is how long the run is expected to go on; negative where nobody knows.
-func (d *Display) left(now time.Time, v view) time.Duration {
-	if left := d.total - v.done(); left > 0 && left == len(d.settling) && d.ending.IsZero() {
-		return max(d.settled().Sub(now), 0)
-	}
-	left := d.leftOfOthers(now, v)
-	if left >= 0 && len(d.settling) > 0 {
-		left = max(left, d.settled().Sub(now))
-	}
-	return left
-}
-
-// leftOfOthers is what left would be if none waited to be settled.
-func (d *Display) leftOfOthers(now time.Time, v view) time.Duration {
-	done := v.done()
-	left := d.total - done
+func (d *Display) left(now time.Time) time.Duration {
+	done, elapsed := d.done(), now.Sub(d.began)
+	left, settled := d.total-done, d.settled().Sub(now) // negative, too, where none is to be settled
 	switch {
 	case left <= 0, !d.ending.IsZero():
 		return -1
+	case left == len(d.settling):
+		return max(settled, 0)
 	case !d.breaker.Open && d.heldAlone(now): // what they take cannot be guessed from the others
 		return -1
 	case d.expected > 0 && d.allWork > 0:
-		return d.expectedLeft(now, v.elapsed)
+		return max(d.expectedLeft(now, elapsed), settled)
 	case done*20 < d.total: // a guess from less than a twentieth of the work would jump about
 		return -1
 	}
-	return time.Duration(float64(v.elapsed) * float64(left) / float64(done)) // floats: the product may be long
+	// In floats: the product may be too long for a duration.
+	return max(time.Duration(float64(elapsed)*float64(left)/float64(done)), settled)
 }
 
 // trust is how much of the run the forecast is worth: this part of it weighs as much as what was forecast.

@@ -49,10 +49,7 @@ type Display struct {
 
 	mu       sync.Mutex
 	prepares string // what is waited for before the list of groups; empty: for that
-	total    int
-	flying   int
-	limit    int // how many sends may be in flight; 0: as many as there are workers
-	retries  int
+	tally
 	sends    map[string]time.Time // those in flight, since when
 	backing  map[string]struct{}  // those that wait for another try
 	settling map[string]time.Time // those that wait to be settled, until when
@@ -63,7 +60,6 @@ type Display struct {
 	measures bool            // what the site's page takes while nothing is sent
 	waitsFor func() []string // what else the run waits for; nil: nothing
 	reasons  []string        // what it said last
-	counts   dispatcher.Counts
 	began    time.Time
 	pace     pace
 	expected time.Duration                  // how long the run takes; 0: nobody knows
@@ -72,11 +68,11 @@ type Display struct {
 	work     time.Duration                  // what the groups that are done were expected to cost
 	live     bool                           // between Planned and Close
 	quiet    bool                           // the run is followed, and not shown
-	things   printable.Noun                 // what is sent to
 	private  bool                           // their names are not to be shown
 	drawn    bool                           // lines may be on the screen
 
-	stop, done chan struct{} // ends the goroutine; it has ended
+	stop chan struct{} // ends the loop
+	loop sync.WaitGroup
 }
 
 // New makes a display on out. terminal is the one that out is; nil if it is none.
@@ -106,8 +102,8 @@ func (d *Display) plan(p *campaign.Plan) {
 	}
 	if !d.quiet {
 		d.live = true
-		d.stop, d.done = make(chan struct{}), make(chan struct{})
-		go d.tick()
+		d.stop = make(chan struct{})
+		d.loop.Go(d.tick)
 	}
 }
 
@@ -121,13 +117,12 @@ func (d *Display) Close() {
 	d.mu.Unlock()
 	if live {
 		close(d.stop)
-		<-d.done
+		d.loop.Wait()
 	}
 }
 
 // tick keeps the display up to date between events.
 func (d *Display) tick() {
-	defer close(d.done)
 	pause := firstLine
 	if d.terminal != nil {
 		pause = redraw
@@ -230,8 +225,7 @@ func (d *Display) send(e dispatcher.Event) {
 		return
 	case dispatcher.Settling:
 		d.settling[key] = e.Next
-		d.say(fmt.Sprintf("%s: %v: %s; sent again at %s at the earliest", printable.Line(key), e.Result.Outcome,
-			printable.Line(e.Result.Reason), printable.Instant(e.Next)), yellow)
+		d.say(fmt.Sprintf("%s; sent again at %s at the earliest", d.ended(e.Result), printable.Instant(e.Next)), yellow)
 		return
 	}
 	d.counts[e.Result.Outcome]++
@@ -240,12 +234,17 @@ func (d *Display) send(e dispatcher.Event) {
 		d.work += d.cost(key)
 	}
 	if e.Result.Failed() {
-		text := fmt.Sprintf("%v: %s", e.Result.Outcome, printable.Line(e.Result.Reason))
-		if !d.private {
-			text = printable.Line(key) + ": " + text
-		}
-		d.say(text, red)
+		d.say(d.ended(e.Result), red)
 	}
+}
+
+// ended says how a send ended, and whose it was where that may be shown.
+func (d *Display) ended(r dispatcher.Result) string {
+	text := fmt.Sprintf("%v: %s", r.Outcome, printable.Line(r.Reason))
+	if !d.private {
+		text = printable.Line(r.Job.Key()) + ": " + text
+	}
+	return text
 }
 
 // unlisted tells that the list of groups could not be had.
@@ -293,11 +292,7 @@ func (d *Display) say(text string, c color) {
 	if d.quiet {
 		return
 	}
-	l := line{text: text}
-	if d.terminal != nil && d.terminal.Color {
-		l.color = c
-	}
-	_ = d.put(l.painted()+"\n", d.drawn)
+	_ = d.put(line{text, c}.painted(d.terminal != nil && d.terminal.Color)+"\n", d.drawn)
 }
 
 // Write puts a message above the lines. Messages are whole lines.
@@ -348,22 +343,13 @@ func (d *Display) draw(text *strings.Builder) {
 		return
 	}
 	columns, rows := d.terminal.Size()
-	if columns <= 0 {
-		columns = usualColumns
-	}
-	if rows <= 0 {
-		rows = usualRows
-	}
-	lines := d.view().lines(columns, rows)
+	lines := d.view().lines(cmp.Or(columns, usualColumns), cmp.Or(rows, usualRows))
 	if len(lines) == 0 {
 		return
 	}
 	text.WriteString(wrapOff)
 	for _, l := range lines {
-		if !d.terminal.Color {
-			l.color = 0
-		}
-		text.WriteString("\n" + l.painted())
+		text.WriteString("\n" + l.painted(d.terminal.Color))
 	}
 	fmt.Fprintf(text, "\r\x1b[%dA%s", len(lines), wrapOn)
 }

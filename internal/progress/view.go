@@ -20,18 +20,23 @@ const (
 	mostBar   = 40
 )
 
-// A view is how far a run is at one moment. What is shown of it depends on it alone, and on the room there is.
-type view struct {
+// A tally is what is counted of a run.
+type tally struct {
 	things                 printable.Noun // what is sent to
 	total, flying, retries int
 	limit                  int // how many sends may be in flight; 0: as many as there are workers
 	counts                 dispatcher.Counts
-	elapsed                time.Duration
-	left                   time.Duration // how long it is expected to go on; negative: nobody knows
-	speed                  float64       // groups per second
-	slow                   []flight      // in flight for slowAfter or longer, the slowest first
-	waits                  string        // what for; empty: for nothing
-	settles                string        // how many groups wait to be settled; empty: none does
+}
+
+// A view is how far a run is at one moment. What is shown of it depends on it alone, and on the room there is.
+type view struct {
+	tally
+	elapsed time.Duration
+	left    time.Duration // how long it is expected to go on; negative: nobody knows
+	speed   float64       // groups per second
+	slow    []flight      // in flight for slowAfter or longer, the slowest first
+	waits   string        // what for; empty: for nothing
+	settles string        // how many groups wait to be settled; empty: none does
 }
 
 // A flight is a send in flight.
@@ -55,8 +60,8 @@ const (
 	yellow color = 33
 )
 
-func (l line) painted() string {
-	if l.color == 0 {
+func (l line) painted(colors bool) string {
+	if l.color == 0 || !colors {
 		return l.text
 	}
 	return fmt.Sprintf("\x1b[%dm%s\x1b[m", l.color, l.text)
@@ -141,11 +146,19 @@ func (v view) outcomes(most int) string {
 		cmp.Or(failed, flying))
 }
 
-func (v view) done() (n int) {
-	for _, c := range v.counts {
+func (t tally) done() (n int) {
+	for _, c := range t.counts {
 		n += c
 	}
 	return n
+}
+
+// inFlight says how many sends are in flight, and of how many where that is found in the course of the run.
+func (t tally) inFlight() string {
+	if t.limit > 0 {
+		return fmt.Sprintf("%d in flight of %d", t.flying, t.limit)
+	}
+	return fmt.Sprintf("%d in flight", t.flying)
 }
 
 // line says in one line how far the run is, where there is no terminal to show more.
@@ -241,11 +254,3 @@ func (p *pace) at(now time.Time) float64 {
 }
 
 func decay(d time.Duration) float64 { return math.Exp(-d.Seconds() / paceWindow.Seconds()) }
-
-// inFlight says how many sends are in flight, and of how many where that is found in the course of the run.
-func (v view) inFlight() string {
-	if v.limit > 0 {
-		return fmt.Sprintf("%d in flight of %d", v.flying, v.limit)
-	}
-	return fmt.Sprintf("%d in flight", v.flying)
-}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/progress"
 	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/ratelimit"
@@ -359,6 +360,31 @@ func TestATerminalShowsHowManyGroupsWaitToBeSettledWhateverElseTheRunWaitsFor(t 
 		want := "\nwaiting for the rate of 5/s\n1 group waits until " + in(time.Hour) + " to be settled"
 		if got := s.Below(); !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q in it", got, want)
+		}
+		d.Close()
+	})
+}
+
+func TestNamesThatArePrivateAreNeverShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := watch(80)
+		d := progress.New(s, s.terminal())
+		p := plan(100)
+		p.Private, p.Things = true, printable.NewNoun("person", "people")
+		d.Observe(p)
+		begins(d, "anna")
+		begins(d, "bert")
+		begins(d, "carl")
+		fail(d, "bert", dispatcher.NotOK, "500")
+		settle(d, "carl", time.Hour)
+		time.Sleep(2 * time.Second) // anna is slow
+		synctest.Wait()
+		want := "not_ok: 500\nambiguous: 504; sent again at " + in(time.Hour) + " at the earliest"
+		if got := s.Above(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got := s.Text() + d.Status(); strings.Contains(got, "anna") || !strings.Contains(got, "1 of 100 people") {
+			t.Errorf("got %q", got)
 		}
 		d.Close()
 	})
