@@ -1,6 +1,10 @@
 // Package screen is what a person sees of a terminal, for tests: text and escape codes go in, and what the screen then
 // shows comes out. It knows as much of a terminal as the program uses, takes a note of everything else, and never
 // imports what it judges.
+//
+// It is our own because github.com/charmbracelet/x/vt, at v0.1.0, does not break lines anew in a narrower window and keeps
+// no note of those that wrapped, which is most of what is asked here; in a lower one it loses the cursor's row, and where
+// lines must not wrap, a wide letter that has no room. It brings 14 modules along.
 package screen
 
 import (
