@@ -30,7 +30,7 @@ type timeline struct {
 	Height               int
 	Labels               []yLabel
 	Paths                []stroke
-	Legend               []stroke
+	Legend               []shape
 	Curves               []curve
 	Ticks                []tick
 }
@@ -51,8 +51,8 @@ func (t tick) Percent() float64 { return float64(t.At) * 100 / across }
 
 // A stroke is all that is drawn in one way.
 type stroke struct {
-	Name, Class, Path string
-	Width             int
+	Class, Path string
+	Width       int
 }
 
 // A curve is a figure over time.
@@ -62,22 +62,21 @@ type curve struct {
 
 // A shape is how the bars of a class look.
 type shape struct {
-	class, name  string
-	lines        []int
-	width, least int // in eighths of the row, and in ten-thousandths of the run
+	Class, Name  string
+	Lines        []int // where the strokes are, in sixteenths of the row
+	width, least int   // in sixteenths of the row, and in ten-thousandths of the run
 }
 
 // shapes are how the bars of each class look: accepted ones fill the middle of the row, in two shades by turns, so that
 // one is told from the next; failed ones are as high as the row; ambiguous ones are hollow; unknown groups are thin, and
 // those that the site left out are thin and low.
-// lines are where the strokes are, in eighths of the row.
 var shapes = []shape{
-	{"even", "accepted", []int{4}, 4, 0},
-	{"odd", "accepted, the next one of the worker", []int{4}, 4, 0},
-	{"gone", "unknown to the site", []int{4}, 2, 15},
-	{"left", "left out by the site", []int{6}, 2, 15},
-	{"doubt", "ambiguous", []int{1, 7}, 1, 25},
-	{"bad", "failed", []int{4}, 7, 25},
+	{"even", "accepted", []int{8}, 8, 0},
+	{"odd", "accepted, the next one of the worker", []int{8}, 8, 0},
+	{"gone", "unknown to the site", []int{8}, 4, 15},
+	{"left", "left out by the site", []int{12}, 4, 15},
+	{"doubt", "ambiguous", []int{2, 14}, 2, 25},
+	{"bad", "failed", []int{8}, 14, 25},
 }
 
 // timeline draws the sends; nil where there were none.
@@ -116,32 +115,26 @@ func (d *Document) timeline(sends []*dispatcher.Result) *timeline {
 	for i, r := range sends {
 		at := i % 2
 		if class := lookOf(r.Outcome).Class; class != "good" {
-			at = slices.IndexFunc(shapes, func(s shape) bool { return s.class == class })
+			at = slices.IndexFunc(shapes, func(s shape) bool { return s.Class == class })
 		}
 		counts[at]++
 		from := x(r.Start.Sub(began))
 		long := max(x(r.Start.Add(r.Took).Sub(began))-from, shapes[at].least, 1)
-		for _, line := range shapes[at].lines {
-			y := strconv.FormatFloat(float64(row*(max(r.Worker, 1)-1))+float64(row*line)/8, 'f', -1, 64)
+		for _, line := range shapes[at].Lines {
+			y := strconv.FormatFloat(float64(row*(max(r.Worker, 1)-1))+float64(row*line)/16, 'f', -1, 64)
 			fmt.Fprintf(&paths[at], "M%d %sh%d", from, y, long)
 		}
 	}
 	counts[0], counts[1] = counts[0]+counts[1], 0
 	var told []string
 	for i, s := range shapes {
-		width := max(row*s.width/8, 1)
 		if paths[i].Len() > 0 {
-			tl.Paths = append(tl.Paths, stroke{s.name, s.class, paths[i].String(), width})
+			tl.Paths = append(tl.Paths, stroke{s.Class, paths[i].String(), max(row*s.width/16, 1)})
 		}
-		if counts[i] == 0 {
-			continue
+		if counts[i] > 0 {
+			tl.Legend = append(tl.Legend, s)
+			told = append(told, fmt.Sprintf("%d %s", counts[i], s.Name))
 		}
-		var key strings.Builder
-		for _, line := range s.lines {
-			fmt.Fprintf(&key, "M2 %dh36", 2*line)
-		}
-		tl.Legend = append(tl.Legend, stroke{Name: s.name, Class: s.class, Path: key.String()})
-		told = append(told, fmt.Sprintf("%d %s", counts[i], s.name))
 	}
 	tl.Caption = fmt.Sprintf("Each bar is the last try of a send, each row a worker; the run began at %s", clock(began))
 	tl.Alternative = fmt.Sprintf("Timeline of %d sends by %d workers: %s. The table of all %v has the figures.",
@@ -211,8 +204,7 @@ func (d *Document) startCurve(sends []*dispatcher.Result, wall time.Duration) cu
 	c.ID = "starts"
 	c.Caption = fmt.Sprintf("Sends started in each %s, at most %d", short(per), slices.Max(counts))
 	if d.meta.Rate > 0 {
-		c.Caption += fmt.Sprintf("; the rate's limit is %s", strconv.FormatFloat(limit, 'g', 3, 64))
-		c.Caption += dashed(c)
+		c.Caption += "; the rate's limit is " + strconv.FormatFloat(limit, 'g', 3, 64)
 	}
 	return c
 }
@@ -242,32 +234,18 @@ func (d *Document) flightCurve(sends []*dispatcher.Result, wall time.Duration) c
 		inFlight += c.by
 		peaks[i] = max(peaks[i], inFlight)
 	}
-	limits := d.meta.Limits
-	name := "the workers are"
-	if len(limits) > 0 {
-		name = "the limit was at most"
-	}
-	most := d.meta.Workers
-	for i, l := range limits {
-		if i == 0 {
-			most = 0
-		}
-		most = max(most, l.Sends)
+	most, bound := d.meta.Workers, fmt.Sprintf("the workers are %d", d.meta.Workers)
+	switch limits := d.meta.Limits; {
+	case len(limits) > 0:
+		most = slices.MaxFunc(limits, func(a, b Limit) int { return cmp.Compare(a.Sends, b.Sends) }).Sends
+		bound = fmt.Sprintf("the limit was at most %d", most)
+	case most == 0: // an older run, of which the limit is on no record
+		bound = "how many there were to be was found in the course of the run"
 	}
 	c := draw(peaks, per, wall, float64(most), d.steps(wall))
 	c.ID = "flight"
-	c.Caption = fmt.Sprintf("Sends in flight, at most %d; %s %d", slices.Max(peaks), name, most) + dashed(c)
-	if most == 0 { // an older run, of which the limit is on no record
-		c.Caption = fmt.Sprintf("Sends in flight, at most %d; how many there were to be was found in the course of the run", slices.Max(peaks))
-	}
+	c.Caption = fmt.Sprintf("Sends in flight, at most %d; %s", slices.Max(peaks), bound)
 	return c
-}
-
-func dashed(c curve) string {
-	if c.Limit == "" {
-		return ""
-	}
-	return " (dashed line)"
 }
 
 // A point is a value from a place on.
