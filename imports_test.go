@@ -34,6 +34,7 @@ var world = []string{"net", "os", "flag"}
 var table = []row{
 	{pkg: "testdata/groupserver"},
 	{pkg: "internal/printable"},
+	{pkg: "internal/dsn", ours: []string{"internal/printable"}, never: world},
 	{pkg: "internal/notify"},
 	{pkg: "internal/manual"},
 	{pkg: "internal/replace", outside: []string{"github.com/google/renameio/v2"}},
