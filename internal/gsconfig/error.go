@@ -12,17 +12,18 @@ import (
 //
 // The script's parser printed the line it could not read, token and all, and cron mailed it
 // (docs/groupserver.md section 10, defect 8). A mistake can move the token anywhere: to a line without
-// "=", to the place of a name, into a section header, between "%(" and ")s". So an Error holds no line,
-// no value and no option name of the file; the line number leads there. It may hold
+// "=", to the place of a name, into a section header, between "%(" and ")s". The database's password can go
+// the same ways. So an Error holds no line, no value and no option name of the file; the line number
+// leads there. It may hold
 //
 //   - the path and the name of the set, which come from the command line;
-//   - the option names token, webservice and the program's, because we look for them;
+//   - the option names token, webservice, dsn, database and the program's, because we look for them;
 //   - the section names that the installer writes (installedSections);
 //   - a section name that the file has twice, in the header and in the line that refers to it, unless it
 //     has the shape of a token (tokenLike). Where that is so the name is left at NAME.
 
 // An Error says what is wrong with the configuration file, where, and what to write there. It holds
-// nothing that could be the token.
+// nothing that could be the token or a password.
 type Error struct {
 	File    string // path as it was given, or "" where none was
 	Line    int    // counted from 1; 0 where no line is at fault
@@ -77,14 +78,14 @@ func knownSection(name string) string {
 
 // tokenLike reports whether name may be, or hold, a token put in the wrong place. GroupServer's tokens are
 // up to 32 random letters and digits, so a long run of these gives one away; people's names for sections
-// have blanks, hyphens, or are short.
+// have blanks, hyphens, or are short. A DSN in the wrong place is known by its "://".
 func tokenLike(name string) bool {
 	const (
 		longestShown = 64 // bytes; longer is no name anyone gave
 		mixedRun     = 12 // letters and digits, at least one of each
 		anyRun       = 20
 	)
-	if len(name) > longestShown {
+	if len(name) > longestShown || strings.Contains(name, "://") {
 		return true
 	}
 	run, letters, digits := 0, 0, 0

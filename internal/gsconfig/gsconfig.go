@@ -1,4 +1,4 @@
-// Package gsconfig reads GroupServer's own configuration file, gsconfig.ini, which holds the token.
+// Package gsconfig reads GroupServer's own configuration file, gsconfig.ini, which holds the token and the database's DSN.
 //
 // It reads the file as the Python script read it: wherever the script found a token this package finds the
 // same bytes, and wherever the script failed, or ended in a traceback, it returns an [Error] that says what
@@ -173,54 +173,71 @@ func (f *File) Instance(name string) (*Instance, error) {
 // Token follows the set's "webservice = NAME" to the option token of [webservice-NAME]. The token is never
 // empty or blank; it may hold any byte.
 func (s *Instance) Token() (string, error) {
-	sect, label, err := s.follow("webservice")
-	if err != nil {
-		return "", err
-	}
-	if sect == nil {
+	token, found, err := s.only("webservice", `write "token = TOKEN" there, with the token that the site knows`)
+	if err == nil && !found {
 		return "", s.fail(s.set.line, s.label("config", s.name), "webservice", finding{
 			"is missing",
 			`write a line "webservice = NAME" there, naming the section [webservice-NAME] that holds the token`,
 		})
 	}
-	// gs.config hands out a section only if it knows every option in it, and for this one it knows token.
+	return token, err
+}
+
+// Database follows the set's "database = NAME" to the option dsn of [database-NAME], which says where GroupServer's
+// database is. It is empty where the set has no such line. It may hold a password.
+func (s *Instance) Database() (dsn string, err error) {
+	dsn, _, err = s.only("database", `write "dsn = postgres://USER:PASSWORD@HOST:PORT/DATABASE" there, as the installer did`)
+	return dsn, err
+}
+
+// onlyOption is the one option that GroupServer allows in the sections of a kind.
+var onlyOption = map[string]string{"webservice": "token", "database": "dsn"}
+
+// only follows the set's "KIND = NAME" to the one option that the section [KIND-NAME] may have. Its value is never blank,
+// unless the set has no such line. A hint says what to write where the option is missing or empty.
+func (s *Instance) only(kind, hint string) (value string, found bool, err error) {
+	option := onlyOption[kind]
+	sect, label, err := s.follow(kind)
+	if err != nil || sect == nil {
+		return "", false, err
+	}
+	// gs.config hands out a section only if it knows every option in it, and for this one it knows no other.
 	defaults := s.file.doc.defaults
 	for _, o := range sect.order {
-		if o.name != "token" {
-			return "", s.fail(o.line(), label, "", finding{
-				"has an option other than token, the only one that GroupServer allows",
-				`write "#" in the first column to make the line a comment, or "token = TOKEN" if it was meant to be that; ` +
-					"if it is the rest of a token in the line above, join the two",
+		if o.name != option {
+			return "", false, s.fail(o.line(), label, "", finding{
+				fmt.Sprintf("has an option other than %s, the only one that GroupServer allows", option),
+				fmt.Sprintf(`write "#" in the first column to make the line a comment, or "%[1]s = %[2]s" if it was meant to be that; `+
+					"if it is the rest of a %[1]s in the line above, join the two", option, strings.ToUpper(option)),
 			})
 		}
 	}
 	for _, o := range defaults.order {
-		if o.name != "token" {
-			return "", s.fail(o.line(), defaultSection, "", finding{
-				fmt.Sprintf("has an option other than token, the only one that GroupServer allows in [%s], which [DEFAULT] joins", label),
+		if o.name != option {
+			return "", false, s.fail(o.line(), defaultSection, "", finding{
+				fmt.Sprintf("has an option other than %s, the only one that GroupServer allows in [%s], which [DEFAULT] joins", option, label),
 				"move the line to each section that needs it: options in [DEFAULT] join all sections",
 			})
 		}
 	}
-	o := sect.options["token"]
+	o := sect.options[option]
 	if o == nil {
-		o = defaults.options["token"]
+		o = defaults.options[option]
 	}
-	const write = `write "token = TOKEN" there, with the token that the site knows`
 	if o == nil {
-		return "", s.fail(sect.line, label, "token", finding{"is missing", write})
+		return "", false, s.fail(sect.line, label, option, finding{"is missing", hint})
 	}
-	token, err := s.value(&expansion{own: sect, defaults: defaults}, o, label, "token")
+	value, err = s.value(&expansion{own: sect, defaults: defaults}, o, label, option)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	if strings.Trim(token, space) == "" {
+	if strings.Trim(value, space) == "" {
 		if o.in == defaults {
 			label = defaultSection
 		}
-		return "", s.fail(o.line(), label, "token", finding{"is empty", write})
+		return "", false, s.fail(o.line(), label, option, finding{"is empty", hint})
 	}
-	return token, nil
+	return value, true, nil
 }
 
 // A FileOption is an option of a program's own section.
@@ -286,8 +303,8 @@ func (s *Instance) follow(kind string) (sect *section, label string, err error) 
 	}
 	if line := doc.nearly(header); line > 0 {
 		is.hint = fmt.Sprintf("write in line %d the same as in the header in line %d, which differs in capitals or blanks", o.line(), line)
-	} else if kind == "webservice" {
-		is.hint += ` with "token = TOKEN" below it`
+	} else if option := onlyOption[kind]; option != "" {
+		is.hint += fmt.Sprintf(` with "%s = %s" below it`, option, strings.ToUpper(option))
 	}
 	return nil, "", s.fail(o.line(), set, kind, is)
 }

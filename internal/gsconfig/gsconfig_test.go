@@ -759,6 +759,7 @@ func TestSectionNameLikeATokenIsNotShown(t *testing.T) {
 		{"x-exampleToken123", true},
 		{"abcdefghijklmnopqrstuvwxyzabcdef", true},
 		{"12345678901", false},
+		{"postgres://u:pw@h/gs", true},
 		{"a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h", true},
 	} {
 		if got := tokenLike(c.name); got != c.want {
@@ -781,6 +782,8 @@ func FuzzParse(f *testing.F) {
 		"[config-default]\nwebservice = @\n[webservice-@]\ntoken = @\n@ = @\n",
 		"[config-default]\nwebservice = %(@)s\n@ = 5%\nsenddigest = @\n[senddigest-@]\n@ = %(@)s\n",
 		"[DEFAULT]\n@: @\n[config-default]\nwebservice = default\n[webservice-default]\ntoken = @\n  @ %\n",
+		"[config-default]\ndatabase = @\n[database-@]\ndsn = @\n  @ %\n@ = @\n",
+		"[DEFAULT]\ndsn = @%\n[config-default]\ndatabase = x@\n[database-x@]\n",
 		"[@]\n@\n", "[@\n", " @", "@", "[config-@]\n", "%(@", "[config-default]\nsenddigest=@@\n[ senddigest-@@]\n",
 	} {
 		f.Add([]byte(data), len(data))
@@ -833,6 +836,12 @@ func FuzzParse(f *testing.F) {
 		}
 		options, err := s.Options("senddigest")
 		if err != nil {
+			check(err)
+		}
+		switch dsn, err := s.Database(); {
+		case err != nil && dsn != "":
+			t.Fatalf("got DSN %q with error %v", dsn, err)
+		case err != nil:
 			check(err)
 		}
 		for _, o := range options {
