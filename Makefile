@@ -72,7 +72,7 @@ needs:
 
 # At once, so that what is going to be installed is said first, and all of it.
 everything:
-	@scripts/needs go certs cc promtool chromium
+	@scripts/needs go certs cc promtool chromium postgres
 
 compiler:
 	@scripts/needs cc
