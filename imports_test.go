@@ -53,6 +53,7 @@ var table = []row{
 	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/campaign", "internal/printable"}, outside: []string{"github.com/clipperhouse/displaywidth"}},
 	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/printable", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
 	{pkg: "internal/observe", ours: []string{"dispatcher", "internal/campaign", "internal/notify", "internal/ping", "internal/printable"}},
+	{pkg: "internal/cluster"}, // for tests and the demo
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
 	{pkg: "internal/demo", ours: []string{"internal/campaign", "internal/report", "internal/standin"}},
 	{
