@@ -40,7 +40,8 @@ type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 // An ambiguous try may have been delivered, and may still be under way. Settle decides whether its job is tried once
 // more in this run, and from when on: that is harmless only where the caller knows that the first try has ended by then
 // and that the service itself delivers nothing twice. It is asked once for each job, also with no Retries, and never for
-// a send that was cut. A job that had an ambiguous try, in this run or by Earlier, ends accepted, or otherwise without a
+// a send that was cut. While a job waits so, or because of Earlier, Inquire is asked about it, at once and then at intervals:
+// what it answers ends the job, and no other try is made. A job that had an ambiguous try, in this run or by Earlier, ends accepted, or otherwise without a
 // failure, or ambiguous: whatever its later tries prove, they prove nothing of that one.
 type Options struct {
 	Workers     int                            // most sends in flight; below 1 counts as 1
@@ -51,6 +52,7 @@ type Options struct {
 	Retries     int                            // extra tries of a job whose verdicts allow them; 0: none
 	Backoff     func(try int) time.Duration    // wait after a try, counted from 1, before the next; nil: FullJitter(1s, 1m)
 	Settle      func(Result) (time.Time, bool) // when a job whose try was ambiguous may be tried once more, if it may; nil: none may
+	Inquire     Inquire                        // asks elsewhere what became of jobs that wait since a try was ambiguous; nil: nobody does
 	Earlier     func(Job) (Result, bool)       // a job that an earlier run left ambiguous: its Verdict until it is tried, and its Lost; nil: there is none
 	MaxFailures int                            // failed jobs after which nothing more starts; 0: no limit
 	Grace       time.Duration                  // for sends in flight once ctx has ended; then they are cut. 0: as long as they need
@@ -92,12 +94,14 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 		uncounted: map[int]int{}, crowds: map[int]int{}, last: map[int]lastTry{}, settled: map[int]struct{}{},
 		together: make([]int, min(o.Workers, len(jobs))+1),
 		report:   &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
+		lost:     make(chan struct{}, 1),
 	}
 	for i, job := range jobs {
 		result := Result{Verdict: Verdict{Outcome: NotAttempted}}
 		if o.Earlier != nil {
 			if earlier, ok := o.Earlier(job); ok {
 				result = Result{Verdict: earlier.Verdict, Lost: earlier.Lost}
+				r.askAbout(i)
 			}
 		}
 		result.Job = job
@@ -107,14 +111,14 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 
 	// Sends in flight outlive the stop: cutting one makes it ambiguous.
 	inFlight, cut := context.WithCancelCause(context.WithoutCancel(ctx))
-	var grace sync.WaitGroup
-	defer grace.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	defer cut(nil)
 	if o.Abort != nil {
 		defer context.AfterFunc(o.Abort, func() { cut(context.Cause(o.Abort)) })()
 	}
 	if o.Grace > 0 {
-		grace.Go(func() { cutAfter(ctx, inFlight, o.Grace, cut) })
+		beside.Go(func() { cutAfter(ctx, inFlight, o.Grace, cut) })
 	}
 
 	// Not errgroup.WithContext: its first error would cut the sends of all others. Workers return no error.
@@ -125,7 +129,12 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 			return nil
 		})
 	}
+	inquiring, over := context.WithCancel(ctx)
+	var inquirer sync.WaitGroup
+	inquirer.Go(func() { r.inquire(inquiring) })
 	_ = pool.Wait()
+	over()
+	inquirer.Wait()
 	r.finish(ctx)
 	return r.report
 }
@@ -141,6 +150,7 @@ type run[J Job] struct {
 	// sends start in dispatch order. A channel, since a wait for a mutex does not end with the context.
 	admission chan struct{}
 	queue     *queue
+	lost      chan struct{} // holds a value when there are new questions
 
 	mu        sync.Mutex // for all below, and held while Observe is called
 	report    *Report
@@ -152,7 +162,8 @@ type run[J Job] struct {
 	last      map[int]lastTry  // of jobs that have used up their tries in doubt
 	settled   map[int]struct{} // jobs that Settle let be tried once more
 	failures  int
-	flying    int   // sends in flight
+	flying    int // sends in flight
+	questions []question
 	together  []int // for the send of each worker, numbered from 1, the most in flight at any time of it; 0: it sends nothing
 	ended     bool  // a verdict stopped the run, or a stop changed what became of a job
 }
@@ -188,8 +199,8 @@ func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelim
 			permit(ratelimit.Feedback{})
 			return 0, nil, false
 		}
-		job = r.queue.take(r.limit(), r.options.Limiter.Down() == ratelimit.Failing)
-		if r.drop(job) {
+		job, ok = r.queue.take(r.limit(), r.options.Limiter.Down() == ratelimit.Failing)
+		if !ok || r.drop(job) {
 			permit(ratelimit.Feedback{})
 			continue
 		}

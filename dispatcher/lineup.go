@@ -161,6 +161,24 @@ func (l *Lineup) Again(job int, at time.Time) {
 	*waiting = slices.Insert(*waiting, place, d)
 }
 
+// Waits reports whether a job waits for its time.
+func (l *Lineup) Waits(job int) bool { return l.waitsAt(job) >= 0 }
+
+// waitsAt is a job's place among those of its weight that wait; -1 where it does not.
+func (l *Lineup) waitsAt(job int) int {
+	return slices.IndexFunc(l.waiting[l.weights[job]], func(d delayed) bool { return d.job == job })
+}
+
+// Withdraw takes a job out that waits for its time. It reports whether it does.
+func (l *Lineup) Withdraw(job int) bool {
+	w, at := l.weights[job], l.waitsAt(job)
+	if at < 0 {
+		return false
+	}
+	l.waiting[w] = slices.Delete(l.waiting[w], at, at+1)
+	return true
+}
+
 // Done says that a job that was taken has ended and will not come back.
 func (l *Lineup) Done(job int) {
 	l.flying[l.weights[job]]--

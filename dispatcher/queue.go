@@ -49,14 +49,39 @@ func (q *queue) next() (at time.Time, ok bool) {
 	return q.lineup.Next()
 }
 
-// take takes the next job, or with probe one from anywhere; ready has said that there is one.
-func (q *queue) take(limit int, probe bool) int {
+// take takes the next job, or with probe one from anywhere. Since ready has said that there is one, it may have been
+// withdrawn.
+func (q *queue) take(limit int, probe bool) (job int, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if probe {
-		return q.lineup.Probe(time.Now(), limit)
+	now := time.Now()
+	if at, left := q.lineup.Next(); !left || at.After(now) {
+		return 0, false
 	}
-	return q.lineup.Take(time.Now(), limit)
+	if probe {
+		return q.lineup.Probe(now, limit), true
+	}
+	return q.lineup.Take(now, limit), true
+}
+
+// waits reports whether a job waits for its time.
+func (q *queue) waits(job int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.lineup.Waits(job)
+}
+
+// withdraw takes a job out that waits. It reports false where it does not: it is under way, or has ended.
+func (q *queue) withdraw(job int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.lineup.Withdraw(job) {
+		return false
+	}
+	if q.lineup.Empty() {
+		close(q.empty)
+	}
+	return true
 }
 
 // again gives a job back, to be taken again from a time on.

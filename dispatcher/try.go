@@ -60,6 +60,9 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 	case again && !cut && ctx.Err() == nil:
 		r.record(event, i, -1)
 		r.queue.again(i, event.Next)
+		if event.Kind == Settling {
+			r.askAbout(i)
+		}
 		return
 	case again, cut && result.Failed():
 		r.end(cmp.Or(context.Cause(ctx), context.Cause(inFlight))) // it might have ended otherwise
