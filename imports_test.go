@@ -43,15 +43,18 @@ var table = []row{
 	{pkg: "hooks", outside: []string{"golang.org/x/net/html"}},
 	{pkg: "internal/canary", ours: []string{"ratelimit"}},
 	{pkg: "dispatcher", ours: []string{"ratelimit"}, outside: []string{"golang.org/x/sync/errgroup"}, never: world},
-	{pkg: "internal/report", ours: []string{"dispatcher", "internal/printable", "internal/replace"}},
+	{pkg: "internal/guard", never: world},
+	{pkg: "internal/ledger", ours: []string{"internal/guard"}, never: world},
+	{pkg: "internal/report", ours: []string{"dispatcher", "internal/ledger", "internal/printable", "internal/replace"}},
+	{pkg: "internal/ledger/postgres", ours: []string{"internal/dsn", "internal/ledger"}, outside: []string{"github.com/jackc/pgx/v5/pgconn"}},
 	{pkg: "internal/ping"},
 	{pkg: "internal/schedule", ours: []string{"dispatcher", "ratelimit"}, never: world},
 	{pkg: "internal/gsconfig", ours: []string{"internal/printable"}},
-	{pkg: "internal/state", ours: []string{"dispatcher", "internal/printable", "internal/replace"}},
-	{pkg: "internal/campaign", ours: []string{"internal/printable", "dispatcher", "hooks", "ratelimit", "internal/report", "internal/state", "internal/schedule"}},
+	{pkg: "internal/state", ours: []string{"dispatcher", "internal/ledger", "internal/printable", "internal/replace"}},
+	{pkg: "internal/campaign", ours: []string{"internal/printable", "internal/guard", "internal/ledger", "dispatcher", "hooks", "ratelimit", "internal/report", "internal/state", "internal/schedule"}},
 	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/gsconfig", "internal/schedule", "internal/campaign"}}, // campaign for the settings of a run
 	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/campaign", "internal/printable"}, outside: []string{"github.com/clipperhouse/displaywidth"}},
-	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/printable", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
+	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/ledger", "internal/printable", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
 	{pkg: "internal/observe", ours: []string{"dispatcher", "internal/campaign", "internal/notify", "internal/ping", "internal/printable"}},
 	{pkg: "internal/cluster"}, // for tests and the demo
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},

@@ -1,0 +1,104 @@
+package ledger
+
+import (
+	"context"
+	"time"
+)
+
+// A Sent is a group that a run has sent to, as far as the judgement needs it.
+type Sent struct {
+	Group
+	// The server worked on it at some time from From to To.
+	From, To time.Time
+	// Accepted: the server confirmed it.
+	Accepted bool
+	// Doubtful: it may have done it, and may be at work on it.
+	Doubtful bool
+}
+
+// Verdicts are what the tables say of a run.
+type Verdicts struct {
+	Mails []Mail    // of each group, in the order of the question
+	Rows  []Reading // the newest digest of each
+	Gaps  Gaps
+}
+
+// Gaps are posts that fell between the windows of two digests, so that they were in neither.
+type Gaps struct {
+	Groups []Group // each once, in the order of the question
+	Posts  int
+	// Later is how much more than a day lay between the digest of such a group and the one before, at most; 0: not known.
+	Later time.Duration
+}
+
+// Judge asks the tables what became of the groups of a run, all of which have ended. It finds out the server's clock on the
+// way. pending: there are digests that cannot be seen yet, so that none that is not seen is missing.
+func (b *Book) Judge(ctx context.Context, sent []Sent, pending bool) (*Verdicts, error) {
+	if err := b.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	groups := make([]Group, len(sent))
+	for i := range sent {
+		groups[i] = sent[i].Group
+	}
+	rows, err := b.source.Newest(ctx, groups)
+	if err != nil {
+		return nil, err
+	}
+	var samples []Sample
+	for i := range sent {
+		if s := &sent[i]; s.Accepted && rows[i] > b.facts[s.Group].digest {
+			samples = append(samples, Sample{s.From, s.To, rows[i]})
+		}
+	}
+	b.Calibrate(samples)
+	v := &Verdicts{Mails: make([]Mail, len(sent)), Rows: rows}
+	for i := range sent {
+		v.Mails[i] = b.judge(&sent[i], rows[i], pending)
+		v.Gaps.add(b, &sent[i], rows[i])
+	}
+	return v, nil
+}
+
+func (b *Book) judge(s *Sent, row Reading, pending bool) Mail {
+	m := judge(evidence{
+		newer: row > b.facts[s.Group].digest || b.mailedSince(row, s.From), accepted: s.Accepted || s.Doubtful, pending: pending,
+		due: b.due(s.Group, s.From, s.To), guarded: b.guarded(s.Group, s.From, s.To),
+	})
+	if s.Doubtful && (m == Swallowed || m == Missing) {
+		return Unknown // the server may not have done it, or not yet
+	}
+	return m
+}
+
+// add looks for posts of the day before that no digest covered: later than the digest before the run, and too old for the
+// server to count them now. Posts that are older still were looked at in the run of the day before. A group that never had
+// a digest, or that nobody gets digests of, has lost none.
+func (gaps *Gaps) add(b *Book, s *Sent, row Reading) {
+	f := b.facts[s.Group]
+	if f.digest == 0 || !f.subscribed || !(s.Accepted || row > f.digest) {
+		return
+	}
+	window := row
+	if row == f.digest {
+		if !b.clock.Known {
+			return
+		}
+		window, _ = b.clock.span(s.From, s.To)
+	}
+	window = window.add(-day)
+	n := 0
+	for _, p := range b.posts[s.Group] {
+		if p > f.digest && p < window && p >= window.add(-day) {
+			n++
+		}
+	}
+	if n == 0 {
+		return
+	}
+	gaps.Groups = append(gaps.Groups, s.Group)
+	gaps.Posts += n
+	if later := window.sub(f.digest); later < day {
+		gaps.Later = max(gaps.Later, later)
+	}
+}

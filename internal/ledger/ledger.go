@@ -1,0 +1,217 @@
+// Package ledger is what GroupServer's own tables tell of its digests: which group was mailed, and when; who had something to
+// mail, and somebody to mail it to.
+//
+// The hooks' page is the same for a digest that was mailed, for nothing to mail, and for a group that was skipped in
+// silence. The tables tell them apart. A [Book] holds what they said before a run, and judges after it ([Mail]). It asks a
+// [Source], which package postgres is one of, and knows the server's clock ([Clock]), since all times in the tables are
+// readings of that clock and no instants. What cannot be told is Unknown: the package proves, or says so.
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/groupserver/senddigest/internal/guard"
+)
+
+// A Group names one group of one site.
+type Group struct{ Site, Group string }
+
+// A Source answers from the site's tables. It only reads. Its methods may be called by several goroutines; each returns when
+// its context ends.
+type Source interface {
+	// Newest is when the newest digest of each group was sent; 0: there is none.
+	Newest(ctx context.Context, groups []Group) ([]Reading, error)
+	// Posts are when posts were made that a daily digest counts, by group and in order, from a reading on.
+	Posts(ctx context.Context, since Reading) (map[Group][]Reading, error)
+	// PostsOf are those of one group.
+	PostsOf(ctx context.Context, g Group, since Reading) ([]Reading, error)
+	// Topics are when the newest topic of each group had its last post, of those that a weekly digest counts.
+	Topics(ctx context.Context) (map[Group]Reading, error)
+	// Subscribed are the groups' names, without their sites, that somebody is set to get digests of. Of others it is proven
+	// that nobody gets any.
+	Subscribed(ctx context.Context) (map[string]bool, error)
+	// Pending counts the transactions between the two phases of their commits that got there within a time: what they wrote
+	// is not visible yet.
+	Pending(ctx context.Context, within time.Duration) (int, error)
+}
+
+const (
+	// day is how far a daily digest looks back (docs/groupserver.md section 15).
+	day = 24 * time.Hour
+	// week is how many days after a topic's last post, and how many further ones, a weekly digest is due.
+	week = 7
+	// postsBack is how far back the posts are looked at: a daily digest's day, and the day before, see Gaps.
+	postsBack = 2 * day
+)
+
+// fact is what the tables said of a group before the run.
+type fact struct {
+	digest     Reading // the newest one; 0: none
+	topic      Reading // for a weekly digest; 0: none
+	subscribed bool
+}
+
+// A Book is what the tables said before a run, and what they say now. Not for use by several goroutines but for Settle.
+type Book struct {
+	source Source
+	clock  Clock
+	facts  map[Group]fact
+	posts  map[Group][]Reading
+	since  Reading // of the posts
+}
+
+// Open reads the tables before a run at an instant. The clock is that of the server, as far as it is known.
+func Open(ctx context.Context, source Source, clock Clock, groups []Group, now time.Time) (*Book, error) {
+	b := &Book{source: source, clock: clock, facts: make(map[Group]fact, len(groups))}
+	newest, err := source.Newest(ctx, groups)
+	if err != nil {
+		return nil, err
+	}
+	subscribed, err := source.Subscribed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	topics, err := source.Topics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, g := range groups {
+		b.facts[g] = fact{newest[i], topics[g], subscribed[g.Group]}
+	}
+	// For a clock that is not known yet, too.
+	low := ReadingOf(clock.At(now)).add(-unknownSkew - postsBack)
+	return b, b.readPosts(ctx, low)
+}
+
+func (b *Book) readPosts(ctx context.Context, since Reading) (err error) {
+	b.since = since
+	b.posts, err = b.source.Posts(ctx, since)
+	return err
+}
+
+// Refresh reads again what may have been posted since.
+func (b *Book) Refresh(ctx context.Context) error { return b.readPosts(ctx, b.since) }
+
+// Clock is the server's, as far as it is known.
+func (b *Book) Clock() Clock { return b.clock }
+
+// Calibrate finds out the server's clock, see [Clock.Calibrate].
+func (b *Book) Calibrate(samples []Sample) { b.clock = b.clock.Calibrate(samples) }
+
+// Ahead reports whether a digest is there that the server's clock, as it is assumed to be, does not show yet at an instant: then
+// the clock is another.
+func (b *Book) Ahead(now time.Time) bool {
+	latest := ReadingOf(b.clock.At(now).Add(skew))
+	for _, f := range b.facts {
+		if f.digest > latest {
+			return true
+		}
+	}
+	return false
+}
+
+// Digest is the newest digest of a group before the run; 0: none.
+func (b *Book) Digest(g Group) Reading { return b.facts[g].digest }
+
+// MailedSince reports whether the group was mailed at an instant or later, by a digest that is in the book. It is false, too,
+// where the server's clock is not known.
+func (b *Book) MailedSince(g Group, start time.Time) bool {
+	return b.mailedSince(b.facts[g].digest, start)
+}
+
+func (b *Book) mailedSince(row Reading, start time.Time) bool {
+	return b.clock.Known && row != 0 && row >= ReadingOf(b.clock.At(start).Add(-skew))
+}
+
+// Idle reports whether it is proven that the group has nothing to mail at any moment from one instant to a later one, but for
+// what is posted after the book was read.
+func (b *Book) Idle(g Group, from, to time.Time) bool { return b.due(g, from, to) == no }
+
+// due tells whether a request that the server worked on at some time from one instant to a later one had something to mail,
+// and somebody to mail it to. A yes of that is less certain than a no: who is a member is in no table.
+func (b *Book) due(g Group, from, to time.Time) answer {
+	f, listed := b.facts[g]
+	if listed && !f.subscribed {
+		return no
+	}
+	low, high := b.clock.span(from, to)
+	daily, weekly := b.daily(g, low, high), weekly(f.topic, low, high)
+	switch {
+	case !listed:
+		return maybe
+	case daily == yes || weekly == yes:
+		return yes
+	case daily == no && weekly == no:
+		return no
+	}
+	return maybe
+}
+
+// daily tells whether a daily digest had posts, by what the server's clock may have shown.
+func (b *Book) daily(g Group, low, high Reading) answer {
+	if low.add(-day) < b.since {
+		return maybe
+	}
+	found := no
+	for _, p := range b.posts[g] {
+		switch {
+		case p >= high.add(-day) && p <= low:
+			return yes
+		case p >= low.add(-day) && p <= high:
+			found = maybe
+		}
+	}
+	return found
+}
+
+// weekly tells whether a weekly digest was due, by what the server's clock may have shown.
+func weekly(topic, low, high Reading) answer {
+	if topic == 0 || topic > high {
+		return no // later posts count for a daily one
+	}
+	first, last := int(low.sub(topic)/day), int(high.sub(topic)/day)
+	switch {
+	case first > 0 && first == last && first%week == 0:
+		return yes
+	case last/week == max(first-1, 0)/week: // no multiple of a week among them
+		return no
+	}
+	return maybe
+}
+
+// guarded tells whether the server's guard of the group was up for a request that it worked on at some time from one instant
+// to a later one.
+func (b *Book) guarded(g Group, from, to time.Time) answer {
+	row := b.facts[g].digest
+	low, high := b.clock.span(from, to)
+	switch {
+	case row == 0 || row < low.add(-guard.Time):
+		return no
+	case row >= high.add(-guard.Time):
+		return yes
+	}
+	return maybe
+}
+
+// Settle finds out, in the course of a run, what became of a request that began at an instant and whose answer was lost.
+// Unknown is that the tables do not tell, or not yet.
+func (b *Book) Settle(ctx context.Context, g Group, start, now time.Time) (Mail, error) {
+	newest, err := b.source.Newest(ctx, []Group{g})
+	if err != nil {
+		return Unknown, err
+	}
+	if newest[0] > b.facts[g].digest {
+		return Mailed, nil
+	}
+	posts, err := b.source.PostsOf(ctx, g, b.since)
+	if err != nil {
+		return Unknown, err
+	}
+	fresh := *b
+	fresh.posts = map[Group][]Reading{g: posts}
+	if fresh.due(g, start, now) == no {
+		return Nothing, nil
+	}
+	return Unknown, nil
+}
