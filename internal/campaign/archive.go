@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/state"
@@ -122,6 +123,12 @@ func (a *Archive) Document(at int, goOn func(*state.Run, Mode) string) (*report.
 		Campaign: run.Campaign, Mail: a.campaign.Mail, Things: a.campaign.Things, Unguarded: a.campaign.Guard == nil, Run: run.Run, URL: run.URL, Started: run.Started,
 		Workers: run.Workers, Rate: run.Rate, Burst: run.Burst, StopWord: run.StoppedBy,
 		Names: namesOf, Limits: limitsOf(run), Notes: notesOf(run), Error: errorOf(run),
+	}
+	if run.Judged {
+		meta.Ledger = &report.Ledger{Gaps: ledger.Gaps{Posts: run.GapPosts}, GapGroups: run.GapGroups}
+		for e := range run.All() {
+			meta.Ledger.Mails = append(meta.Ledger.Mails, e.Mail)
+		}
 	}
 	switch {
 	case run.Running:

@@ -15,6 +15,8 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/guard"
+	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/schedule"
@@ -38,7 +40,7 @@ type Campaign struct {
 
 	// Guard is the service's own duplicate check. nil means that there is none: then nothing is held back, and what may
 	// have been mailed is never repeated.
-	Guard *Guard
+	Guard *guard.Guard
 	// Private: the names are personal data. They are in journals and reports alone, and no history of single sends is kept.
 	Private bool
 }
@@ -105,7 +107,14 @@ type Settings struct {
 	Settle        time.Duration
 	SkipAmbiguous bool          // leave what is ambiguous to people. A new run waits for the sends of an earlier one all the same
 	GuardWait     time.Duration // how long somebody may be held back for the server's guard; 0: not at all
-	Assume        *Assumption   // of another program that sent last; nil: none did
+	// GuardWaitGiven: somebody chose GuardWait. Otherwise it may be longer where it is known to the minute, see LedgerGuardWait.
+	GuardWaitGiven bool
+	Assume         *Assumption // of another program that sent last; nil: none did
+
+	// The service's own tables.
+	Ledger      ledger.Source // nil: they are not read
+	LedgerNamed bool          // somebody asked for them by name: that they cannot be read is said
+	SkipIdle    bool          // leave out who is proven to have nothing to mail
 
 	Commands  Commands   // that the report proposes; nil: none
 	Observers []Observer // of the run's events, after its journal

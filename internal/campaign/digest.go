@@ -6,6 +6,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/guard"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
@@ -20,7 +21,7 @@ func Digest(client *hooks.Client, zone *time.Location) Campaign {
 			defer scrubPanic(client)
 			return judgeDigest(client.SendDigest(ctx, hooks.Group(g)))
 		},
-		Guard: NewGuard(zone),
+		Guard: guard.New(guard.NewClock(zone, 0)),
 	}
 }
 

@@ -1,10 +1,12 @@
 package campaign
 
 import (
+	"iter"
 	"sync"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/state"
@@ -50,6 +52,9 @@ func (s *Stream) Observe(e Event) {
 type (
 	// Warned is something that the operator has to know, in one line. It may come at any time.
 	Warned struct{ Text string }
+
+	// Noted is something that an operator may want to know who asks, in one line. It may come at any time.
+	Noted struct{ Text string }
 
 	// Locking is a run that waits for another of the same installation to give the lock back.
 	Locking struct {
@@ -102,6 +107,16 @@ type (
 	// Up is a site that is back.
 	Up struct{}
 
+	// Extended is a run that sends to some more than was planned: they had nothing to mail when it was, and have now.
+	Extended struct{ Groups int }
+
+	// Judged is what the service's own tables tell of a run after its last send.
+	Judged struct {
+		Settled []dispatcher.Result                 // of sends whose answers were lost, and that were done
+		Mails   iter.Seq2[state.Group, ledger.Mail] // of all
+		Gaps    ledger.Gaps
+	}
+
 	// Stopping is a run in which nothing more starts.
 	Stopping struct {
 		Cause error
@@ -116,6 +131,9 @@ type (
 )
 
 func (Warned) event()    {}
+func (Noted) event()     {}
+func (Extended) event()  {}
+func (Judged) event()    {}
 func (Locking) event()   {}
 func (Locked) event()    {}
 func (Listing) event()   {}

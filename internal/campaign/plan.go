@@ -7,6 +7,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/internal/state"
@@ -52,10 +53,16 @@ type Plan struct {
 	alone     []state.LeftOpen             // of these, the ambiguous ones
 	ambiguous map[string]dispatcher.Result // groups that an earlier run left so and that are sent to again, until then, by key
 	swallowed []bool                       // by place in Groups: it is sent to although the server's guard is up
+	leftMails []ledger.Mail                // what the ledger tells of those in left
+	idle      []state.Group                // they have nothing to mail, and are asked about once more in the end
+	idled     int                          // how many of these had nothing then either; theirs are the last results
 }
 
 // Listed counts the groups of the site's list.
-func (p *Plan) Listed() int { return len(p.Groups) + len(p.left) }
+func (p *Plan) Listed() int { return len(p.Groups) + len(p.left) + len(p.idle) }
+
+// Idle are the groups that are left out because they have nothing to mail, unless that changes before the run ends.
+func (p *Plan) Idle() []state.Group { return p.idle }
 
 // warnings are what an operator has to know of the list.
 func (p *Plan) warnings() []string {
@@ -80,6 +87,7 @@ func (r *run) plan(list *List) *Plan {
 	if r.history != nil {
 		r.history.List(keys(groups))
 	}
+	span := r.span(groups, now)
 	jobs := make([]schedule.Job, 0, len(groups))
 	swallowed := make([]bool, 0, len(groups)) // by number of the job
 	p.Groups = groups[:0]                     // the list itself is not needed again
@@ -91,15 +99,20 @@ func (r *run) plan(list *List) *Plan {
 		}
 		known := r.past.Of(g)
 		skipped := false
-		job := schedule.Job{Class: int(c.class), NotBefore: r.settled(p, g, c, known, now)}
+		job := schedule.Job{Class: 2 * int(c.class), NotBefore: r.settled(p, g, c, known, now)}
+		if r.idle(g, now, span) {
+			if r.SkipIdle && job.NotBefore.IsZero() {
+				p.idle = append(p.idle, g)
+				continue
+			}
+			if r.Order == schedule.Auto || r.Order == "" {
+				job.Class++ // after those that have something to mail
+			}
+		}
 		// Not for a group that may have been mailed in the run before: it is the guard that makes the repeat harmless.
 		if c.class != unknown {
-			accepted := known.Accepted
-			if accepted.IsZero() {
-				accepted = assumed[g]
-			}
 			var free time.Time
-			if free, skipped = r.guarded(accepted, now); !free.IsZero() {
+			if free, skipped = r.guarded(r.free(known, assumed[g]), now); !free.IsZero() {
 				p.Held++
 				job.NotBefore = latest(job.NotBefore, free)
 			}
@@ -145,8 +158,8 @@ func keys(groups []state.Group) iter.Seq[string] {
 
 // leave takes a group in that is not sent to.
 func (p *Plan) leave(c choice) {
-	p.left = append(p.left, c.result)
-	if c.result.Outcome == dispatcher.Skipped {
+	p.left, p.leftMails = append(p.left, c.result), append(p.leftMails, c.mail)
+	if c.result.Outcome != dispatcher.Ambiguous {
 		p.skips = append(p.skips, c.skip)
 		return
 	}
@@ -230,10 +243,11 @@ func (r *run) rememberUnlisted(p *Plan, groups []state.Group, now time.Time) {
 // journalled gives the groups of a plan to the journal, and with them those that are not sent to although their fate is
 // unknown: a later run must not take them for unsent.
 func (p *Plan) journalled(w *state.Writer) {
-	groups := slices.Grow(slices.Clip(p.Groups), len(p.gone)+len(p.alone))
+	groups := slices.Grow(slices.Clip(p.Groups), len(p.gone)+len(p.alone)+len(p.idle))
 	for _, o := range slices.Concat(p.gone, p.alone) {
 		groups = append(groups, o.Group)
 	}
+	groups = append(groups, p.idle...)
 	w.List(groups, p.skips, slices.Concat(p.opened, p.gone, p.alone)...)
 }
 

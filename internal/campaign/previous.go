@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/state"
 )
 
@@ -35,7 +36,8 @@ type choice struct {
 	open      state.LeftOpen    // of an ambiguous group
 	notBefore time.Time         // for unknown
 	result    dispatcher.Result // for leave, and for unknown until it is sent to again: what the report says
-	skip      state.Skip        // for leave, where the result is skipped
+	skip      state.Skip        // for leave, where the result is not ambiguous
+	mail      ledger.Mail       // for leave, what the ledger tells of it
 }
 
 // choose decides what becomes of a group by what the run that is gone on with did.
@@ -48,7 +50,7 @@ func (r *run) choose(g state.Group, now time.Time) choice {
 		return leaveOut(g, state.Skip{Reason: "accepted already in run " + run, In: run, At: at})
 	case !known && p.Failed:
 		return leaveOut(g, state.Skip{Reason: "not in run " + p.Run.Header.Run})
-	case e.Outcome == dispatcher.NotAttempted:
+	case e.Outcome == dispatcher.NotAttempted, e.Idle():
 		return choice{class: neverTried}
 	case e.Outcome == dispatcher.Skipped:
 		return leaveOut(g, state.Skip{Reason: e.Reason})
@@ -58,6 +60,12 @@ func (r *run) choose(g state.Group, now time.Time) choice {
 		return choice{class: failed}
 	}
 	open := p.open(&e, now)
+	if mail := r.told(g, open.Lost.Start, now); mail != ledger.Unknown {
+		run := cmp.Or(e.In, p.Run.Header.Run)
+		c := leaveOut(g, state.Skip{Reason: "accepted already in run " + run, In: run, At: open.Lost.Start})
+		c.result.Verdict, c.result.Lost, c.mail = accepted, &open.Lost, mail
+		return c
+	}
 	c := choice{class: leave, open: open, notBefore: open.At.Add(r.settleAfter(g.Key()))}
 	why := "not sent to again before the run ended"
 	switch {
@@ -65,7 +73,7 @@ func (r *run) choose(g state.Group, now time.Time) choice {
 		why = "left alone"
 	case r.campaign.Guard == nil:
 		why = "left alone, since the site would mail it again"
-	case !r.campaign.Guard.harmless(open.Lost.Start, latest(c.notBefore, now)):
+	case !r.campaign.Guard.Harmless(open.Lost.Start, latest(c.notBefore, now)):
 		why = "left alone, since the server's guard is over" // the next night's run sends to the group anyway
 	default:
 		c.class = unknown

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/guard"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/state"
 )
@@ -150,7 +152,7 @@ func (r *run) remember() (err error) {
 		return nil
 	}
 	if r.campaign.Guard != nil { // otherwise nobody is held back, and nothing is repeated
-		recent, failed := r.dir.Recent(r.Installation, r.started.Add(-max(GuardMemory, r.settleTime())))
+		recent, failed := r.dir.Recent(r.Installation, r.started.Add(-max(guard.Memory, r.settleTime())))
 		for _, err := range failed {
 			r.warn("what earlier runs did is not all known: %v", err)
 		}
@@ -227,6 +229,13 @@ func (r *run) onRecord(e Event) {
 	case Limited:
 		if r.journal != nil {
 			r.journal.Limit(e.Sends, e.Crowded)
+		}
+	case Judged:
+		if r.journal != nil {
+			for _, settled := range e.Settled {
+				r.journal.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: settled})
+			}
+			r.journal.Judge(e.Mails, e.Gaps)
 		}
 	case Send:
 		if r.journal != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 type run struct {
 	*Settings
 	record
+	tables
 	campaign Campaign
 	id       string         // its name
 	started  time.Time      // when it had the lock
@@ -69,6 +71,7 @@ func Preview(ctx context.Context, c Campaign, s Settings) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.consult(ctx, list)
 	return r.plan(list), nil
 }
 
@@ -98,13 +101,14 @@ func (r *run) night(ctx context.Context) Result {
 	if err != nil {
 		return r.noList(err)
 	}
+	r.consult(ctx, list)
 	plan := r.plan(list)
 	if fit := plan.Fit(); r.RequireFit && fit != nil {
 		return r.refused(plan, fit)
 	}
 	results := r.send(ctx, plan)
 	r.learn(plan, results)
-	return r.result(plan, results)
+	return r.result(ctx, plan, results)
 }
 
 // send makes the sends of a plan.
@@ -128,10 +132,19 @@ func (r *run) send(ctx context.Context, plan *Plan) *dispatcher.Report {
 	if r.adaptive != nil && r.history != nil {
 		options.Usual = r.usual // nobody else compares
 	}
+	if r.book != nil {
+		options.Inquire = r.inquire
+	}
 	r.events.Observe(Sending{Waits: func() []string { return r.waits(bucket) }})
-	return dispatcher.Run(ctx, plan.Groups, func(ctx context.Context, g state.Group) dispatcher.Verdict {
-		return r.short.observe(r.campaign.Send(ctx, g))
-	}, options)
+	sends := func(groups []state.Group) *dispatcher.Report {
+		return dispatcher.Run(ctx, groups, func(ctx context.Context, g state.Group) dispatcher.Verdict {
+			return r.short.observe(r.campaign.Send(ctx, g))
+		}, options)
+	}
+	results := sends(plan.Groups)
+	options.Rule, options.Earlier = dispatcher.Rule{}, nil // they are of the plan's groups
+	r.sendIdle(ctx, plan, results, sends)
+	return results
 }
 
 // limiter is all that a send may have to wait for.
@@ -243,8 +256,9 @@ func namesOf(j dispatcher.Job) (site, group string) {
 }
 
 // result is what became of a run that made its sends.
-func (r *run) result(plan *Plan, results *dispatcher.Report) Result {
+func (r *run) result(ctx context.Context, plan *Plan, results *dispatcher.Report) Result {
 	meta := r.meta()
+	meta.Ledger = r.judge(ctx, plan, results)
 	meta.Limits = r.limits.all(r.Auto)
 	meta.Forecast = plan.expected
 	warnings := plan.warnings()
@@ -261,13 +275,18 @@ func (r *run) result(plan *Plan, results *dispatcher.Report) Result {
 	if r.Commands != nil && r.journal != nil && r.journal.Err() == nil && !expired(r.started, time.Now()) {
 		meta.GoOn = func(option string) string { return r.Commands.GoOn(Mode(option)) }
 	}
+	if meta.Ledger != nil {
+		warnings = append(slices.Clip(warnings), r.mailWarnings(results, meta.Ledger)...)
+	}
 	result := resultOf(plan, results, meta)
 	result.Warnings = warnings
 	return result
 }
 
 func resultOf(plan *Plan, results *dispatcher.Report, meta report.Meta) Result {
-	meta.Guarded = plan.guarded(results.Results)
+	if meta.Ledger == nil { // otherwise it tells who was skipped
+		meta.Guarded = plan.guarded(results.Results)
+	}
 	results.Results = append(results.Results, plan.left...)
 	meta.StopWord = StopWord(results.StoppedBy)
 	return Result{Document: report.New(results, meta), StoppedBy: results.StoppedBy}

@@ -43,5 +43,5 @@ func (r *run) settle(result dispatcher.Result) (at time.Time, ok bool) {
 		lost = result.Lost.Start
 	}
 	inTime := r.ends == nil || at.Before(r.ends.At)
-	return at, inTime && r.campaign.Guard.harmless(lost, at)
+	return at, inTime && r.campaign.Guard.Harmless(lost, at)
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/replace"
 	"github.com/groupserver/senddigest/internal/report"
@@ -98,6 +99,12 @@ func (r Run) write(w io.Writer, success float64) error {
 	counts := d.Outcomes()
 	for _, o := range dispatcher.Outcomes() {
 		r.line(out, things.String(), `outcome="`+o.String()+`"`, float64(counts[o]))
+	}
+	if mails, ok := d.Mails(); ok {
+		r.head(out, "mail", "gauge", printable.Title(things.String())+" of the last run, by what the site's own tables tell of their mail; all 0 where they were not read.")
+		for _, m := range ledger.Mails() {
+			r.line(out, "mail", `verdict="`+m.String()+`"`, float64(mails[m]))
+		}
 	}
 	for _, g := range []struct {
 		name, help string

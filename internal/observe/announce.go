@@ -29,6 +29,8 @@ func (a Announcer) Observe(e campaign.Event) {
 		return
 	}
 	switch e := e.(type) {
+	case campaign.Noted:
+		fmt.Fprintln(a.W, printable.Line(e.Text))
 	case campaign.Locking:
 		fmt.Fprintf(a.W, "%v; waiting for it, for up to %v\n", e.Held, e.For)
 	case campaign.Listing:
@@ -45,6 +47,9 @@ func (a Announcer) planned(plan *campaign.Plan) {
 	}
 	if plan.Settling > 0 {
 		fmt.Fprintf(a.W, "%d of them wait for up to %v, since an earlier send may still be under way\n", plan.Settling, plan.SettleAfter)
+	}
+	if idle := len(plan.Idle()); idle > 0 {
+		fmt.Fprintf(a.W, "%s left out: by the site's tables they have nothing to mail; they are asked about once more in the end\n", plan.Things.Count(idle))
 	}
 	for _, line := range plan.Outlook() {
 		fmt.Fprintln(a.W, line)

@@ -180,6 +180,8 @@ func (d *Display) Observe(e campaign.Event) {
 		d.things = e.Things
 	case campaign.Planned:
 		d.plan(e.Plan)
+	case campaign.Extended:
+		d.total += e.Groups
 	case campaign.Measuring:
 		d.measures = true
 	case campaign.Sending:

@@ -47,6 +47,9 @@ type Meta struct {
 	// Unguarded: the server has no duplicate check. What may have been mailed is not sent to again, whoever goes on.
 	Unguarded bool
 
+	// Ledger is what the site's own tables told; nil: they were not read.
+	Ledger *Ledger
+
 	// Names gives the two halves of a job's name.
 	Names func(dispatcher.Job) (site, group string)
 	// Again gives the command that sends to some groups of the run again, or to all with none named.
@@ -76,6 +79,8 @@ type Document struct {
 	Limits    []Limit   `json:"limits,omitempty"` // how many sends might be in flight, where that changed
 	Notes     []string  `json:"notes,omitempty"`
 	Causes    []Cause   `json:"causes"`
+	// Ledger is what the site's own tables told of the run's groups; nil: they were not read.
+	Ledger *LedgerCounts `json:"ledger"`
 	// Compare is what is different from an earlier run; nil where nobody asked.
 	Compare *Comparison `json:"compare,omitempty"`
 
@@ -150,6 +155,8 @@ type Group struct {
 	Start    float64 `json:"start"` // seconds since the run started; 0 if the group was not tried
 	Seconds  float64 `json:"seconds"`
 	Worker   int     `json:"worker"` // from 1; 0 if the group was not tried
+	// Mail is what became of its digest by the site's own tables; nil: nobody asked.
+	Mail *string `json:"mail"`
 	// Lost is the first try whose answer was lost, where the group was sent to again: all above is of the last try, and the
 	// outcome is ambiguous where that one failed. nil: there is none.
 	Lost *Lost `json:"lost,omitempty"`
@@ -181,6 +188,7 @@ func New(results *dispatcher.Report, meta Meta) *Document {
 		forecast := seconds(meta.Forecast)
 		d.Seconds.Forecast = &forecast
 	}
+	d.Ledger = meta.Ledger.counts()
 	d.count()
 	d.measure()
 	d.Causes = []Cause{}
@@ -254,7 +262,9 @@ func (d *Document) Things() printable.Noun { return d.meta.Things }
 func (d *Document) Groups() iter.Seq[Group] {
 	return func(yield func(Group) bool) {
 		for i := range d.results.Results {
-			if !yield(d.group(&d.results.Results[i])) {
+			g := d.group(&d.results.Results[i])
+			g.Mail = d.meta.Ledger.word(i)
+			if !yield(g) {
 				return
 			}
 		}

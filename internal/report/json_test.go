@@ -19,22 +19,23 @@ import (
 // The types below are schema 1 as its readers know it, written down apart from the ones that write it.
 type (
 	schema1 struct {
-		Schema    int       `json:"schema"`
-		Campaign  string    `json:"campaign"`
-		Run       string    `json:"run"`
-		URL       string    `json:"url"`
-		Started   time.Time `json:"started"`
-		Finished  time.Time `json:"finished"`
-		Complete  bool      `json:"complete"`
-		StoppedBy *string   `json:"stopped_by"`
-		Error     string    `json:"error"`
-		Workers   int       `json:"workers"`
-		Rate      *float64  `json:"rate"`
-		Burst     int       `json:"burst"`
-		Counts    counts1   `json:"counts"`
-		Seconds   seconds1  `json:"seconds"`
-		Causes    []cause1  `json:"causes"`
-		Groups    []group1  `json:"groups"`
+		Schema    int                  `json:"schema"`
+		Campaign  string               `json:"campaign"`
+		Run       string               `json:"run"`
+		URL       string               `json:"url"`
+		Started   time.Time            `json:"started"`
+		Finished  time.Time            `json:"finished"`
+		Complete  bool                 `json:"complete"`
+		StoppedBy *string              `json:"stopped_by"`
+		Error     string               `json:"error"`
+		Workers   int                  `json:"workers"`
+		Rate      *float64             `json:"rate"`
+		Burst     int                  `json:"burst"`
+		Counts    counts1              `json:"counts"`
+		Seconds   seconds1             `json:"seconds"`
+		Causes    []cause1             `json:"causes"`
+		Ledger    *report.LedgerCounts `json:"ledger"`
+		Groups    []group1             `json:"groups"`
 	}
 	counts1 struct {
 		Groups       int `json:"groups"`
@@ -78,6 +79,7 @@ type (
 		Start    float64 `json:"start"`
 		Seconds  float64 `json:"seconds"`
 		Worker   int     `json:"worker"`
+		Mail     *string `json:"mail"`
 	}
 	jsonObject = map[string]json.RawMessage
 )
@@ -148,7 +150,7 @@ func TestJSONReadBackIsTheSameRun(t *testing.T) {
 func TestJSONHasTheFieldsOfTheSchemaInItsOrder(t *testing.T) {
 	top := []string{
 		"schema", "campaign", "run", "url", "started", "finished", "complete", "stopped_by", "workers", "rate", "burst",
-		"counts", "seconds", "causes", "groups",
+		"counts", "seconds", "causes", "ledger", "groups",
 	}
 	withError := slices.Insert(slices.Clone(top), 8, "error")
 	counts := []string{
@@ -157,7 +159,7 @@ func TestJSONHasTheFieldsOfTheSchemaInItsOrder(t *testing.T) {
 	}
 	seconds := []string{"wall", "p50", "p95", "p99", "max", "lower_bound", "forecast"}
 	cause := []string{"outcome", "reason", "groups", "first", "last", "examples"}
-	group := []string{"site", "group", "outcome", "status", "reason", "error", "attempts", "start", "seconds", "worker"}
+	group := []string{"site", "group", "outcome", "status", "reason", "error", "attempts", "start", "seconds", "worker", "mail"}
 
 	run, m := stored()
 	fields := keys(t, jsonOf(t, report.New(run, m)))

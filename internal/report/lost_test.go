@@ -45,8 +45,8 @@ func TestEachFormatSaysHowAGroupWhoseAnswerWasLostCameToItsOutcome(t *testing.T)
 		"a":       `"lost":{"reason":"504 Gateway Timeout","start":1.5}}`,
 		"earlier": `"lost":{"reason":"504 Gateway Timeout","start":-14400}}`,
 		"twice":   `"lost":{"reason":"504 Gateway Timeout","start":1.5}}`,
-		"late":    `"worker":0}`,
-		"fine":    `"worker":2}`,
+		"late":    `"worker":0,"mail":null}`,
+		"fine":    `"worker":2,"mail":null}`,
 	} {
 		_, line, _ := strings.Cut(lines, fmt.Sprintf(`"group":%q,`, group))
 		line, _, _ = strings.Cut(line, "\n")

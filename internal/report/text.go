@@ -81,6 +81,9 @@ func (d *Document) Headline() string {
 			fmt.Fprintf(&b, ", %d %s", part.n, part.text)
 		}
 	}
+	if d.Ledger != nil {
+		fmt.Fprintf(&b, "; %d mailed", d.Ledger.Mailed)
+	}
 	return b.String()
 }
 
@@ -93,7 +96,7 @@ func (d *Document) notes() []string {
 	case CutOff:
 		list = append(list, "no end is on record, the last record is of "+clock(d.Finished)+"; what was in flight then counts as ambiguous")
 	}
-	return slices.Concat(list, d.meta.Notes, d.settledNotes(), d.leftOutNotes())
+	return slices.Concat(list, d.meta.Notes, d.settledNotes(), d.mailNotes(), d.leftOutNotes())
 }
 
 // leftOutNotes is a line that says why the site left some out, if it did: most first.

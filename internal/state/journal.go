@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/ledger"
 )
 
 // # The rules of the journal
@@ -145,11 +146,18 @@ type Entry struct {
 	// is that of an earlier run where this one has left the group as it was, see [LeftOpen].
 	Last time.Time
 	// End is when the last try ended that did. Of a group skipped because it was accepted earlier: when that was.
-	End time.Time
-	In  string // the earlier run in which a skipped group was accepted; empty if it was not
+	End  time.Time
+	In   string      // the earlier run in which a skipped group was accepted; empty if it was not
+	Mail ledger.Mail // what the service's own tables told of it, where they were read
 	// Lost is the first ambiguous try, of this run or of an earlier one, that another try followed; nil: there is none.
 	Lost *dispatcher.Lost
 }
+
+// IdleReason is why a group is left out that has nothing to mail.
+const IdleReason = "it has nothing to mail"
+
+// Idle reports whether the group was left out because it had nothing to mail.
+func (e *Entry) Idle() bool { return e.Outcome == dispatcher.Skipped && e.Reason == IdleReason }
 
 // Accepted says whether the site has confirmed the group, in this run or in one that it resumed, and when.
 func (e *Entry) Accepted() (at time.Time, ok bool) {
@@ -174,8 +182,13 @@ type Summary struct {
 	// StoppedBy and Error are those of the [Ending].
 	StoppedBy, Error string
 	Counts           dispatcher.Counts // of a run that is finished and listed
-	Running          bool              // a process is at work on it, see [Dir.Running]; nothing else sets it
-	Err              error             // a [*VersionError] or [*DamagedError]: why nothing else is known
+	// Judged: the service's own tables were read after the run. Mails counts what they told of the groups that were to be
+	// sent to, GapPosts the posts of GapGroups groups that were in no digest.
+	Judged              bool
+	Mails               ledger.Counts
+	GapGroups, GapPosts int
+	Running             bool  // a process is at work on it, see [Dir.Running]; nothing else sets it
+	Err                 error // a [*VersionError] or [*DamagedError]: why nothing else is known
 }
 
 // Began tells whether a group may have been sent to. A run that never began is nothing to go on with.

@@ -60,6 +60,9 @@ func (r *record) plausible() bool {
 	case r.Limit != nil:
 		return during && within(r.n, mostWorkers)
 	case r.Finished != nil:
+		if len(r.Gaps) > 0 && (len(r.Gaps) != 2 || slices.Min(r.Gaps) < 0) {
+			return false
+		}
 		return during && word(r.StoppedBy) && (r.counts == nil || slices.Min(r.counts[:]) >= 0)
 	}
 	return true

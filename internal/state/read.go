@@ -8,6 +8,7 @@ import (
 	"unique"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/ledger"
 )
 
 // longestLine is far more than any line of ours has, in bytes: a power cut can leave a tail of zeros.
@@ -114,6 +115,9 @@ func (r *reader) take(line []byte) error {
 		if c.counts != nil && total(*c.counts) != len(run.entries) {
 			return errCounts
 		}
+		if err := r.mails(c.Mail); err != nil {
+			return err
+		}
 	default:
 		if c.n >= min(r.groups, len(run.entries)) {
 			return errNumber
@@ -153,6 +157,20 @@ func (r *reader) group(line []byte) error {
 	return nil
 }
 
+// mails takes what the service's own tables told.
+func (r *reader) mails(letters string) error {
+	if len(letters) > min(r.groups, len(r.run.entries)) {
+		return errNumber
+	}
+	for i := range len(letters) {
+		e := &r.run.entries[i]
+		if e.Mail = ledger.MailOf(letters[i]); idle(e.Outcome, e.Mail) {
+			e.Outcome, e.Reason = dispatcher.Skipped, IdleReason
+		}
+	}
+	return nil
+}
+
 func total(counts dispatcher.Counts) (n int) {
 	for _, count := range counts {
 		n += count
@@ -175,10 +193,13 @@ func (r *Run) event(e *Entry, c *record) error {
 		e.ambiguous("")
 		e.Last, e.Worker, e.Attempts = at, c.Worker, c.Attempts
 	default:
-		if e.Attempts == 0 {
+		if e.Attempts == 0 && !e.Open { // of an open one it may be found out elsewhere what became of it
 			return errNoStart
 		}
-		e.Open, e.Again, e.NotDelivered, e.End, e.Attempts = false, c.Retry, c.provesNothingSent(), at, c.Attempts
+		if e.Attempts > 0 {
+			e.Attempts = c.Attempts
+		}
+		e.Open, e.Again, e.NotDelivered, e.End = false, c.Retry, c.provesNothingSent(), at
 		e.Outcome, e.Status, e.Reason, e.Error = c.outcome, c.Status, shared(c.Reason), shared(c.Error)
 	}
 	return nil

@@ -49,6 +49,11 @@ type record struct {
 	// Not in files of programs that knew no such field, see [record.provesNothingSent].
 	NotDelivered bool `json:"not_delivered,omitempty"`
 	Crowded      int  `json:"crowded,omitempty"` // of a limit, see [Limit]
+	// Of the last record: what the service's own tables told of each group, a letter for each in the order of their numbers
+	// ([ledger.Letters]), and of posts that were in no digest. A group that was not tried, and had nothing to mail, was left
+	// out for that.
+	Mail string `json:"mail,omitempty"`
+	Gaps []int  `json:"gaps,omitempty"` // groups, posts
 
 	n       int                // the number that says the kind; of a text and of the last record 0
 	outcome dispatcher.Outcome // of an end

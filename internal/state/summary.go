@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/groupserver/senddigest/internal/ledger"
 )
 
 // summarize reads the first and the last record of a file. What it could learn before an error it gives with it.
@@ -81,6 +83,13 @@ func (s *Summary) end(r *record) {
 		s.Last = s.time(r.At)
 		s.Finished = s.Last
 		s.StoppedBy, s.Error = r.StoppedBy, r.Error
+		s.Judged = r.Mail != ""
+		for i := range len(r.Mail) {
+			s.Mails[ledger.MailOf(r.Mail[i])]++
+		}
+		if len(r.Gaps) == 2 {
+			s.GapGroups, s.GapPosts = r.Gaps[0], r.Gaps[1]
+		}
 		if s.Listed = r.counts != nil; s.Listed {
 			s.Counts = *r.counts
 		}

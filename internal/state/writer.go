@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/ledger"
 )
 
 // syncEvery is how often what is new in the file is brought to the disk.
@@ -38,6 +40,8 @@ type Writer struct {
 	jobs     map[key]int          // the number of each group that is sent to; nil before the list
 	outcomes []dispatcher.Outcome // of each group that is sent to, as far as it has come
 	skipped  int
+	mails    []ledger.Mail // of each group that is sent to; nil: not known
+	gaps     ledger.Gaps
 	closed   bool
 	err      *JournalWriteError
 }
@@ -153,20 +157,45 @@ func (w *Writer) Limit(sends, crowded int) {
 	})
 }
 
+// Judge keeps what the service's own tables told of the run, for its last record.
+func (w *Writer) Judge(mails iter.Seq2[Group, ledger.Mail], gaps ledger.Gaps) {
+	w.change(func() error {
+		w.mails, w.gaps = make([]ledger.Mail, len(w.jobs)), gaps
+		for g, m := range mails {
+			if i, known := w.jobs[keyOf(g.Key())]; known {
+				w.mails[i] = m
+			}
+		}
+		return nil
+	})
+}
+
 // Finish writes how the run ended. It is called once, after the last event.
 func (w *Writer) Finish(e Ending) {
 	w.change(func() error {
-		w.add(record{Finished: w.since(e.At), StoppedBy: clip(e.StoppedBy), Error: clip(e.Error)})
+		r := record{Finished: w.since(e.At), StoppedBy: clip(e.StoppedBy), Error: clip(e.Error), Mail: ledger.Letters(w.mails)}
+		if w.gaps.Posts > 0 {
+			r.Gaps = []int{len(w.gaps.Groups), w.gaps.Posts}
+		}
+		w.add(r)
 		if w.jobs != nil {
 			var counts dispatcher.Counts
 			counts[dispatcher.Skipped] = w.skipped
-			for _, o := range w.outcomes {
+			for i, o := range w.outcomes {
+				if w.mails != nil && idle(o, w.mails[i]) {
+					o = dispatcher.Skipped
+				}
 				counts[o]++
 			}
 			appendCounts(&w.buf, &counts)
 		}
 		return w.flush()
 	})
+}
+
+// idle reports whether a group was left out because it had nothing to mail.
+func idle(o dispatcher.Outcome, m ledger.Mail) bool {
+	return o == dispatcher.NotAttempted && m == ledger.Nothing
 }
 
 // change writes something, unless the journal is closed or was set aside, and sets it aside where that fails.

@@ -1,0 +1,60 @@
+package campaign
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/state"
+)
+
+// span is how long groups must have nothing to mail to count as idle: until some time after the expected end of the run.
+func (r *run) span(groups []state.Group, now time.Time) time.Duration {
+	if r.book == nil || r.history == nil {
+		return idleMargin
+	}
+	var work time.Duration
+	for _, g := range groups {
+		if !r.SkipIdle || !r.idle(g, now, idleMargin) {
+			work += r.history.Estimate(g.Key()).Mean
+		}
+	}
+	return work/time.Duration(r.abreast()) + idleMargin
+}
+
+// sendIdle asks once more whether the groups that were left out have nothing to mail, and sends to those that have it now.
+// Where that cannot be asked, it sends to all of them: a request too many mails nobody anything.
+func (r *run) sendIdle(ctx context.Context, plan *Plan, results *dispatcher.Report, send func([]state.Group) *dispatcher.Report) {
+	if len(plan.idle) == 0 {
+		return
+	}
+	var due, idle []state.Group
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), consultTime)
+	defer cancel()
+	err := r.book.Refresh(asking)
+	if err != nil {
+		r.unread(err)
+	}
+	now := time.Now()
+	for _, g := range plan.idle {
+		if err == nil && r.idle(g, now, idleMargin) {
+			idle = append(idle, g)
+		} else {
+			due = append(due, g)
+		}
+	}
+	if len(due) > 0 {
+		r.events.Observe(Extended{len(due)})
+		more := send(due)
+		results.Results = append(results.Results, more.Results...)
+		results.Finished, results.Peak = more.Finished, max(results.Peak, more.Peak)
+		results.StoppedBy = cmp.Or(results.StoppedBy, more.StoppedBy)
+	}
+	for _, g := range idle {
+		results.Results = append(results.Results, dispatcher.Result{
+			Job: g, Verdict: dispatcher.Verdict{Outcome: dispatcher.Skipped, Reason: state.IdleReason},
+		})
+	}
+	plan.idled = len(idle)
+}
