@@ -52,7 +52,7 @@ var table = []row{
 	{pkg: "internal/gsconfig", ours: []string{"internal/printable"}},
 	{pkg: "internal/state", ours: []string{"dispatcher", "internal/ledger", "internal/printable", "internal/replace"}},
 	{pkg: "internal/campaign", ours: []string{"internal/printable", "internal/guard", "internal/ledger", "dispatcher", "hooks", "ratelimit", "internal/report", "internal/state", "internal/schedule"}},
-	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/gsconfig", "internal/schedule", "internal/campaign"}}, // campaign for the settings of a run
+	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/dsn", "internal/gsconfig", "internal/schedule", "internal/campaign"}}, // campaign for the settings of a run
 	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/campaign", "internal/printable"}, outside: []string{"github.com/clipperhouse/displaywidth"}},
 	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/ledger", "internal/printable", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
 	{pkg: "internal/observe", ours: []string{"dispatcher", "internal/campaign", "internal/notify", "internal/ping", "internal/printable"}},

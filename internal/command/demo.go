@@ -31,7 +31,8 @@ func demoFlags() []cli.Flag {
 func forDemo(f config.Flag) bool {
 	switch f.Name {
 	case "config", "instance", "cacert", "insecure", "header",
-		"state-dir", "no-state", "lock-wait", "resume", "retry-failed", "settle", "skip-ambiguous", "server-zone", "assume-previous":
+		"state-dir", "no-state", "lock-wait", "resume", "retry-failed", "settle", "skip-ambiguous", "server-zone", "assume-previous",
+		"ledger", "skip-idle": // the stand-in has no database
 		return false
 	}
 	return true

@@ -30,15 +30,19 @@ type Flag struct {
 	NotFile  bool // may not stand in the configuration file: it says which file
 	Secret   bool // its value is not to be printed, see Shown
 	set      func(*Settings, string) error
+	onLine   func(string) error // what speaks against a value that set took, on the command line alone; nil: nothing
 
 	digest bool // it means something to the digests alone
 }
 
-// Shown is what a command that is proposed may show of a value: all of it, of a header its name, of any other secret
-// nothing, which is empty.
+// Shown is what a command that is proposed may show of a value: all of it, of a header its name, of a DSN all if it has no
+// password, of any other secret nothing, which is empty.
 func (f Flag) Shown(value string) string {
 	if !f.Secret {
 		return value
+	}
+	if f.Name == "ledger" {
+		return shownLedger(value)
 	}
 	if name, _, found := strings.Cut(value, ":"); found && f.Name == "header" {
 		return name + ":" + hidden
@@ -178,6 +182,11 @@ func flags() []Flag {
 			set:   patterns(func(s *Settings) *[]campaign.Pattern { return &s.Exclude }),
 		},
 		{
+			Name: "skip-idle", Category: catGroups, digest: true,
+			Usage: "leave out groups that by GroupServer's database have nothing to mail, at any time until an hour after the expected end of the run",
+			set:   switchTo(func(s *Settings) *bool { return &s.SkipIdle }),
+		},
+		{
 			Name: "order", Arg: "ORDER", Values: orders, Default: "auto", Category: catGroups, digest: true,
 			Usage: "`ORDER` of the sends: name is by site and group, longest begins with those that took longest in past runs, mixed with both ends of that; auto is longest where past runs tell",
 			set:   oneOf(func(s *Settings, v string) { s.Order = schedule.Order(v) }, orders...),
@@ -290,6 +299,12 @@ func flags() []Flag {
 				s.Assume = &a
 				return err
 			},
+		},
+		{
+			Name: "ledger", Arg: "auto|off|DSN", Default: "auto", Category: catState, digest: true, Secret: true,
+			Usage:  "read in GroupServer's own database what was really mailed, `auto|off|DSN`: auto where the configuration set names one that answers; a DSN that has a password is for the file or the environment alone",
+			set:    ledger,
+			onLine: withoutPassword,
 		},
 		{
 			Name: "verbose", Aliases: []string{"v"}, Category: catFirst,

@@ -305,6 +305,19 @@ var samples = []sample{
 		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, more: switches, bad: noSwitch(),
 	},
 	{
+		name: "skip-idle", show: func(s *config.Settings) any { return s.SkipIdle }, none: "false",
+		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, more: switches, bad: noSwitch(),
+	},
+	{
+		// What is bad of it has a test of its own, since it is not printed.
+		name: "ledger", none: "auto",
+		show: func(s *config.Settings) any {
+			return map[config.LedgerMode]string{config.LedgerOff: "off", config.LedgerAuto: "auto", config.LedgerNamed: s.Ledger.DSN.String()}[s.Ledger.Mode]
+		},
+		good: [2][2]string{{"off", "off"}, {"postgres://u@h/gs", "h:5432/gs"}},
+		more: [][2]string{{"auto", "auto"}, {"postgresql:///gs?host=%2Frun&port=1", "/run:1/gs"}},
+	},
+	{
 		name: "report", show: func(s *config.Settings) any { return s.Reports }, none: "[]",
 		good: [2][2]string{{"run.json", "[run.json]"}, {"-", "[-]"}}, more: [][2]string{{"/tmp/run.txt", "[/tmp/run.txt]"}, {"run.html", "[run.html]"}},
 		bad: all(noEnding, "run", "run.htm", "run.JSON", ".jsonl", ""),
@@ -398,6 +411,8 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 		{Name: "server-zone", Arg: "ZONE"},
 		{Name: "assume-previous", Arg: "HH:MM+TIME"},
 		{Name: "lock-wait", Arg: "TIME", Default: "0"},
+		{Name: "ledger", Arg: "auto|off|DSN", Default: "auto", Secret: true},
+		{Name: "skip-idle"},
 		{Name: "report", Arg: "FILE", Repeat: true},
 		{Name: "metrics-file", Arg: "FILE"},
 		{Name: "ping-url", Arg: "URL", Secret: true},

@@ -83,8 +83,8 @@ type Sources struct {
 // defaults. The token comes from the file alone. Errors are [*ValueError] and [*gsconfig.Error].
 func (p Program) Resolve(src Sources) (*Settings, error) {
 	s := &Settings{clear: src.Clear}
-	s.Order = schedule.Name       // where no option says otherwise
-	fromFile := map[string]bool{} // options that nothing before the file gave
+	s.Order = schedule.Name    // where no option says otherwise
+	given := map[string]bool{} // options that are not left to their default
 	for _, f := range p.Flags {
 		if f.Default != "" {
 			if err := f.set(s, f.Default); err != nil {
@@ -92,21 +92,26 @@ func (p Program) Resolve(src Sources) (*Settings, error) {
 			}
 		}
 		values, source := src.Args[f.Name], "--"+f.Name
+		onLine := values != nil && f.onLine != nil
 		if values == nil {
 			source = p.EnvName(f.Name)
 			if value, ok := src.Getenv(source); ok && value != "" {
 				values = f.split(value)
 			}
 		}
+		given[f.Name] = values != nil
 		if values == nil {
-			fromFile[f.Name] = true
 			if f.Name == "config" {
 				s.Config = installed(s.Config, src.Binary)
 			}
 			continue
 		}
 		for _, value := range values {
-			if err := f.set(s, value); err != nil {
+			err := f.set(s, value)
+			if err == nil && onLine {
+				err = f.onLine(value)
+			}
+			if err != nil {
 				if f.Secret {
 					value = ""
 				}
@@ -114,9 +119,10 @@ func (p Program) Resolve(src Sources) (*Settings, error) {
 			}
 		}
 	}
-	if err := p.readFile(s, fromFile); err != nil {
+	if err := p.readFile(s, given); err != nil {
 		return s, err
 	}
+	s.GuardWaitGiven = given["guard-wait"]
 	if s.Auto {
 		s.Workers = s.MaxWorkers
 	}
@@ -151,8 +157,8 @@ func installed(path, binary string) string {
 	return path
 }
 
-// readFile takes the token, and the options that nothing else gave, from the configuration file.
-func (p Program) readFile(s *Settings, missing map[string]bool) error {
+// readFile takes the token, and the options that nothing else gave, from the configuration file. The latter are given then.
+func (p Program) readFile(s *Settings, given map[string]bool) error {
 	file, err := gsconfig.ReadFile(s.Config)
 	if err != nil {
 		return err
@@ -182,9 +188,10 @@ func (p Program) readFile(s *Settings, missing map[string]bool) error {
 			wrong.Advice = "give it on the command line, or in the environment as " + p.EnvName(f.Name)
 			return wrong
 		}
-		if !missing[f.Name] {
+		if given[f.Name] {
 			continue
 		}
+		given[f.Name] = true
 		for _, value := range f.split(option.Value) {
 			if err := f.set(s, value); err != nil {
 				// Not the value itself: the token may stand there by mistake.
@@ -192,6 +199,9 @@ func (p Program) readFile(s *Settings, missing map[string]bool) error {
 				return wrong
 			}
 		}
+	}
+	if s.Ledger.Mode == LedgerAuto {
+		s.Ledger = ledgerOf(set, s.Config)
 	}
 	return nil
 }
