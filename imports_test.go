@@ -69,6 +69,7 @@ var table = []row{
 			"ratelimit", "hooks", "dispatcher", "internal/canary", "internal/progress", "internal/report", "internal/config", "internal/gsconfig",
 			"internal/campaign", "internal/demo", "internal/printable", "internal/state", "internal/standin",
 			"internal/metrics", "internal/ping", "internal/notify", "internal/observe", "internal/manual", "internal/process",
+			"internal/ledger/postgres",
 		},
 		outside: []string{"github.com/urfave/cli/v2"},
 	},

@@ -389,3 +389,64 @@ func TestInAnotherZoneTheSecondNightKnowsTheServersClock(t *testing.T) {
 		})
 	}
 }
+
+func TestAnExplanationSaysWhatAGroupGotAndWouldGet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 12, time.UTC)
+		w.postDaily(12)
+		dir := t.TempDir()
+		w.all[w.groups[1]].members = false
+		w.night(t, w.nightly(dir))
+		time.Sleep(22 * time.Hour)
+		w.all[w.groups[0]].posts = append(w.all[w.groups[0]].posts, time.Now().Add(-time.Hour))
+		w.all[w.groups[2]].posts = append(w.all[w.groups[2]].posts, time.Now().Add(-time.Hour))
+		w.all[w.groups[2]].rows = []time.Time{time.Now().Add(-20 * time.Hour)}
+		w.all[w.groups[3]].subscribed = false
+		w.all[w.groups[3]].rows = nil
+		for _, tt := range []struct {
+			group string
+			next  string
+			text  []string
+		}{
+			{"group000", "mail", []string{"accepted, mailed", "down since", "1 since the last digest", "would have it mailed"}},
+			{"group001", "nothing", []string{"no digest though there was something to mail", "none, ever"}},
+			{"group002", "hold", []string{"skips the group in silence", "would hold it back until"}},
+			{"group003", "nothing", []string{"nobody is set to get digests"}},
+			{"nowhere", "unlisted", []string{"does not list the group", "none of them knows the group"}},
+		} {
+			x, err := campaign.Explain(t.Context(), w.campaign(time.UTC), w.nightly(dir), state.Group{Site: "main", Group: tt.group})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			if err := x.WriteText(&b); err != nil {
+				t.Fatal(err)
+			}
+			if x.Next != tt.next {
+				t.Errorf("%s: next %q, want %s", tt.group, x.Next, tt.next)
+			}
+			for _, want := range tt.text {
+				if !strings.Contains(b.String(), want) {
+					t.Errorf("%s: no %q in\n%s", tt.group, want, b.String())
+				}
+			}
+			if lines := strings.Count(b.String(), "\n"); lines > 14 {
+				t.Errorf("%d lines", lines)
+			}
+		}
+	})
+}
+
+func TestAnExplanationWithoutTheTablesTellsWhatTheRunsKnow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 3, time.UTC)
+		dir := t.TempDir()
+		s := w.nightly(dir)
+		s.Ledger = nil
+		w.night(t, s)
+		x, err := campaign.Explain(t.Context(), w.campaign(time.UTC), s, w.groups[0])
+		if err != nil || x.Ledger != nil || x.LedgerError == "" || len(x.Runs) != 1 || x.Next != "swallowed" {
+			t.Errorf("%v, %+v", err, x)
+		}
+	})
+}

@@ -196,8 +196,25 @@ func (w *world) Newest(_ context.Context, groups []ledger.Group) ([]ledger.Readi
 	defer w.mu.Unlock()
 	list := make([]ledger.Reading, len(groups))
 	for i, g := range groups {
-		if rows := w.all[state.Group(g)].rows; len(rows) > 0 {
+		if known := w.all[state.Group(g)]; known != nil && len(known.rows) > 0 {
+			rows := known.rows
 			list[i] = w.reading(rows[len(rows)-1])
+		}
+	}
+	return list, w.question()
+}
+
+// Digests implements [ledger.Source].
+func (w *world) Digests(_ context.Context, g ledger.Group, most int) (list []ledger.Reading, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	known := w.all[state.Group(g)]
+	if known == nil {
+		return nil, w.question()
+	}
+	for _, row := range slices.Backward(known.rows) {
+		if len(list) < most {
+			list = append(list, w.reading(row))
 		}
 	}
 	return list, w.question()

@@ -41,6 +41,11 @@ type Plan struct {
 	Waiting int
 	Until   time.Time
 
+	// Clock is the server's, as far as the site's own tables tell, and Due how many groups have something to mail by them. nil:
+	// they were not read.
+	Clock *ledger.Clock
+	Due   int
+
 	schedule *schedule.Plan
 	workers  int           // that were asked for
 	auto     bool          // they are the most, and how many there are is to be found
@@ -88,6 +93,9 @@ func (r *run) plan(list *List) *Plan {
 		r.history.List(keys(groups))
 	}
 	span := r.span(groups, now)
+	if r.book != nil {
+		p.Clock = new(r.book.Clock())
+	}
 	jobs := make([]schedule.Job, 0, len(groups))
 	swallowed := make([]bool, 0, len(groups)) // by number of the job
 	p.Groups = groups[:0]                     // the list itself is not needed again
@@ -108,6 +116,8 @@ func (r *run) plan(list *List) *Plan {
 			if r.Order == schedule.Auto || r.Order == "" {
 				job.Class++ // after those that have something to mail
 			}
+		} else if r.book != nil {
+			p.Due++
 		}
 		// Not for a group that may have been mailed in the run before: it is the guard that makes the repeat harmless.
 		if c.class != unknown {

@@ -3,6 +3,7 @@ package command
 import (
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net/url"
 	"text/tabwriter"
 
@@ -15,7 +16,7 @@ import (
 // forCheck tells the options that mean something to check: which site, how to reach it, which groups.
 func forCheck(f config.Flag) bool {
 	switch f.Name {
-	case "config", "instance", "cacert", "insecure", "header", "timeout", "connect-timeout", "only", "exclude", "verbose":
+	case "config", "instance", "cacert", "insecure", "header", "timeout", "connect-timeout", "only", "exclude", "verbose", "ledger", "state-dir", "server-zone":
 		return true
 	}
 	return false
@@ -43,7 +44,16 @@ func (p command) checkSite(site *url.URL, s *config.Settings) error {
 
 	out := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "configuration\t%s, set %s\n", printable.Line(s.Config), printable.Line(s.Instance))
-	plan, err := campaign.Preview(c.ctx, c.campaign, campaign.Settings{NoState: true, Only: s.Only, Exclude: s.Exclude})
+	why := ""
+	plan, err := campaign.Preview(c.ctx, c.campaign, campaign.Settings{
+		StateDir: s.StateDir, Installation: s.Installation, Only: s.Only, Exclude: s.Exclude, Ledger: s.Ledger,
+		Workers: s.Workers, Auto: s.Auto,
+		Observers: []campaign.Observer{campaign.ObserverFunc(func(e campaign.Event) {
+			if e, ok := e.(campaign.Noted); ok {
+				why = e.Text
+			}
+		})},
+	})
 	if err != nil {
 		_ = out.Flush()
 		return p.unlisted(site, err)
@@ -59,9 +69,56 @@ func (p command) checkSite(site *url.URL, s *config.Settings) error {
 	if !c.campaign.Private { // who has no site is a person
 		fmt.Fprintf(out, " (sites: %d)", len(sites))
 	}
-	fmt.Fprintf(out, "\nnothing was sent\n")
+	fmt.Fprintln(out)
+	if p.program.digests {
+		c.checkLedger(out, s, plan, why)
+	}
+	fmt.Fprintf(out, "nothing was sent\n")
 	_ = out.Flush() // Main sees to that
 	return nil
+}
+
+// checkLedger says whether the site's own tables can be read, and what they tell. why is why not.
+func (c *session) checkLedger(out io.Writer, s *config.Settings, plan *campaign.Plan, why string) {
+	switch {
+	case s.Database.Mode == config.LedgerOff:
+		fmt.Fprintf(out, "ledger\tnot read (--ledger off)\n")
+		return
+	case s.Database.Err != nil:
+		fmt.Fprintf(out, "ledger\tnot read: %s\n", printable.Line(s.Database.Err.Error()))
+		return
+	case plan.Clock == nil:
+		fmt.Fprintf(out, "ledger\tnot read: %s\n", printable.Line(why))
+		return
+	}
+	is, err := c.ledger.Condition(c.ctx)
+	if err != nil {
+		fmt.Fprintf(out, "ledger\tnot read: %s\n", printable.Line(err.Error()))
+		return
+	}
+	fmt.Fprintf(out, "ledger\t%s, PostgreSQL %s, as %s, read-only\n", c.ledger, printable.Line(is.Version), printable.Line(is.Role))
+	fmt.Fprintf(out, "\t%d of them have something to mail now\n", plan.Due)
+	zone := "this machine's"
+	if s.ServerZone != nil {
+		zone = "that of " + s.ServerZone.String()
+	}
+	switch ahead := plan.Clock.Ahead(); {
+	case !plan.Clock.Known:
+		fmt.Fprintf(out, "GroupServer's clock\tnot known yet: five digests that our own runs had mailed tell; taken to be %s\n", zone)
+	case ahead == 0:
+		fmt.Fprintf(out, "GroupServer's clock\t%s\n", zone)
+	default:
+		fmt.Fprintf(out, "GroupServer's clock\tahead of %s by %v: give its zone with --server-zone, or a change of its clocks is not foreseen\n", zone, ahead)
+	}
+	fmt.Fprintf(out, "max_prepared_transactions\t%d", is.MaxPrepared)
+	if is.MaxPrepared-is.Hung < plan.Workers {
+		fmt.Fprintf(out, ", which is too few for %d sends at once: see docs/operators.md", plan.Workers)
+	}
+	fmt.Fprintln(out)
+	if is.Hung > 0 {
+		fmt.Fprintf(out, "\t%d of them are held by transactions that hang, the oldest since %s: list them with SELECT * FROM pg_prepared_xacts, end them with ROLLBACK PREPARED\n",
+			is.Hung, printable.Span(is.Oldest))
+	}
 }
 
 // connection says how the site was reached.

@@ -127,8 +127,13 @@ func (p command) app() *cli.App {
 			UsageText: name + " report [options] [RUN]",
 			Flags:     append(append(reportFlags(), p.flags(forReport)...), version, help), Action: p.orVersion(p.report),
 		},
+		{
+			Name: "explain", Usage: "why SITE/GROUP got, or gets, a digest or none; read-only",
+			UsageText: name + " explain [options] URL SITE/GROUP",
+			Flags:     append(append(explainFlags(), p.flags(forExplain)...), version, help), Action: p.orVersion(p.explain),
+		},
 	} {
-		if c.Name == "demo" && !p.program.demo {
+		if (c.Name == "demo" || c.Name == "explain") && !p.program.digests {
 			continue
 		}
 		c.HideHelp, c.OnUsageError = true, p.onUsageError

@@ -16,7 +16,7 @@ type Program struct {
 	config.Program
 	summary  string
 	campaign func(*hooks.Client, *config.Settings) campaign.Campaign
-	demo     bool // it has the command demo
+	digests  bool // it has the commands demo and explain
 	manual   func(Program) (before, after []manual.Section)
 	words    *strings.Replacer // takes the texts that are written for the digests over; nil: they stay
 }
@@ -29,7 +29,7 @@ func Senddigest() Program {
 		campaign: func(c *hooks.Client, s *config.Settings) campaign.Campaign {
 			return campaign.Digest(c, s.ServerZone)
 		},
-		demo: true, manual: digestManual,
+		digests: true, manual: digestManual,
 	}
 }
 

@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"net/url"
@@ -11,8 +12,10 @@ import (
 	"github.com/groupserver/senddigest/hooks"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
+	"github.com/groupserver/senddigest/internal/ledger/postgres"
 	"github.com/groupserver/senddigest/internal/metrics"
 	"github.com/groupserver/senddigest/internal/observe"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/progress"
 	"github.com/groupserver/senddigest/internal/state"
 )
@@ -31,6 +34,7 @@ type session struct {
 
 	traffic *hooks.Traffic
 	sends   metrics.Sends
+	ledger  *postgres.Reader // nil: none
 }
 
 // session begins one, says what is dangerous about the options, and adds to them what follows from the site and the
@@ -56,10 +60,23 @@ func (p command) session(site *url.URL, s *config.Settings) (*session, error) {
 
 	s.URL, s.Abort, s.Grace = hooks.SiteName(site), c.abort, cmp.Or(s.Grace, s.Timeout)
 	s.StateDir = p.stateDir(s)
+	c.openLedger(s)
 	if !s.NoState {
 		s.Installation = state.NewInstallation(s.Token.Digest(), site)
 	}
 	return c, nil
+}
+
+// openLedger gives the run the site's database, if there is one to read.
+func (c *session) openLedger(s *config.Settings) {
+	switch db := s.Database; {
+	case db.Mode == config.LedgerOff:
+	case db.Err != nil && s.Verbose:
+		fmt.Fprintf(c.display, "%s\n", printable.Line("it is not read what was mailed: "+db.Err.Error()))
+	case db.Err == nil:
+		c.ledger = postgres.New(db.DSN)
+		s.Ledger, s.LedgerNamed = c.ledger, db.Mode == config.LedgerNamed
+	}
 }
 
 // silence ends what the session shows while it goes. It returns when all of that is on standard error, which may be one
@@ -78,6 +95,9 @@ func (c *session) conclude(text string) {
 // close ends the session. Signals are heard until all that it said is on standard error.
 func (c *session) close() {
 	log.SetOutput(io.Discard)
+	if c.ledger != nil {
+		c.ledger.Close()
+	}
 	c.display.Close()
 	c.queue.Close(c.patience)
 	c.unwatch()

@@ -312,7 +312,7 @@ var samples = []sample{
 		// What is bad of it has a test of its own, since it is not printed.
 		name: "ledger", none: "auto",
 		show: func(s *config.Settings) any {
-			return map[config.LedgerMode]string{config.LedgerOff: "off", config.LedgerAuto: "auto", config.LedgerNamed: s.Ledger.DSN.String()}[s.Ledger.Mode]
+			return map[config.LedgerMode]string{config.LedgerOff: "off", config.LedgerAuto: "auto", config.LedgerNamed: s.Database.DSN.String()}[s.Database.Mode]
 		},
 		good: [2][2]string{{"off", "off"}, {"postgres://u@h/gs", "h:5432/gs"}},
 		more: [][2]string{{"auto", "auto"}, {"postgresql:///gs?host=%2Frun&port=1", "/run:1/gs"}},

@@ -27,10 +27,10 @@ type Ledger struct {
 func ledger(s *Settings, v string) error {
 	switch v {
 	case "off":
-		s.Ledger = Ledger{}
+		s.Database = Ledger{}
 		return nil
 	case "auto":
-		s.Ledger = Ledger{Mode: LedgerAuto}
+		s.Database = Ledger{Mode: LedgerAuto}
 		return nil
 	}
 	d, err := dsn.Parse(v)
@@ -40,7 +40,7 @@ func ledger(s *Settings, v string) error {
 		}
 		return problem(e.Problem + ": " + e.Advice)
 	}
-	s.Ledger = Ledger{Mode: LedgerNamed, DSN: d}
+	s.Database = Ledger{Mode: LedgerNamed, DSN: d}
 	return nil
 }
 

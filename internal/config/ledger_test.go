@@ -45,7 +45,7 @@ func TestTheLedgerIsThatOfTheConfigurationSet(t *testing.T) {
 	file := withDatabase("database = main", "[database-main]\ndsn = postgres://gs:S3same%%@@db:6432/groups")
 	for _, args := range []map[string][]string{nil, {"ledger": {"auto"}}} {
 		s := resolved(t, file, args)
-		l := s.Ledger
+		l := s.Database
 		if l.Mode != config.LedgerAuto || l.Err != nil || l.DSN.String() != "db:6432/groups" || l.DSN.User != "gs" || l.DSN.Password.Reveal() != "S3same%@" {
 			t.Errorf("%v: got mode %d, %v, %v, want auto and the set's", args, l.Mode, l.DSN, l.Err)
 		}
@@ -53,7 +53,7 @@ func TestTheLedgerIsThatOfTheConfigurationSet(t *testing.T) {
 		free(t, l)
 	}
 	for value, mode := range map[string]config.LedgerMode{"off": config.LedgerOff, "postgres:///other": config.LedgerNamed} {
-		l := resolved(t, file, map[string][]string{"ledger": {value}}).Ledger
+		l := resolved(t, file, map[string][]string{"ledger": {value}}).Database
 		if l.Mode != mode || l.Err != nil || l.DSN.Host != "" || l.DSN.User != "" {
 			t.Errorf("%s: got mode %d, %v, %v", value, l.Mode, l.DSN, l.Err)
 		}
@@ -75,7 +75,7 @@ func TestNothingAboutTheSetsDatabaseEndsARun(t *testing.T) {
 		{"a bad port", "database = x", "[database-x]\ndsn = postgres://u:S3same", at + "[database-NAME] dsn: has a port that is not a whole number from 1 to 65535"},
 	} {
 		file := withDatabase(tt.line, tt.section)
-		l := resolved(t, file, nil).Ledger
+		l := resolved(t, file, nil).Database
 		e, ok := errors.AsType[*gsconfig.Error](l.Err)
 		if !ok || l.Mode != config.LedgerAuto || l.DSN != (dsn.DSN{}) {
 			t.Errorf("%s: got mode %d, %v, %v, want auto and an Error", tt.name, l.Mode, l.DSN, l.Err)
@@ -87,7 +87,7 @@ func TestNothingAboutTheSetsDatabaseEndsARun(t *testing.T) {
 		free(t, l)
 		free(t, *e)
 		for _, value := range []string{"off", "postgres:///gs"} {
-			if l := resolved(t, file, map[string][]string{"ledger": {value}}).Ledger; l.Err != nil {
+			if l := resolved(t, file, map[string][]string{"ledger": {value}}).Database; l.Err != nil {
 				t.Errorf("%s, --ledger %s: got %v", tt.name, value, l.Err)
 			}
 		}
@@ -111,8 +111,8 @@ func TestADSNWithAPasswordIsNotForTheCommandLine(t *testing.T) {
 			"environment": {env: map[string]string{"SENDDIGEST_LEDGER": value}}, "file": {file: "ledger = " + value},
 		} {
 			s := settings(t, g)
-			if s.Ledger.Mode != config.LedgerNamed || s.Ledger.DSN.Database != "gs" || !s.Ledger.DSN.HoldsSecret() {
-				t.Errorf("%s, %s: got mode %d, %v", value, source, s.Ledger.Mode, s.Ledger.DSN)
+			if s.Database.Mode != config.LedgerNamed || s.Database.DSN.Database != "gs" || !s.Database.DSN.HoldsSecret() {
+				t.Errorf("%s, %s: got mode %d, %v", value, source, s.Database.Mode, s.Database.DSN)
 			}
 			free(t, *s)
 		}
@@ -170,8 +170,8 @@ func TestSendprofileHasNoLedger(t *testing.T) {
 	t.Chdir(t.TempDir())
 	writeFile(t, config.DefaultConfig, withDatabase("database = x", "[database-x]\ndsn = postgres:///gs"))
 	s, err := config.Sendprofile().Resolve(config.Sources{Getenv: func(string) (string, bool) { return "", false }})
-	if err != nil || s.Ledger != (config.Ledger{}) || s.GuardWaitGiven {
-		t.Errorf("got %+v, %v, want none", s.Ledger, err)
+	if err != nil || s.Database != (config.Ledger{}) || s.GuardWaitGiven {
+		t.Errorf("got %+v, %v, want none", s.Database, err)
 	}
 }
 

@@ -200,8 +200,8 @@ func (p Program) readFile(s *Settings, given map[string]bool) error {
 			}
 		}
 	}
-	if s.Ledger.Mode == LedgerAuto {
-		s.Ledger = ledgerOf(set, s.Config)
+	if s.Database.Mode == LedgerAuto {
+		s.Database = ledgerOf(set, s.Config)
 	}
 	return nil
 }

@@ -21,9 +21,7 @@ type Settings struct {
 	MaxWorkers     int    // the most workers, where their number is found
 	Canary         string // the page that tells what visitors wait; empty: the site's own, "none": no page does
 	ConnectTimeout time.Duration
-	Ledger         Ledger
-	SkipIdle       bool           // leave out groups that the ledger proves to have nothing to mail
-	GuardWaitGiven bool           // GuardWait is the user's, not the default, which is longer where there is a ledger
+	Database       Ledger         // where the ledger is
 	ServerZone     *time.Location // of the server's clock; nil: this machine's
 	DryRun         bool
 

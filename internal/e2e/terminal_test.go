@@ -196,7 +196,7 @@ func TestATerminalOfAnyWidthShowsWhatTheRunDoes(t *testing.T) {
 			t.Parallel()
 			s := sit(t, terminalSite(t), desk{columns: width, rows: 24})
 			s.sees("while it runs", s.Below, lines...)
-			s.sees("above it", s.Above, `^Retrieving the list of groups\nSending the digest to each of 7 groups, 2 at a time\n`, failure)
+			s.sees("above it", s.Above, `(?m)^Retrieving the list of groups\nSending the digest to each of 7 groups, 2 at a time$`, failure)
 			s.sound("while it runs")
 			if wrapped := s.Wrapped(); wrapped != nil {
 				t.Errorf("%q wrapped", wrapped)

@@ -22,6 +22,8 @@ type Group struct{ Site, Group string }
 type Source interface {
 	// Newest is when the newest digest of each group was sent; 0: there is none.
 	Newest(ctx context.Context, groups []Group) ([]Reading, error)
+	// Digests are the newest digests of one group, the newest first.
+	Digests(ctx context.Context, g Group, most int) ([]Reading, error)
 	// Posts are when posts were made that a daily digest counts, by group and in order, from a reading on.
 	Posts(ctx context.Context, since Reading) (map[Group][]Reading, error)
 	// PostsOf are those of one group.

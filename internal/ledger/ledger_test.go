@@ -41,6 +41,10 @@ func (s *shelf) PostsOf(_ context.Context, g Group, since Reading) ([]Reading, e
 	slices.Sort(list)
 	return list, s.fails
 }
+
+func (s *shelf) Digests(_ context.Context, g Group, _ int) ([]Reading, error) {
+	return []Reading{s.rows[g]}, s.fails
+}
 func (s *shelf) Topics(context.Context) (map[Group]Reading, error)   { return s.topics, s.fails }
 func (s *shelf) Subscribed(context.Context) (map[string]bool, error) { return s.subscribed, s.fails }
 func (s *shelf) Pending(context.Context, time.Duration) (int, error) { return 0, s.fails }

@@ -7,6 +7,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -101,7 +102,8 @@ func (r *Reader) connect(ctx context.Context) (*pgconn.PgConn, error) {
 	}
 	config, err := r.config()
 	if err != nil {
-		return nil, err
+		// What the driver says of a text that it cannot read may hold a part of the password.
+		return nil, errors.New("its DSN, or what the environment has for PostgreSQL (PGSERVICE, PGSSLROOTCERT), cannot be used")
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()

@@ -130,6 +130,10 @@ func TestTheNewestDigestOfEachGroupIsReadInTheOrderOfTheQuestion(t *testing.T) {
 	if diff := cmp.Diff(got, want); err != nil || diff != "" {
 		t.Errorf("%v; got -, want +:\n%s", err, diff)
 	}
+	digests, err := b.reader().Digests(t.Context(), group("alpha"), 5)
+	if diff := cmp.Diff(digests, []ledger.Reading{want[2], at("2026-11-23 02:00:00")}); err != nil || diff != "" {
+		t.Errorf("%v; the digests of one group: got -, want +:\n%s", err, diff)
+	}
 	// More than one chunk.
 	many := slices.Repeat(groups, 4000)
 	got, err = b.reader().Newest(t.Context(), many)
@@ -328,5 +332,13 @@ func TestAReaderGoesOnWhenTheServerIsBack(t *testing.T) {
 	}
 	if _, err := r.Pending(t.Context(), time.Minute); err != nil {
 		t.Errorf("when it is back: %v", err)
+	}
+}
+
+func TestTheConditionOfTheServerIsThatOfItsSettings(t *testing.T) {
+	b := newBase(t)
+	c, err := b.reader().Condition(t.Context())
+	if err != nil || c.Role != cluster.Role || c.MaxPrepared != cluster.DefaultMaxPrepared || c.Hung != 0 || c.Version == "" {
+		t.Errorf("%+v, %v", c, err)
 	}
 }

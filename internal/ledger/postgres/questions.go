@@ -34,6 +34,19 @@ FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q(site, name, place) ORDE
 	return newest, nil
 }
 
+// Digests implements [ledger.Source].
+func (r *Reader) Digests(ctx context.Context, g ledger.Group, most int) ([]ledger.Reading, error) {
+	var digests []ledger.Reading
+	err := r.ask(ctx, "group_digest", "SELECT "+shown("sent_date")+` FROM group_digest
+WHERE site_id = $1 AND group_id = $2 ORDER BY sent_date DESC LIMIT $3`,
+		[]string{g.Site, g.Group, strconv.Itoa(most)}, func(values [][]byte) error {
+			row, err := reading(values[0])
+			digests = append(digests, row)
+			return err
+		})
+	return digests, err
+}
+
 // counted is SQL for the posts that a daily digest counts. Hidden ones are among them.
 var counted = `
 FROM topic t JOIN topic_keywords k ON k.topic_id = t.topic_id JOIN post p ON p.topic_id = t.topic_id
@@ -93,7 +106,7 @@ func (r *Reader) Subscribed(ctx context.Context) (map[string]bool, error) {
 func (r *Reader) Pending(ctx context.Context, within time.Duration) (n int, err error) {
 	err = r.ask(ctx, "pg_prepared_xacts", `
 SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database() AND prepared > now() - $1::interval`,
-		[]string{strconv.FormatFloat(within.Seconds(), 'f', 3, 64) + " seconds"}, func(values [][]byte) (err error) {
+		[]string{seconds(within)}, func(values [][]byte) (err error) {
 			n, err = strconv.Atoi(string(values[0]))
 			return err
 		})

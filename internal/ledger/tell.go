@@ -1,0 +1,41 @@
+package ledger
+
+import "time"
+
+// A Telling is what the tables tell of one group at an instant, for people.
+type Telling struct {
+	Subscribed bool    // somebody is set to get digests
+	Digest     Reading // the newest one; 0: none
+	Posts      int     // that a daily digest may count, since the newest digest, of some three days
+	Post       Reading // the newest of them; 0: none
+	Weekly     bool    // a weekly digest may be due
+	Certain    bool    // what follows is known and not only assumed
+	Due        bool    // there is something to mail, and somebody to mail it to
+	Guarded    bool    // the server's guard is up
+}
+
+// Tell tells of a group that the book was opened with.
+func (b *Book) Tell(g Group, now time.Time) Telling {
+	f := b.facts[g]
+	t := Telling{Subscribed: f.subscribed, Digest: f.digest}
+	for _, p := range b.posts[g] {
+		if p > f.digest {
+			t.Posts++
+			t.Post = p
+		}
+	}
+	sure := *b
+	sure.clock.Known = true
+	low, high := sure.clock.span(now, now)
+	t.Weekly = weekly(f.topic, low, high) != no
+	due, guarded := sure.due(g, now, now), sure.guarded(g, now, now)
+	t.Due, t.Guarded = due != no, guarded != no
+	t.Certain = b.clock.Known && due != maybe && guarded != maybe || !f.subscribed
+	return t
+}
+
+// Instant is when the server's clock showed a reading, as far as it is known.
+func (c Clock) Instant(r Reading) time.Time {
+	first, _ := c.Reaches(r.Time())
+	return first
+}
