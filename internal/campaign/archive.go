@@ -99,6 +99,14 @@ func (a *Archive) before(at int) []int {
 	return list
 }
 
+// earlier gives the runs before one, of the same installation, newest first.
+func (a *Archive) earlier(at int) (runs []state.Summary) {
+	for _, i := range a.before(at) {
+		runs = append(runs, a.runs[i])
+	}
+	return runs
+}
+
 // load reads a run whole.
 func (a *Archive) load(at int) (*state.Run, error) {
 	running := a.dir.Running(&a.runs[at]) // first: a run may end meanwhile, and says so then
@@ -129,6 +137,7 @@ func (a *Archive) Document(at int, goOn func(*state.Run, Mode) string) (*report.
 		for e := range run.All() {
 			meta.Ledger.Mails = append(meta.Ledger.Mails, e.Mail)
 		}
+		meta.Nights = nights(a.earlier(at))
 	}
 	switch {
 	case run.Running:

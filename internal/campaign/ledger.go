@@ -3,6 +3,7 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -303,7 +304,7 @@ func (r *run) mailWarnings(results *dispatcher.Report, l *report.Ledger) []strin
 	}
 	var list []string
 	if len(swallowed) > 0 {
-		list = append(list, fmt.Sprintf("%s had something to mail and were skipped by the server, since their last digest is not 21.6 hours old: %s",
+		list = append(list, fmt.Sprintf("%s had something to mail that the server skipped, since the last digest was not 21.6 hours old: %s",
 			r.campaign.Things.Count(len(swallowed)), printable.Names(swallowed)))
 	}
 	if len(missing) > 0 {
@@ -312,4 +313,31 @@ func (r *run) mailWarnings(results *dispatcher.Report, l *report.Ledger) []strin
 			r.campaign.Things.Count(len(missing)), printable.Names(missing)))
 	}
 	return list
+}
+
+// earlierNights is how many runs are in the picture of a report besides its own: as many as are kept, whether the report is
+// made by the run itself or, when the oldest one has been removed, from its journal.
+const earlierNights = keptRuns - 1
+
+// nights are the newest of some runs of which the ledger told something, the oldest first. The runs come newest first.
+func nights(runs []state.Summary) (list []report.Night) {
+	for i := range runs {
+		if s := &runs[i]; s.Judged && len(list) < earlierNights {
+			list = append(list, report.Night{Run: s.Run, Started: s.Started, Mails: s.Mails, GapPosts: s.GapPosts})
+		}
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// nights are those before this run.
+func (r *run) nights() []report.Night {
+	if r.dir == nil {
+		return nil
+	}
+	runs, err := r.dir.Runs(r.Installation) // this run is among them, and not judged before its end is on record
+	if err != nil {
+		return nil // it has been said that earlier runs are not known
+	}
+	return nights(runs)
 }

@@ -276,6 +276,7 @@ func (r *run) result(ctx context.Context, plan *Plan, results *dispatcher.Report
 		meta.GoOn = func(option string) string { return r.Commands.GoOn(Mode(option)) }
 	}
 	if meta.Ledger != nil {
+		meta.Nights = r.nights()
 		warnings = append(slices.Clip(warnings), r.mailWarnings(results, meta.Ledger)...)
 	}
 	result := resultOf(plan, results, meta)

@@ -288,3 +288,12 @@ func (b *browser) screenshot(name string) {
 	b.t.Helper()
 	b.keep(name, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true})
 }
+
+// screenshotOf is a picture of one element alone.
+func (b *browser) screenshotOf(name, selector string) {
+	b.t.Helper()
+	var clip map[string]float64
+	b.eval(fmt.Sprintf("(() => {const r = document.querySelector(%q).getBoundingClientRect();"+
+		"return {x: 0, y: r.y + scrollY, width: innerWidth, height: r.height, scale: 1}})()", selector), &clip)
+	b.keep(name, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "clip": clip})
+}

@@ -49,6 +49,8 @@ type Meta struct {
 
 	// Ledger is what the site's own tables told; nil: they were not read.
 	Ledger *Ledger
+	// Nights are earlier runs of which they told something, the oldest first. They stand in the HTML report alone.
+	Nights []Night
 
 	// Names gives the two halves of a job's name.
 	Names func(dispatcher.Job) (site, group string)

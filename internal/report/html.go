@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/printable"
 )
 
@@ -25,7 +26,7 @@ import (
 //   - What the server named is escaped twice: what does not print as in the text report, what means something to HTML
 //     by the template.
 //   - Without JavaScript everything is there but the table of all groups.
-//   - Colour is never alone: an outcome has a sign and a word, in the timeline a shape.
+//   - Colour is never alone: an outcome and a verdict on the mail have a sign and a word, in a picture a shape.
 var (
 	//go:embed page/page.html
 	pageHTML string
@@ -53,6 +54,11 @@ type page struct {
 	Outcomes    []outcomeCount
 	Causes      []dispatcher.Cause
 	OtherCauses int // groups with causes that are left out
+	Mail        []mailCount
+	MailLists   []mailList
+	GapText     string
+	GapNames    []string
+	Nights      *nights
 	Timeline    *timeline
 	Percentiles []fact
 	Histogram   []histogramRow
@@ -63,6 +69,11 @@ type fact struct{ Name, Value string }
 
 type outcomeCount struct {
 	dispatcher.Outcome
+	Groups int
+}
+
+type mailCount struct {
+	ledger.Mail
 	Groups int
 }
 
@@ -96,6 +107,7 @@ type nameList struct {
 func (d *Document) functions() template.FuncMap {
 	return template.FuncMap{
 		"line": printable.Line, "title": printable.Title, "look": lookOf, "clock": clock, "figure": figure, "step": step,
+		"mailLook": mailLook, "mailWord": mailWord, "mails": figuresOf,
 		"after": func(at time.Time) string { return length(at.Sub(d.meta.Started).Seconds()) },
 		"names": func(names []string, all int) nameList {
 			names = names[:min(len(names), htmlNames)]
@@ -130,7 +142,7 @@ func (d *Document) page() *page {
 		Policy: "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src " + digest(pageStyle) +
 			"; script-src " + digest(pageScript),
 		Style: template.CSS(pageStyle), Script: template.JS(pageScript),
-		Sign: "✓", Mood: "good", Notes: d.notes(), Facts: d.facts(), Causes: d.results.Causes(htmlNames),
+		Sign: "✓", Mood: "good", Notes: d.notes(d.mailNote()), Facts: d.facts(), Causes: d.results.Causes(htmlNames),
 	}
 	switch {
 	case d.Counts.Failed() > 0 || d.Error != "":
@@ -147,6 +159,14 @@ func (d *Document) page() *page {
 			p.Outcomes = append(p.Outcomes, outcomeCount{o, n[o]})
 		}
 	}
+	if d.Ledger != nil {
+		counts, _ := d.Mails()
+		for i, n := range figuresOf(counts) {
+			p.Mail = append(p.Mail, mailCount{ledger.Mails()[i], n})
+		}
+		p.MailLists, p.Nights = d.mailLists(), d.nights()
+		p.GapText, p.GapNames = d.gaps()
+	}
 	for len(p.Causes) > htmlCauses {
 		last := len(p.Causes) - 1
 		p.OtherCauses += p.Causes[last].Jobs
@@ -158,6 +178,14 @@ func (d *Document) page() *page {
 	p.Percentiles, p.Histogram = percentiles(d.took), histogram(d.took)
 	p.Slowest = sends[:min(len(sends), htmlSlowest)]
 	return p
+}
+
+// figuresOf are the counts of the mail, in the order of reports.
+func figuresOf(counts ledger.Counts) (list []int) {
+	for _, m := range ledger.Mails() {
+		list = append(list, counts[m])
+	}
+	return list
 }
 
 // digest is how a policy names an inline script or style.
@@ -201,6 +229,9 @@ func (d *Document) facts() []fact {
 	}
 	if d.Counts.Guarded > 0 {
 		list = append(list, fact{"Probably skipped by the server", d.meta.Things.Count(d.Counts.Guarded)})
+	}
+	if d.Ledger != nil && d.Ledger.Gaps.Posts > 0 {
+		list = append(list, fact{"In no digest", posts(d.Ledger.Gaps.Posts) + " in " + d.meta.Things.Count(d.Ledger.Gaps.Groups)})
 	}
 	return list
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/report"
 	"golang.org/x/net/html"
 )
@@ -122,7 +123,16 @@ func TestAPageObeysNoName(t *testing.T) {
 	m := meta()
 	m.StopWord, m.Run, m.URL, m.Notes = hostile[0], hostile[0], hostile[1], hostile
 	m.Again = func(...string) string { return hostile[0] }
-	want, _, _ := count(htmlOf(t, report.New(ended(time.Second, nil, plain...), meta())))
+	tables := &report.Ledger{Mails: make([]ledger.Mail, len(hostile)), Gaps: ledger.Gaps{Posts: len(hostile)}}
+	for i, name := range hostile {
+		tables.Mails[i] = ledger.Missing
+		tables.Gaps.Groups = append(tables.Gaps.Groups, ledger.Group{Site: name, Group: name})
+		m.Nights = append(m.Nights, report.Night{Run: name, Started: began})
+	}
+	m.Ledger = tables
+	harmless := meta()
+	harmless.Ledger, harmless.Nights = tables, []report.Night{{Run: "20261122T020000Z-01c2"}}
+	want, _, _ := count(htmlOf(t, report.New(ended(time.Second, nil, plain...), harmless)))
 	d := report.New(ended(time.Second, errors.New(hostile[0]), named...), m)
 	d.CompareWith(report.Past{Run: hostile[0], Results: ended(time.Second, nil, every(1, accepted)...)})
 	got, handlers, data := count(htmlOf(t, d))

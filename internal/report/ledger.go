@@ -53,38 +53,77 @@ func (d *Document) Mails() (counts ledger.Counts, ok bool) {
 	return counts, !d.meta.Unguarded
 }
 
+// of is what became of the group in a place.
+func (l *Ledger) of(place int) ledger.Mail {
+	if l == nil || place >= len(l.Mails) {
+		return ledger.NotAsked
+	}
+	return l.Mails[place]
+}
+
 // word is what a report says of the group in a place; nil: nothing.
 func (l *Ledger) word(place int) *string {
-	if l == nil || place >= len(l.Mails) || l.Mails[place] == ledger.NotAsked {
+	m := l.of(place)
+	if m == ledger.NotAsked {
 		return nil
 	}
-	word := l.Mails[place].String()
+	word := m.String()
 	return &word
+}
+
+// A mailList is groups of which the site's own tables told the same, and that are told of by name.
+type mailList struct {
+	ledger.Mail
+	Text  string // what they have in common, after their number
+	Names []string
+}
+
+// mailLists are what is not as it should be, in the order of urgency.
+func (d *Document) mailLists() []mailList {
+	if d.meta.Ledger == nil {
+		return nil
+	}
+	var lists []mailList
+	for _, l := range []mailList{
+		{Mail: ledger.Swallowed, Text: "had something to mail that the server skipped in silence, since the last digest was not 21.6 hours old"},
+		{Mail: ledger.Missing, Text: "had something to mail and somebody set to get it, and got no digest: there is no mailing list, these members are gone, or their addresses are not verified"},
+		{Mail: ledger.Unknown, Text: "may have been mailed or not, by the site's tables"},
+	} {
+		if l.Names = d.mailed(l.Mail); len(l.Names) > 0 {
+			l.Text = d.meta.Things.Count(len(l.Names)) + " " + l.Text
+			lists = append(lists, l)
+		}
+	}
+	return lists
 }
 
 // mailNotes say what the site's own tables told, where that is not that all was well.
 func (d *Document) mailNotes() []string {
-	l := d.meta.Ledger
-	if l == nil {
-		return nil
-	}
 	var list []string
-	for _, kind := range []struct {
-		mail ledger.Mail
-		text string
-	}{
-		{ledger.Swallowed, "had something to mail, and the server skipped them in silence, since their last digest was not 21.6 hours old"},
-		{ledger.Missing, "had something to mail and somebody set to get it, and got no digest: there is no mailing list, these members are gone, or their addresses are not verified"},
-		{ledger.Unknown, "may have been mailed or not, by the site's tables"},
-	} {
-		if names := d.mailed(kind.mail); len(names) > 0 {
-			list = append(list, fmt.Sprintf("%s %s: %s", d.meta.Things.Count(len(names)), kind.text, printable.Names(names)))
-		}
+	for _, l := range d.mailLists() {
+		list = append(list, l.Text+": "+printable.Names(l.Names))
 	}
-	if c := d.Ledger.Gaps; c.Posts > 0 {
-		list = append(list, l.gapNote(d.meta.Things, c))
+	if text, names := d.gaps(); len(names) > 0 {
+		list = append(list, text+": "+printable.Names(names))
+	} else if text != "" {
+		list = append(list, text)
 	}
 	return list
+}
+
+// mailNote is all of it in one line, for a page that has the names further down.
+func (d *Document) mailNote() []string {
+	var parts []string
+	for _, l := range d.mailLists() {
+		parts = append(parts, fmt.Sprintf("%d %v", len(l.Names), l.Mail))
+	}
+	if d.Ledger != nil && d.Ledger.Gaps.Posts > 0 {
+		parts = append(parts, posts(d.Ledger.Gaps.Posts)+" in no digest")
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return []string{"of what was to be mailed: " + strings.Join(parts, ", ")}
 }
 
 // mailed names the groups of which the tables told so.
@@ -97,22 +136,22 @@ func (d *Document) mailed(mail ledger.Mail) (names []string) {
 	return names
 }
 
-func (l *Ledger) gapNote(things printable.Noun, c GapCounts) string {
-	posts := "1 post"
-	if c.Posts > 1 {
-		posts = fmt.Sprintf("%d posts", c.Posts)
+// gaps says which posts were in no digest, and names their groups where they are known; empty: none were.
+func (d *Document) gaps() (text string, names []string) {
+	if d.Ledger == nil || d.Ledger.Gaps.Posts == 0 {
+		return "", nil
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s in %s fell between two digests and were in neither", posts, things.Count(c.Groups))
-	if l.Gaps.Later > 0 {
-		fmt.Fprintf(&b, ": they were sent to up to %s later than the day before", printable.Span(l.Gaps.Later))
+	gaps := d.meta.Ledger.Gaps
+	text = fmt.Sprintf("%s in %s fell between two digests and got into neither",
+		posts(gaps.Posts), d.meta.Things.Count(d.Ledger.Gaps.Groups))
+	if gaps.Later > 0 {
+		text += fmt.Sprintf(": this run came up to %s later than the one of the day before", printable.Span(gaps.Later))
 	}
-	if len(l.Gaps.Groups) > 0 {
-		names := make([]string, len(l.Gaps.Groups))
-		for i, g := range l.Gaps.Groups {
-			names[i] = g.Site + "/" + g.Group
-		}
-		b.WriteString(": " + printable.Names(names))
+	for _, g := range gaps.Groups {
+		names = append(names, fullName(g.Site, g.Group))
 	}
-	return b.String()
+	return text, names
 }
+
+// posts counts posts: "1 post", "3 posts".
+func posts(n int) string { return printable.NewNoun("post", "posts").Count(n) }

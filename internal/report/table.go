@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/printable"
 )
 
@@ -45,12 +46,37 @@ func (d *Document) writeData(out *bufio.Writer) error {
 		Reasons  []string `json:"reasons"`
 		Outcomes []string `json:"outcomes"`
 		Signs    []string `json:"signs"`
-	}{d.meta.Things.One(), d.meta.Things.String(), sites.texts, reasons.texts, words, signs})
+		*mailData
+	}{d.meta.Things.One(), d.meta.Things.String(), sites.texts, reasons.texts, words, signs, d.mailData()})
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "],\n%s</script>\n", text[len("{"):])
 	return err
+}
+
+// mailData is what the page's script knows of the mail: a digit for each group, which is a number of a word.
+type mailData struct {
+	Mail  string   `json:"mail"`
+	Words []string `json:"mails"`
+	Signs []string `json:"mailSigns"`
+}
+
+// mailData is nil where the tables were not read.
+func (d *Document) mailData() *mailData {
+	if d.meta.Ledger == nil {
+		return nil
+	}
+	var m mailData
+	for i := range ledger.Mail(len(ledger.Counts{})) {
+		m.Words, m.Signs = append(m.Words, i.String()), append(m.Signs, mailLook(i).Sign)
+	}
+	digits := make([]byte, len(d.results.Results))
+	for i := range digits {
+		digits[i] = '0' + byte(d.meta.Ledger.of(i))
+	}
+	m.Mail = string(digits)
+	return &m
 }
 
 // numbered are printable texts, each once. Its zero value is empty.

@@ -36,7 +36,7 @@ func (d *Document) WriteSummary(w io.Writer) error { return d.writeText(w, !d.me
 func (d *Document) writeText(w io.Writer, named bool) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, printable.Line(d.Headline()))
-	for _, note := range d.notes() {
+	for _, note := range d.notes(d.mailNotes()) {
 		fmt.Fprintln(out, printable.Line(note))
 	}
 	d.writeCauses(out, named)
@@ -87,8 +87,8 @@ func (d *Document) Headline() string {
 	return b.String()
 }
 
-// notes are what stands below the headline.
-func (d *Document) notes() []string {
+// notes are what stands below the headline. mail is what they say of the mail.
+func (d *Document) notes(mail []string) []string {
 	var list []string
 	switch d.meta.State {
 	case Running:
@@ -96,7 +96,7 @@ func (d *Document) notes() []string {
 	case CutOff:
 		list = append(list, "no end is on record, the last record is of "+clock(d.Finished)+"; what was in flight then counts as ambiguous")
 	}
-	return slices.Concat(list, d.meta.Notes, d.settledNotes(), d.mailNotes(), d.leftOutNotes())
+	return slices.Concat(list, d.meta.Notes, d.settledNotes(), mail, d.leftOutNotes())
 }
 
 // leftOutNotes is a line that says why the site left some out, if it did: most first.

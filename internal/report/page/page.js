@@ -5,12 +5,14 @@
 	const data = JSON.parse(byId("data").textContent);
 	const pageSize = 100;
 	const seconds = (ms) => ms === undefined ? "" : (ms / 1000).toFixed(3);
-	// Of a row: site, group, outcome, reason, and where it was tried, tries, start and length in ms, worker, status.
+	// Of a row: site, group, outcome, reason, and where it was tried, tries, start and length in ms, worker, status. The
+	// verdicts on the mail are a digit a row; there are none where nobody asked for them.
 	const name = (r) => (data.sites[r[0]] ? data.sites[r[0]] + "/" : "") + r[1];
 	const number = (i) => (r) => r[i] === undefined ? -1 : r[i];
 	const columns = [
 		{title: data.thing[0].toUpperCase() + data.thing.slice(1), text: name, key: name, head: true},
 		{title: "Outcome", text: (r) => data.signs[r[2]] + " " + data.outcomes[r[2]], key: (r) => data.outcomes[r[2]]},
+		{title: "Mail", text: (r) => data.mailSigns[r.mail] + " " + data.mails[r.mail], key: (r) => data.mails[r.mail]},
 		{title: "Took, s", text: (r) => seconds(r[6]), key: number(6), right: true},
 		{title: "Started after, s", text: (r) => seconds(r[5]), key: number(5), right: true},
 		{title: "Worker", text: (r) => r[7] ?? "", key: number(7), right: true},
@@ -18,6 +20,9 @@
 		{title: "Status", text: (r) => r[8] || "", key: number(8), right: true},
 		{title: "Reason", text: (r) => data.reasons[r[3]], key: (r) => data.reasons[r[3]], name: "text"},
 	];
+	const verdict = byId("verdict");
+	if (verdict) data.groups.forEach((r, i) => { r.mail = Number(data.mail[i]); });
+	else columns.splice(2, 1);
 	const haystack = data.groups.map((r) => (name(r) + "\n" + data.reasons[r[3]]).toLowerCase());
 	const search = byId("search"), outcome = byId("outcome"), rows = byId("rows");
 	let shown = [], page = 0, sorted = -1, down = false;
@@ -53,10 +58,11 @@
 		shown.sort((a, b) => sign * (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : 0) || a - b);
 	};
 	const filter = () => {
-		const words = search.value.toLowerCase().split(/\s+/).filter(Boolean), wanted = outcome.value;
+		const words = search.value.toLowerCase().split(/\s+/).filter(Boolean), wanted = outcome.value, mail = verdict?.value ?? "";
 		shown = [];
 		for (let i = 0; i < haystack.length; i++) {
 			if (wanted !== "" && data.groups[i][2] !== Number(wanted)) continue;
+			if (mail !== "" && data.groups[i].mail !== Number(mail)) continue;
 			if (words.every((w) => haystack[i].includes(w))) shown.push(i);
 		}
 		page = 0;
@@ -85,21 +91,26 @@
 		th.append(button);
 		byId("columns").append(th);
 	});
-	data.outcomes.forEach((word, i) => {
-		if (!data.groups.some((r) => r[2] === i)) return;
+	const choices = (select, names, of) => names.forEach((word, i) => {
+		if (!data.groups.some((r) => of(r) === i)) return;
 		const option = element("option", word);
 		option.value = i;
-		outcome.append(option);
+		select.append(option);
 	});
+	choices(outcome, data.outcomes, (r) => r[2]);
+	if (verdict) choices(verdict, data.mails.map((word) => word || "not asked"), (r) => r.mail);
 	search.addEventListener("input", filter);
 	outcome.addEventListener("change", filter);
+	verdict?.addEventListener("change", filter);
 	byId("filter").addEventListener("submit", (e) => e.preventDefault());
 	byId("earlier").addEventListener("click", () => { page--; draw(); });
 	byId("later").addEventListener("click", () => { page++; draw(); });
-	for (const button of document.querySelectorAll("button[data-outcome]")) {
+	for (const button of document.querySelectorAll("button[data-outcome], button[data-mail]")) {
 		button.addEventListener("click", () => {
-			search.value = button.dataset.reason;
-			outcome.value = data.outcomes.indexOf(button.dataset.outcome);
+			const {reason = "", outcome: word, mail} = button.dataset;
+			search.value = reason;
+			outcome.value = word ? data.outcomes.indexOf(word) : "";
+			if (verdict) verdict.value = mail ? data.mails.indexOf(mail) : "";
 			filter();
 			byId("groups").scrollIntoView();
 			search.focus({preventScroll: true});
