@@ -41,22 +41,25 @@ func TestMain(m *testing.M) {
 const schema = `
 CREATE TABLE group_digest (site_id text NOT NULL, group_id text NOT NULL, sent_date timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (site_id, group_id, sent_date));
 CREATE TABLE topic (topic_id text PRIMARY KEY, site_id text NOT NULL, group_id text NOT NULL, last_post_date timestamptz NOT NULL, hidden timestamptz);
+CREATE INDEX ON topic (group_id, site_id);
 CREATE INDEX ON topic (last_post_date DESC);
 CREATE TABLE topic_keywords (topic_id text PRIMARY KEY);
 CREATE TABLE post (post_id text PRIMARY KEY, topic_id text NOT NULL, site_id text NOT NULL, group_id text NOT NULL, date timestamptz NOT NULL, hidden timestamptz);
+CREATE INDEX ON post (site_id, group_id);
+CREATE INDEX ON post (topic_id);
 CREATE INDEX ON post (date DESC);
 CREATE TABLE email_setting (user_id text NOT NULL, site_id text NOT NULL DEFAULT '', group_id text NOT NULL DEFAULT '', setting text NOT NULL, PRIMARY KEY (user_id, site_id, group_id));`
 
 // A base is a database of a test's own.
 type base struct {
-	*testing.T
+	testing.TB
 	name string
 	conn *pgconn.PgConn
 }
 
-func newBase(t *testing.T) *base {
+func newBase(t testing.TB) *base {
 	t.Helper()
-	b := &base{T: t, name: strings.ToLower(strings.ReplaceAll(t.Name(), "/", "_"))}
+	b := &base{TB: t, name: strings.ToLower(strings.ReplaceAll(t.Name(), "/", "_"))}
 	b.name = b.name[max(0, len(b.name)-60):]
 	admin := b.open("postgres")
 	defer admin.Close(context.Background())
