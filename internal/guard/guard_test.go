@@ -104,6 +104,28 @@ func TestTheGuardIsCountedOnOnlyAsLongAsItStandsForCertain(t *testing.T) {
 	}
 }
 
+func TestTheGuardEndsBySoMuchOfTheWallAfterARowThatIsKnown(t *testing.T) {
+	for _, tt := range []struct {
+		zone  string
+		ahead time.Duration
+		row   string // by the server's clock
+		want  string
+	}{
+		{"UTC", 0, "2026-11-23T02:00:00Z", "2026-11-23T23:37:00Z"},
+		{"UTC", 13 * time.Hour, "2026-11-23T15:00:00Z", "2026-11-23T23:37:00Z"}, // a server in Auckland
+		{"Europe/Berlin", 0, "2026-10-24T12:00:00Z", "2026-10-25T09:37:00+01:00"},
+		{"Europe/Berlin", 0, "2026-03-28T12:00:00Z", "2026-03-29T09:37:00+02:00"},
+		{"Pacific/Auckland", 0, "2026-04-04T12:00:00Z", "2026-04-05T09:37:00+12:00"},
+		{"Pacific/Auckland", 0, "2026-09-26T12:00:00Z", "2026-09-27T09:37:00+13:00"},
+		{"Europe/Berlin", 0, "2026-10-24T05:00:00Z", "2026-10-25T02:37:00+01:00"}, // shown twice: the second time
+	} {
+		clock := NewClock(zone(t, tt.zone), tt.ahead)
+		if got := New(clock).EndsAfter(instant(t, tt.row)).In(clock.zone).Format(time.RFC3339); got != tt.want {
+			t.Errorf("%s, row of %s: got %s, want %s", tt.zone, tt.row, got, tt.want)
+		}
+	}
+}
+
 // shown is a reading of a clock, made in another way than Clock.At makes it.
 func shown(at time.Time, zone *time.Location) time.Time {
 	at = at.In(zone)

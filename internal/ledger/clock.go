@@ -51,12 +51,16 @@ const (
 
 // span is what the clock showed from one instant to a later one, as far as that is known.
 func (c Clock) span(from, to time.Time) (lowest, highest Reading) {
-	slack := skew
-	if !c.Known {
-		slack = unknownSkew
-	}
 	low, high := c.Span(from, to)
-	return ReadingOf(low.Add(-slack)), ReadingOf(high.Add(slack))
+	return ReadingOf(low.Add(-c.slack())), ReadingOf(high.Add(c.slack()))
+}
+
+// slack is by how much the clock may be ahead or behind what it is taken to be.
+func (c Clock) slack() time.Duration {
+	if c.Known {
+		return skew
+	}
+	return unknownSkew
 }
 
 // A Sample is a digest and the request that it was mailed for: the server's clock showed Row between Start and End.

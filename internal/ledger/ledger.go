@@ -138,7 +138,7 @@ func (b *Book) due(g Group, from, to time.Time) answer {
 		return no
 	}
 	low, high := b.clock.span(from, to)
-	daily, weekly := b.daily(g, low, high), weekly(f.topic, low, high)
+	daily, weekly := b.daily(g, low, high), b.clock.weekly(f.topic, from, to)
 	switch {
 	case !listed:
 		return maybe
@@ -167,12 +167,30 @@ func (b *Book) daily(g Group, low, high Reading) answer {
 	return found
 }
 
-// weekly tells whether a weekly digest was due, by what the server's clock may have shown.
-func weekly(topic, low, high Reading) answer {
-	if topic == 0 || topic > high {
-		return no // later posts count for a daily one
+// weekly tells whether a weekly digest was due to a request that the server worked on at some time from one instant to a later
+// one. Whether it counts the days by its clock on the wall, or from the instant that its database takes the post's time for, is
+// not established: what differs is not known.
+func (c Clock) weekly(topic Reading, from, to time.Time) answer {
+	if topic == 0 {
+		return no
 	}
-	first, last := int(low.sub(topic)/day), int(high.sub(topic)/day)
+	low, high := c.span(from, to)
+	found := days(low.sub(topic), high.sub(topic))
+	for _, zone := range []Clock{c, {c.Set(0), c.Known}} { // the database is in the server's zone, or in ours
+		posted := zone.Instant(topic)
+		if days(from.Sub(posted)-c.slack(), to.Sub(posted)+c.slack()) != found {
+			return maybe
+		}
+	}
+	return found
+}
+
+// days tells whether the whole days of an age are a multiple of a week, and not 0, by what the age may be.
+func days(youngest, oldest time.Duration) answer {
+	if oldest < 0 {
+		return no // later posts count for a daily digest
+	}
+	first, last := int(youngest/day), int(oldest/day)
 	switch {
 	case first > 0 && first == last && first%week == 0:
 		return yes

@@ -206,3 +206,20 @@ func TestABookThatCannotBeReadSaysWhy(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The database of a server in Auckland takes its times for those of UTC. By the server's clock on the wall the topic is seven days
+// old, by what the database says six.
+func TestAWeekIsNotKnownWhereTheClocksOfServerAndDatabaseDiffer(t *testing.T) {
+	night := at("24 02:00").Time()
+	auckland := Clock{guard.NewClock(time.UTC, 13*time.Hour), true}
+	for topic, want := range map[Reading]answer{
+		at("17 14:00"): maybe, // 7 days and 1 hour by the wall
+		at("17 02:00"): maybe, // 7 days and 13 hours, or 7 days
+		at("17 01:00"): yes,   // 7 days and 14 hours, or 7 days and 1 hour
+		at("19 12:00"): no,
+	} {
+		if got := auckland.weekly(topic, night, night); got != want {
+			t.Errorf("%v: got %v, want %v", topic.Time(), got, want)
+		}
+	}
+}

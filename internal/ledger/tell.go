@@ -26,8 +26,7 @@ func (b *Book) Tell(g Group, now time.Time) Telling {
 	}
 	sure := *b
 	sure.clock.Known = true
-	low, high := sure.clock.span(now, now)
-	t.Weekly = weekly(f.topic, low, high) != no
+	t.Weekly = sure.clock.weekly(f.topic, now, now) != no
 	due, guarded := sure.due(g, now, now), sure.guarded(g, now, now)
 	t.Due, t.Guarded = due != no, guarded != no
 	t.Certain = b.clock.Known && due != maybe && guarded != maybe || !f.subscribed
