@@ -58,6 +58,12 @@ var table = []row{
 	{pkg: "internal/observe", ours: []string{"dispatcher", "internal/campaign", "internal/notify", "internal/ping", "internal/printable"}},
 	{pkg: "internal/cluster"}, // for tests and the demo
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
+	// Not by the client's reader of these tables either, so both import the driver.
+	{
+		pkg: "internal/standin/tables", ours: []string{"internal/cluster", "internal/standin"},
+		outside: []string{"github.com/jackc/pgx/v5/pgconn"},
+	},
+	{pkg: "internal/standin/tables/tablestest", ours: []string{"internal/cluster", "internal/standin/tables"}},
 	{pkg: "internal/demo", ours: []string{"internal/campaign", "internal/report", "internal/standin"}},
 	{
 		pkg: "internal/process", ours: []string{"internal/campaign", "internal/progress"},

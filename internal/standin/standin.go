@@ -83,6 +83,10 @@ type Options struct {
 	// commits at once; one more is rolled back, with the page of the fault NoPrepared. 0 means any number.
 	MaxPrepared int
 
+	// Ledger is a real database for the digests: Quiet, Guard and MaxPrepared count for nothing then, and what was mailed is
+	// still in the site's log. nil means none.
+	Ledger Ledger
+
 	// Zone is the time zone of the server's clock, which the duplicate check reads without its zone
 	// (docs/groupserver.md section 12). nil means the zone of this process, as for a real server.
 	Zone *time.Location
@@ -103,6 +107,7 @@ type Site struct {
 	share   float64       // of server time that needs the lock
 	lock    chan struct{} // holds a value while a request thread has the lock; who waits is served in order
 	quiet   func(Group) bool
+	ledger  Ledger
 	status  func(id string) int
 	guard   time.Duration
 	zone    *time.Location
@@ -140,16 +145,17 @@ type groupState struct {
 // New makes a site.
 func New(o Options) *Site {
 	s := &Site{
-		token: o.Token,
-		cost:  o.Cost,
-		front: o.FrontCost,
-		share: min(o.Lock, 1),
-		lock:  make(chan struct{}, 1),
-		most:  o.Threads,
-		quiet: o.Quiet,
-		guard: o.Guard,
-		zone:  o.Zone,
-		noLog: o.NoLog,
+		token:  o.Token,
+		cost:   o.Cost,
+		front:  o.FrontCost,
+		share:  min(o.Lock, 1),
+		lock:   make(chan struct{}, 1),
+		most:   o.Threads,
+		quiet:  o.Quiet,
+		ledger: o.Ledger,
+		guard:  o.Guard,
+		zone:   o.Zone,
+		noLog:  o.NoLog,
 
 		status: o.Status,
 		pages:  recorded(),

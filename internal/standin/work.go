@@ -96,24 +96,33 @@ func (s *Site) sendHook(q *request, token string) *reply {
 // So two requests for one group mail twice if the second reaches its check before the first has committed.
 // A notification for a person goes the same way, without the check.
 func (s *Site) send(q *request) *reply {
+	if s.ledger != nil && q.hook == Send {
+		return s.sendByLedger(q)
+	}
 	breaks := s.databaseBreaks()
-	cost := s.costOf(q.id)
-	// Nine tenths: how the time is shared out on a real site is not established (section 14), only the order.
-	before := cost / 10 * 9
+	before, between := s.phases(q)
 	s.spend(q, before)
 	page, due := s.outcome(q)
 	if due {
 		if !s.prepare() {
-			q.rec.fault = NoPrepared
+			s.blame(q, NoPrepared)
 			return s.pages.noPrepared
 		}
 		defer s.unprepare()
 	}
-	s.spend(q, cost-before) // between the two phases of the commit, as far as this site has them
+	s.spend(q, between)
 	if due && !s.commit(q, breaks) || s.databaseBreaks() != breaks {
 		return s.databaseLost(q)
 	}
 	return page
+}
+
+// phases are the server time of a send before the two phases of its commit and between them, as far as this site has them.
+func (s *Site) phases(q *request) (before, between time.Duration) {
+	cost := s.costOf(q.id)
+	// Nine tenths: how the time is shared out on a real site is not established (section 14), only the order.
+	before = cost / 10 * 9
+	return before, cost - before
 }
 
 // outcome is what a send that nothing undoes is answered, and whether mail is due.
