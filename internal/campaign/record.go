@@ -279,7 +279,8 @@ func (r *run) keepHistory() {
 }
 
 func ending(result Result) state.Ending {
-	e := state.Ending{At: time.Now(), Error: result.Document.Error}
+	// Not now: the report that is made from the journal says the same as the run's own.
+	e := state.Ending{At: result.Document.Ended(), Error: result.Document.Error}
 	if result.Document.StoppedBy != nil {
 		e.StoppedBy = *result.Document.StoppedBy
 	}

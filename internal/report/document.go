@@ -257,6 +257,9 @@ func quantile(sorted []time.Duration, percent int) time.Duration {
 	return sorted[max(rank, 1)-1]
 }
 
+// Ended is when the last send ended, exactly.
+func (d *Document) Ended() time.Time { return d.results.Finished }
+
 // Things is what the run sent to.
 func (d *Document) Things() printable.Noun { return d.meta.Things }
 
