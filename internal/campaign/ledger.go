@@ -244,16 +244,14 @@ func (r *run) judge(ctx context.Context, plan *Plan, results *dispatcher.Report)
 	for i := len(results.Results) - plan.idled; i < len(results.Results); i++ {
 		l.Mails[i] = ledger.Nothing // it was found out when they were left out
 	}
+	l.Mails = append(l.Mails, plan.leftMails...)
 	r.events.Observe(Judged{settled, func(yield func(state.Group, ledger.Mail) bool) {
-		for i, m := range l.Mails {
-			if !yield(results.Results[i].Job.(state.Group), m) {
+		for i, result := range slices.Concat(results.Results, plan.left) {
+			if !yield(result.Job.(state.Group), l.Mails[i]) {
 				return
 			}
 		}
 	}, v.Gaps})
-	for i := range plan.left {
-		l.Mails = append(l.Mails, plan.leftMails[i])
-	}
 	return l
 }
 

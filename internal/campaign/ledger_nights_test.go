@@ -52,7 +52,7 @@ func (w *world) archived(t *testing.T, dir, run string) *report.Document {
 // Each night's own report and the one that is made from the journals later on say the same of the mail.
 func TestAReportFromTheJournalsSaysTheSameOfTheMail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(1, 8, time.UTC)
+		w := newWorld(1, 16, time.UTC)
 		w.all[w.groups[1]].subscribed = false
 		w.all[w.groups[2]].members = false
 		dir := t.TempDir()
@@ -63,7 +63,7 @@ func TestAReportFromTheJournalsSaysTheSameOfTheMail(t *testing.T) {
 			if night == 1 {
 				s.Ledger = nil
 			}
-			if night == 2 { // .. and one that was killed, of which nobody asked what was mailed
+			if night == 2 { // .. and one that was killed, of which nobody asked what was mailed until it was resumed
 				w.killed(t, s, 5*time.Second)
 				time.Sleep(12 * time.Minute)
 				s.Resume = campaign.Resume
@@ -85,11 +85,23 @@ func TestAReportFromTheJournalsSaysTheSameOfTheMail(t *testing.T) {
 		if got := live[3].Ledger.Gaps; got != (report.GapCounts{Groups: 1, Posts: 1}) || strings.Count(picture, "1 post in no digest</title>") != 1 {
 			t.Errorf("gaps: %+v in\n%s", got, picture)
 		}
+		answered := 0
+		for g := range live[2].Groups() {
+			if g.Outcome == "accepted" && g.Attempts == 0 {
+				answered++
+			}
+		}
+		if answered == 0 {
+			t.Error("the run that was resumed left nothing open of which the tables tell")
+		}
 		for night, d := range live {
 			if night == 1 {
 				continue
 			}
 			again := w.archived(t, dir, d.Run)
+			if again.Counts != d.Counts || again.Finished != d.Finished {
+				t.Errorf("night %d: got %+v until %v, want %+v until %v", night, again.Counts, again.Finished, d.Counts, d.Finished)
+			}
 			got, gotPicture := mailsOf(t, again)
 			want, wantPicture := mailsOf(t, d)
 			for _, diff := range []string{

@@ -56,6 +56,7 @@ type Plan struct {
 	gone      []state.LeftOpen             // the same, no longer in the list
 	left      []dispatcher.Result          // what the report says of the groups that are not sent to
 	alone     []state.LeftOpen             // of these, the ambiguous ones
+	told      []state.LeftOpen             // .. and those of which the ledger told what an earlier run left open
 	ambiguous map[string]dispatcher.Result // groups that an earlier run left so and that are sent to again, until then, by key
 	swallowed []bool                       // by place in Groups: it is sent to although the server's guard is up
 	leftMails []ledger.Mail                // what the ledger tells of those in left
@@ -169,11 +170,14 @@ func keys(groups []state.Group) iter.Seq[string] {
 // leave takes a group in that is not sent to.
 func (p *Plan) leave(c choice) {
 	p.left, p.leftMails = append(p.left, c.result), append(p.leftMails, c.mail)
-	if c.result.Outcome != dispatcher.Ambiguous {
+	switch {
+	case c.mail != ledger.NotAsked:
+		p.told = append(p.told, c.open)
+	case c.result.Outcome == dispatcher.Ambiguous:
+		p.alone = append(p.alone, c.open)
+	default:
 		p.skips = append(p.skips, c.skip)
-		return
 	}
-	p.alone = append(p.alone, c.open)
 }
 
 // settled takes a group in of which an earlier send may still be under way, and says from when on it may be sent to;
@@ -251,14 +255,18 @@ func (r *run) rememberUnlisted(p *Plan, groups []state.Group, now time.Time) {
 }
 
 // journalled gives the groups of a plan to the journal, and with them those that are not sent to although their fate is
-// unknown: a later run must not take them for unsent.
+// unknown: a later run must not take them for unsent. What the ledger told of some of these is their outcome at once.
 func (p *Plan) journalled(w *state.Writer) {
-	groups := slices.Grow(slices.Clip(p.Groups), len(p.gone)+len(p.alone)+len(p.idle))
-	for _, o := range slices.Concat(p.gone, p.alone) {
+	groups := slices.Grow(slices.Clip(p.Groups), len(p.gone)+len(p.alone)+len(p.told)+len(p.idle))
+	for _, o := range slices.Concat(p.gone, p.alone, p.told) {
 		groups = append(groups, o.Group)
 	}
 	groups = append(groups, p.idle...)
-	w.List(groups, p.skips, slices.Concat(p.opened, p.gone, p.alone)...)
+	w.List(groups, p.skips, slices.Concat(p.opened, p.gone, p.alone, p.told)...)
+	now := time.Now()
+	for _, o := range p.told {
+		w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: dispatcher.Result{Job: o.Group, Verdict: accepted, Start: now}})
+	}
 }
 
 // guarded counts the groups that were accepted although the server's guard was up, by the results of the sends, which

@@ -63,7 +63,7 @@ func (r *run) choose(g state.Group, now time.Time) choice {
 	if mail := r.told(g, open.Lost.Start, now); mail != ledger.Unknown {
 		run := cmp.Or(e.In, p.Run.Header.Run)
 		c := leaveOut(g, state.Skip{Reason: "accepted already in run " + run, In: run, At: open.Lost.Start})
-		c.result.Verdict, c.result.Lost, c.mail = accepted, &open.Lost, mail
+		c.result.Verdict, c.result.Lost, c.open, c.mail = accepted, &open.Lost, open, mail
 		return c
 	}
 	c := choice{class: leave, open: open, notBefore: open.At.Add(r.settleAfter(g.Key()))}
