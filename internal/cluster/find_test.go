@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -59,22 +61,29 @@ func TestTheServerIsThatOfThePathOrTheNewestOfDebians(t *testing.T) {
 	}
 }
 
-func TestTheFolderIsOneThatTheServersUserMayEnter(t *testing.T) {
-	private := t.TempDir() // below a folder that is only for us
-	t.Setenv("TMPDIR", private)
-	if public(private) {
-		t.Skip("the tests' own folder is for everybody here")
-	}
-	as, err := unprivileged()
+func TestTheFolderIsOneThatASocketAndTheServersUserFindRoomIn(t *testing.T) {
+	root := &syscall.Credential{} // as if the server were somebody else's
+	private, err := os.MkdirTemp("", "x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := private
-	if as != nil || len(private) > 60 {
-		want = "/tmp"
-	}
-	if got := parent(as); got != want {
-		t.Errorf("got %s, want %s", got, want)
+	defer os.RemoveAll(private)
+	long := filepath.Join(private, strings.Repeat("x", longestSocket))
+	for _, tt := range []struct {
+		name, folder string
+		as           *syscall.Credential
+		want         string
+	}{
+		{"ours", private, nil, private},
+		{"ours, the server somebody else's", private, root, "/tmp"},
+		{"everybody's", "/usr", root, "/usr"},
+		{"missing", filepath.Join(private, "missing"), root, "/tmp"},
+		{"too long", long, nil, "/tmp"},
+	} {
+		t.Setenv("TMPDIR", tt.folder)
+		if got := parent(tt.as); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
 	}
 }
 
