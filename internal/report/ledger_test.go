@@ -178,6 +178,39 @@ func TestTheMailIsSeenInABrowser(t *testing.T) {
 	b := startBrowser(t)
 	b.width(1200)
 	b.open(path)
+	filterByMail(t, b, d)
+	lookAtNights(t, b)
+	b.eval("document.querySelector('#nights details').open = true", nil)
+	for _, width := range []int{360, 800, 1400} {
+		b.width(width)
+		for _, scheme := range []string{"light", "dark"} {
+			b.media("screen", scheme)
+			name := fmt.Sprintf("%d %s", width, scheme)
+			var faint []string
+			if b.eval(contrast, &faint); len(faint) > 0 {
+				t.Errorf("%s: too little contrast: %q", name, faint)
+			}
+			if wide := b.number("document.documentElement.scrollWidth"); wide > width {
+				t.Errorf("%s: the page is %d wide", name, wide)
+			}
+			var least float64 // one lost digest is seen beside 160, and in a month's width
+			b.eval("Math.min(...[...document.querySelectorAll('.mails .swallowed, .mails .missing')].map(e => { const r = e.getBoundingClientRect(); return Math.min(r.width, r.height); }))", &least)
+			if least < 3 {
+				t.Errorf("%s: what was lost is drawn on %v pixels", name, least)
+			}
+			b.screenshot(name + ".png")
+			b.screenshotOf(name+", mail.png", "[aria-labelledby=mail]")
+			b.screenshotOf(name+", figures.png", "[aria-labelledby=run]")
+		}
+	}
+	if logged, requests := b.complaints(); len(logged) > 0 || len(requests) > 0 {
+		t.Errorf("logged: %q; asked for: %q", logged, requests)
+	}
+}
+
+// filterByMail checks the table of all groups: its column, and the filter, which goes with that by outcome.
+func filterByMail(t *testing.T, b *browser, d *report.Document) {
+	t.Helper()
 	found := func(want int) {
 		t.Helper()
 		if got, want := b.text("#found"), fmt.Sprintf("%d of 600 groups", want); got != want {
@@ -189,7 +222,6 @@ func TestTheMailIsSeenInABrowser(t *testing.T) {
 		b.eval(fmt.Sprintf("{const e = document.getElementById(%q); e.value = [...e.options].find(o => o.text === %q).value; e.dispatchEvent(new Event('change'))}", id, word), nil)
 	}
 
-	// The table of all groups: its column, and the filter, which goes with that by outcome.
 	if got := b.text("#columns th:nth-child(3)"); got != "Mail" {
 		t.Errorf("the third column is %q", got)
 	}
@@ -210,8 +242,11 @@ func TestTheMailIsSeenInABrowser(t *testing.T) {
 	}
 	b.click("button[data-outcome=not_ok]")
 	found(d.Counts.NotOK)
+}
 
-	// The picture: a bar a run, the present one last and marked; one lost digest is seen beside 160, and in a month's width.
+// lookAtNights checks the picture: a bar a run, the present one last and marked.
+func lookAtNights(t *testing.T, b *browser) {
+	t.Helper()
 	for _, tt := range []struct {
 		what, expression string
 		want             int
@@ -235,30 +270,5 @@ func TestTheMailIsSeenInABrowser(t *testing.T) {
 	b.eval("document.querySelectorAll('.mails title')[15].textContent", &title)
 	if want := "20261016T020000Z-000f, 2026-11-09 02:00:00 UTC: 330 mailed, 90 nothing to mail, 160 swallowed, 2 missing, 8 unknown, 12 posts in no digest"; title != want {
 		t.Errorf("got %q, want %q", title, want)
-	}
-	for _, width := range []int{360, 800, 1400} {
-		b.width(width)
-		for _, scheme := range []string{"light", "dark"} {
-			b.media("screen", scheme)
-			name := fmt.Sprintf("%d %s", width, scheme)
-			var faint []string
-			if b.eval(contrast, &faint); len(faint) > 0 {
-				t.Errorf("%s: too little contrast: %q", name, faint)
-			}
-			if wide := b.number("document.documentElement.scrollWidth"); wide > width {
-				t.Errorf("%s: the page is %d wide", name, wide)
-			}
-			var least float64
-			b.eval("Math.min(...[...document.querySelectorAll('.mails .swallowed, .mails .missing')].map(e => { const r = e.getBoundingClientRect(); return Math.min(r.width, r.height); }))", &least)
-			if least < 3 {
-				t.Errorf("%s: what was lost is drawn on %v pixels", name, least)
-			}
-			b.screenshot(name + ".png")
-			b.screenshotOf(name+", mail.png", "[aria-labelledby=mail]")
-			b.screenshotOf(name+", figures.png", "[aria-labelledby=run]")
-		}
-	}
-	if logged, requests := b.complaints(); len(logged) > 0 || len(requests) > 0 {
-		t.Errorf("logged: %q; asked for: %q", logged, requests)
 	}
 }
