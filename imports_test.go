@@ -64,7 +64,7 @@ var table = []row{
 		outside: []string{"github.com/jackc/pgx/v5/pgconn"},
 	},
 	{pkg: "internal/standin/tables/tablestest", ours: []string{"internal/cluster", "internal/standin/tables"}},
-	{pkg: "internal/demo", ours: []string{"internal/campaign", "internal/report", "internal/standin"}},
+	{pkg: "internal/demo", ours: []string{"internal/campaign", "internal/cluster", "internal/report", "internal/standin", "internal/standin/tables"}},
 	{
 		pkg: "internal/process", ours: []string{"internal/campaign", "internal/progress"},
 		outside: []string{"golang.org/x/sys/unix", "golang.org/x/term"},
@@ -83,6 +83,7 @@ var table = []row{
 	{pkg: "cmd/sendprofile", ours: []string{"internal/command", "internal/process"}},
 	{pkg: "internal/e2e/program", ours: []string{"internal/command", "internal/process"}}, // for tests
 	{pkg: "internal/e2e"}, // tests alone, as the next two
+	{pkg: "internal/e2e/ledger"},
 	{pkg: "docs"},
 	{pkg: "contrib"},
 	{pkg: "contrib/generate", ours: []string{"internal/command"}},

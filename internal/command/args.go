@@ -13,10 +13,10 @@ import (
 // argument and knows no such words.
 func arrange(args []string, app *cli.App, helpHint string) ([]string, error) {
 	a := arrangement{known: map[string]cli.Flag{}, left: args, helpHint: helpHint}
-	a.know(app.Flags)
 	for _, c := range app.Commands {
 		a.know(c.Flags)
 	}
+	a.know(app.Flags) // of two options with one name, this one stands before the command
 	var others []string
 	for len(a.left) > 0 {
 		arg := a.left[0]
@@ -31,6 +31,9 @@ func arrange(args []string, app *cli.App, helpHint string) ([]string, error) {
 			err = a.short(arg[1:])
 		default:
 			others = append(others, arg)
+			if c := app.Command(arg); c != nil && len(others) == 1 {
+				a.know(c.Flags)
+			}
 		}
 		if err != nil {
 			return nil, err

@@ -21,6 +21,7 @@ func demoFlags() []cli.Flag {
 		&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "which groups there are and what they cost is drawn from `SEED`", Category: catDemo},
 		&cli.StringSliceFlag{Name: "fault", Usage: "go wrong in this way instead of the usual few: `PATTERN=KIND`, such as 'main/*=500' or list=wrong-token; repeatable; a wrong kind lists them all", Category: catDemo},
 		&cli.BoolFlag{Name: "no-faults", Usage: "let nothing go wrong", Category: catDemo, DisableDefaultText: true},
+		&cli.BoolFlag{Name: "ledger", Usage: "give the site a database, with PostgreSQL's own binaries in a temporary folder, so that the run can say what was really mailed", Category: catDemo, DisableDefaultText: true},
 		&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "serve the site at `ADDRESS`; port 0 is a free one", Category: catDemo},
 		&cli.BoolFlag{Name: "tls", Usage: "serve it over https, with a certificate made for it", Category: catDemo, DisableDefaultText: true},
 		&cli.BoolFlag{Name: "serve-only", Usage: "only serve the site, until a signal comes, and print how to send its digests", Category: catDemo, DisableDefaultText: true},
@@ -32,7 +33,7 @@ func forDemo(f config.Flag) bool {
 	switch f.Name {
 	case "config", "instance", "cacert", "insecure", "header",
 		"state-dir", "no-state", "lock-wait", "resume", "retry-failed", "settle", "skip-ambiguous", "server-zone", "assume-previous",
-		"ledger", "skip-idle": // the stand-in has no database
+		"ledger": // the demo has one of its own
 		return false
 	}
 	return true
@@ -54,12 +55,12 @@ func (p command) demo(c *cli.Context) error {
 	}
 	o := demo.Options{
 		Groups: c.Int("groups"), Threads: c.Int("threads"), Seed: c.Uint64("seed"), Listen: c.String("listen"), TLS: c.Bool("tls"),
-		NoFaults: c.Bool("no-faults"),
+		NoFaults: c.Bool("no-faults"), Ledger: c.Bool("ledger"),
 	}
 	if faults := c.StringSlice("fault"); len(faults) > 0 {
 		o.Faults = faults
 	}
-	d, err := demo.Start(o)
+	d, err := demo.Start(c.Context, o)
 	if err != nil {
 		return err
 	}
@@ -69,12 +70,15 @@ func (p command) demo(c *cli.Context) error {
 	}
 
 	args := p.given(c)
+	delete(args, "ledger") // the demo's own, which is a switch
 	args["config"] = []string{d.Config}
 	args["state-dir"] = []string{filepath.Join(d.Dir, "state")}
 	if d.CACert != "" {
 		args["cacert"] = []string{d.CACert}
 	}
-	args["skip-ambiguous"] = []string{"true"} // nobody waits ten minutes for a demo to settle them
+	if !o.Ledger { // it settles them in seconds
+		args["skip-ambiguous"] = []string{"true"} // nobody waits ten minutes for a demo to settle them
+	}
 	if _, ok := args["workers"]; !ok {
 		args["workers"] = []string{fmt.Sprint(min(c.Int("threads"), standinWorkers))}
 	}

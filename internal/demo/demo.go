@@ -26,6 +26,8 @@ type Demo struct {
 	Dir    string
 	Config string
 	CACert string // empty without TLS
+
+	database *Database // nil: there is none
 }
 
 // Options of a demo.
@@ -37,6 +39,7 @@ type Options struct {
 	TLS      bool
 	Faults   []string // as [standin.ParseFault] reads them; nil: the usual few
 	NoFaults bool     // let nothing go wrong
+	Ledger   bool     // the site has a database, in which it keeps what it mailed
 }
 
 // A FaultError is a fault that is none.
@@ -58,8 +61,8 @@ func (e *ListenError) Error() string { return fmt.Sprintf("--listen %s: %v", e.A
 // people is how many the site lists for sendprofile, which has no demo of its own: --serve-only is for both.
 const people = 20
 
-// Start serves a site. Its errors are [*FaultError], [*ListenError], and those of package report.
-func Start(o Options) (*Demo, error) {
+// Start serves a site. Its errors are [*FaultError], [*ListenError], [*cluster.NotFoundError] and those of package report.
+func Start(ctx context.Context, o Options) (*Demo, error) {
 	site := standin.Options{
 		Token:   "demoToken" + fmt.Sprint(o.Seed),
 		Groups:  standin.Generate(o.Groups, o.Seed),
@@ -78,7 +81,14 @@ func Start(o Options) (*Demo, error) {
 	if o.Faults == nil && !o.NoFaults {
 		site.Faults, site.Unknown = usualFaults(site.Groups)
 	}
-	d := &Demo{Site: standin.New(site), Faults: len(site.Faults) > 0}
+	d := &Demo{Faults: len(site.Faults) > 0}
+	if o.Ledger {
+		var err error
+		if d.database, err = startDatabase(ctx, &site); err != nil {
+			return nil, err
+		}
+	}
+	d.Site = standin.New(site)
 	if err := d.start(o.Listen, o.TLS, site.Token); err != nil {
 		d.Close()
 		return nil, err
@@ -136,7 +146,7 @@ func (d *Demo) writeFiles(token string) (err error) {
 		}
 		return path
 	}
-	d.Config = write("gsconfig.ini", []byte("[config-default]\nwebservice = default\n\n[webservice-default]\ntoken = "+token+"\n"))
+	d.Config = write("gsconfig.ini", []byte(d.configuration(token)))
 	if d.Server.CA != nil {
 		d.CACert = write("ca.pem", d.Server.CA)
 	}
@@ -146,12 +156,22 @@ func (d *Demo) writeFiles(token string) (err error) {
 	return nil
 }
 
+// configuration is GroupServer's own.
+func (d *Demo) configuration(token string) string {
+	text := "[config-default]\nwebservice = default\n"
+	if d.database != nil {
+		text += "database = default\n\n[database-default]\ndsn = " + d.database.tables.DSN() + "\n"
+	}
+	return text + "\n[webservice-default]\ntoken = " + token + "\n"
+}
+
 // Close ends the site and removes its files.
 func (d *Demo) Close() {
 	if d.Server != nil {
 		d.Server.Close()
 	}
 	d.Site.Close()
+	d.database.close()
 	if d.Dir != "" {
 		_ = os.RemoveAll(d.Dir)
 	}

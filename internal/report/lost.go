@@ -21,10 +21,15 @@ func (d *Document) lost(r *dispatcher.Result) *Lost {
 	return &Lost{Reason: r.Lost.Reason, Start: seconds(r.Lost.Start.Sub(d.meta.Started))}
 }
 
-// settled says what became of a group that was sent to again because its first answer was lost, and that did not fail;
-// empty for all others. The reason of one that failed has both tries.
+// settled says what became of a group whose first answer was lost, and that did not fail: it was sent to again, or the
+// site's own tables told; empty for all others. The reason of one that failed has both tries.
 func settled(r *dispatcher.Result) string {
-	if r.Lost == nil || r.Attempts == 0 || r.Failed() {
+	switch {
+	case r.Lost == nil || r.Failed():
+		return ""
+	case r.Outcome == dispatcher.Accepted && (r.Attempts == 0 || r.Start.Equal(r.Lost.Start)):
+		return fmt.Sprintf("its answer was lost (%s); the site's own tables tell what became of it", r.Lost.Reason)
+	case r.Attempts == 0:
 		return ""
 	}
 	after := r.Start.Sub(r.Lost.Start)

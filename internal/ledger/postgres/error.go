@@ -37,8 +37,11 @@ var faults = map[string]struct{ problem, advice string }{
 	"57P03": {"it is starting, or shutting down", ""},
 }
 
-// fault makes an Error of what the driver said. tables are what was to be read.
-func (r *Reader) fault(tables string, err error) *Error {
+// fault makes an Error of what the driver said; nil of nil. tables are what was to be read.
+func (r *Reader) fault(tables string, err error) error {
+	if err == nil {
+		return nil
+	}
 	e := &Error{Database: r.String(), Err: err}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		f, known := faults[pg.Code]

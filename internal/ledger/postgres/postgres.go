@@ -127,10 +127,22 @@ func (r *Reader) ask(ctx context.Context, what, sql string, params []string, row
 	case <-ctx.Done():
 		return r.fault(what, context.Cause(ctx))
 	}
-	conn, err := r.connect(ctx)
-	if err != nil {
-		return r.fault("", err)
+	for {
+		old := r.conn != nil && !r.conn.IsClosed()
+		conn, err := r.connect(ctx)
+		if err != nil {
+			return r.fault("", err)
+		}
+		rows, err := statement(ctx, conn, sql, params, row)
+		// A connection that was made before may have been lost since, without a word: to read once more does no harm.
+		if err == nil || !old || rows > 0 || !conn.IsClosed() || ctx.Err() != nil {
+			return r.fault(what, err)
+		}
 	}
+}
+
+// statement makes one, and returns how many rows it gave.
+func statement(ctx context.Context, conn *pgconn.PgConn, sql string, params []string, row func(values [][]byte) error) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	values := make([][]byte, len(params))
@@ -139,15 +151,13 @@ func (r *Reader) ask(ctx context.Context, what, sql string, params []string, row
 	}
 	rows := conn.ExecParams(ctx, sql, values, nil, nil, nil)
 	for err == nil && rows.NextRow() {
+		n++
 		err = row(rows.Values())
 	}
 	if _, closed := rows.Close(); closed != nil {
 		err = closed
 	}
-	if err != nil {
-		return r.fault(what, err)
-	}
-	return nil
+	return n, err
 }
 
 // reading is a column that [shown] made; a null is none.

@@ -345,3 +345,15 @@ func TestTheConditionOfTheServerIsThatOfItsSettings(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
+
+func TestAConnectionThatWasLostMeanwhileIsMadeAnew(t *testing.T) {
+	b := newBase(t)
+	r := b.reader()
+	if _, err := r.Pending(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	b.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'senddigest' AND datname = current_database()")
+	if _, err := r.Pending(t.Context(), time.Minute); err != nil {
+		t.Error(err)
+	}
+}
