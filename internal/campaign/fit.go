@@ -3,6 +3,8 @@ package campaign
 import (
 	"fmt"
 	"slices"
+
+	"github.com/groupserver/senddigest/internal/printable"
 )
 
 const (
@@ -16,15 +18,16 @@ const (
 // FitError keeps a run from starting that would not be over in time.
 type FitError struct {
 	Deadline     *DeadlineError
-	Left, Groups int      // how many of how many groups would not have been sent to
-	Examples     []string // keys of some of these, in the order of the sends
-	Workers      int      // how many workers would do; 0: not even Most
-	Most         int      // up to how many were looked at
+	Left, Groups int            // how many of how many groups would not have been sent to
+	Things       printable.Noun // what these are called
+	Examples     []string       // keys of some of these, in the order of the sends
+	Workers      int            // how many workers would do; 0: not even Most
+	Most         int            // up to how many were looked at
 }
 
 func (e *FitError) Error() string {
-	return fmt.Sprintf("it would not fit: at %s (%s) %d of %d groups would not have been sent to",
-		e.Deadline.At.Local().Format("15:04"), e.Deadline.Option, e.Left, e.Groups)
+	return fmt.Sprintf("it would not fit: at %s (%s) %d of %d %v would not have been sent to",
+		e.Deadline.At.Local().Format("15:04"), e.Deadline.Option, e.Left, e.Groups, e.Things)
 }
 
 // Fit returns why the run will not be over by the time at which it starts nothing more. nil means that it will, that there
@@ -38,7 +41,7 @@ func (p *Plan) Fit() *FitError {
 	if found.Fits {
 		return nil
 	}
-	e := &FitError{Deadline: p.Ends, Left: len(found.Left), Groups: p.Forecast.Jobs, Workers: found.Workers, Most: most}
+	e := &FitError{Deadline: p.Ends, Left: len(found.Left), Groups: p.Forecast.Jobs, Things: p.Things, Workers: found.Workers, Most: most}
 	sequence := p.schedule.Sequence()
 	for _, job := range found.Left[:min(leftExamples, len(found.Left))] {
 		e.Examples = append(e.Examples, p.Groups[slices.Index(sequence, job)].Key())

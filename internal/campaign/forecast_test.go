@@ -4,11 +4,13 @@ import (
 	"errors"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/groupserver/senddigest/internal/state"
@@ -104,6 +106,10 @@ func TestARunThatIsRefusedSendsNothingAndSaysWhy(t *testing.T) {
 		fit, ok := errors.AsType[*campaign.FitError](r.StoppedBy)
 		if !ok || fit.Deadline.Option != "--max-duration 30s" || fit.Left != 2 || fit.Groups != 3 || len(fit.Examples) != 2 || fit.Workers != 3 {
 			t.Errorf("got %+v", r.StoppedBy)
+		}
+		fit.Things = printable.NewNoun("reader", "readers")
+		if got := fit.Error(); !strings.HasSuffix(got, " 2 of 3 readers would not have been sent to") {
+			t.Errorf("got %s", got)
 		}
 	})
 }

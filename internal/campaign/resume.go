@@ -114,7 +114,7 @@ func refuse(c Campaign, runs []state.Summary, newest *state.Summary, mode Mode, 
 	case newest.Unfinished():
 		what, hint = "was not finished", "--resume goes on with it"
 	default:
-		what = "had no group that failed" + cutShort(runs, now)
+		what = "had no " + c.Things.One() + " that failed" + cutShort(runs, now)
 	}
 	began := newest.Started.Local().Format("2006-01-02 15:04")
 	return &ResumeError{mode, fmt.Sprintf("the newest run, %s, which began %s, %s", newest.Run, began, what), hint}

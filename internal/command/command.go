@@ -125,7 +125,7 @@ func (p command) app() *cli.App {
 		{
 			Name: "report", Usage: "show a past run, the newest unless RUN names another, as text, JSON or HTML",
 			UsageText: name + " report [options] [RUN]",
-			Flags:     append(append(reportFlags(), p.flags(forReport)...), version, help), Action: p.orVersion(p.report),
+			Flags:     append(append(p.reportFlags(), p.flags(forReport)...), version, help), Action: p.orVersion(p.report),
 		},
 		{
 			Name: "explain", Usage: "why SITE/GROUP got, or gets, a digest or none; read-only",

@@ -27,12 +27,12 @@ func forReport(f config.Flag) bool {
 }
 
 // reportFlags are the options that only report has.
-func reportFlags() []cli.Flag {
+func (p command) reportFlags() []cli.Flag {
 	const category = "Report"
 	return []cli.Flag{
 		&cli.StringFlag{Name: "format", Value: "text", Category: category, Usage: "the report on standard output as `text|json|html`"},
 		&cli.BoolFlag{Name: "list", Category: category, DisableDefaultText: true, Usage: "list the runs that are kept, newest first; as text or json"},
-		&cli.BoolFlag{Name: "compare", Category: category, DisableDefaultText: true, Usage: "add what is different from the run before: new failures, mended ones, groups much slower than usual"},
+		&cli.BoolFlag{Name: "compare", Category: category, DisableDefaultText: true, Usage: p.program.text("add what is different from the run before: new failures, mended ones, groups much slower than usual")},
 	}
 }
 

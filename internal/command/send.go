@@ -41,7 +41,7 @@ func (p command) send(c *cli.Context) error {
 		return &usageError{"--resume and --retry-failed go on with different runs", "leave out one of them"}
 	case (resume || retry) && (args["only"] != nil || args["exclude"] != nil):
 		return &usageError{
-			"--only and --exclude choose the groups of a new run, and what is gone on with has chosen them already",
+			p.program.text("--only and --exclude choose the groups of a new run, and what is gone on with has chosen them already"),
 			"leave them out, or --resume and --retry-failed",
 		}
 	case s.RequireFit && s.Deadline == nil && s.MaxDuration == 0:
@@ -146,10 +146,11 @@ func (p command) tell(c *session, result campaign.Result, s *config.Settings, fi
 		summary.WriteString(p.message(fault))
 	}
 	if c := d.Counts; (s.Only != nil || s.Exclude != nil) && s.Resume == "" && c.Groups > 0 && c.Groups == c.Skipped {
-		fmt.Fprintf(&summary, "%s: warning: --only and --exclude leave out all %d groups\n", name, c.Groups)
+		fmt.Fprintf(&summary, "%s: warning: --only and --exclude leave out all %d %v\n", name, c.Groups, d.Things())
 	}
 	if d.Counts.Guarded > 0 {
-		fmt.Fprintf(&summary, "%s: warning: %s: groups that had a digest less than 21.6 hours ago, and that the server may have skipped: %d\n", name, d.URL, d.Counts.Guarded)
+		fmt.Fprintf(&summary, "%s: warning: %s: %v that had a %s less than 21.6 hours ago, and that the server may have skipped: %d\n",
+			name, d.URL, d.Things(), c.campaign.Mail, d.Counts.Guarded)
 	}
 	c.conclude(summary.String())
 	return files.Unwritten

@@ -110,7 +110,7 @@ func (r Run) write(w io.Writer, success float64) error {
 		name, help string
 		value      float64
 	}{
-		{"guarded_" + things.String(), printable.Title(things.String()) + " of the last run that were sent to although the server may have skipped them for an earlier digest.", float64(c.Guarded)},
+		{"guarded_" + things.String(), printable.Title(things.String()) + " of the last run that were sent to although the server may have skipped them for an earlier " + d.Mail() + ".", float64(c.Guarded)},
 		{"retries", "Extra tries of the last run.", float64(c.Retries)},
 		{"in_flight_peak", "Most sends that were in flight at once in the last run.", float64(r.Sends.peak)},
 		{"sent_bytes", "Bytes written to the site's connections in the last run, with headers and TLS.", float64(r.Sent)},

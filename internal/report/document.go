@@ -263,6 +263,9 @@ func (d *Document) Ended() time.Time { return d.results.Finished }
 // Things is what the run sent to.
 func (d *Document) Things() printable.Noun { return d.meta.Things }
 
+// Mail is what a send of the run mails.
+func (d *Document) Mail() string { return cmp.Or(d.meta.Mail, "digest") }
+
 // Groups yields what became of each group, in the order of the sends, the ones left out last.
 func (d *Document) Groups() iter.Seq[Group] {
 	return func(yield func(Group) bool) {

@@ -53,7 +53,7 @@ func (d *Document) Headline() string {
 	c := d.Counts
 	var b strings.Builder
 	if d.Error != "" {
-		fmt.Fprintf(&b, "no %s sent at %s: %s", cmp.Or(d.meta.Mail, "digest"), d.URL, d.Error)
+		fmt.Fprintf(&b, "no %s sent at %s: %s", d.Mail(), d.URL, d.Error)
 		return b.String()
 	}
 	fmt.Fprintf(&b, "%d of %s accepted at %s in %s", c.Accepted, d.meta.Things.Count(c.Groups), d.URL, length(d.Seconds.Wall))
@@ -229,7 +229,7 @@ func (d *Document) next() []string {
 		lines = append(lines, "    "+d.meta.Again(again...))
 	default:
 		lines = append(lines, "    "+d.meta.Again(),
-			"    which asks for the accepted groups too; the server skips who had a digest within 21.6 hours")
+			"    which asks for the accepted "+d.meta.Things.String()+" too; the server skips who had a digest within 21.6 hours")
 	}
 	if d.meta.Unguarded {
 		if c.Ambiguous+c.Unexpected > 0 {
