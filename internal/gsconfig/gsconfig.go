@@ -87,7 +87,7 @@ func readError(path string, err error) *Error {
 		e.Problem = "no such file"
 	case errors.Is(err, fs.ErrPermission):
 		e.Problem = "permission denied"
-		e.Advice = "run senddigest as the user that GroupServer runs as, or let the user it runs as read the file " +
+		e.Advice = "run the program as the user that GroupServer runs as, or let the user it runs as read the file " +
 			"and the directories above it; not everyone, for the token is in it"
 	case ok:
 		e.Problem += ": " + pathError.Err.Error() // without the path, which comes first already

@@ -461,7 +461,7 @@ func TestReadErrorOfAFileThatMayNotBeRead(t *testing.T) {
 	if got, want := e.Error(), "/srv/gsconfig.ini: permission denied"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	const want = "run senddigest as the user that GroupServer runs as, or let the user it runs as read the file " +
+	const want = "run the program as the user that GroupServer runs as, or let the user it runs as read the file " +
 		"and the directories above it; not everyone, for the token is in it"
 	if e.Advice != want {
 		t.Errorf("got hint  %s\nwant hint %s", e.Advice, want)

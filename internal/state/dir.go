@@ -106,7 +106,7 @@ func dirError(path string, err error) *DirError {
 	e := &DirError{Path: path, Err: err, hint: other}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		e.hint = "let the user who runs senddigest write there, or " + other
+		e.hint = "let the user who runs the program write there, or " + other
 	case errors.Is(err, syscall.ENOSPC):
 		e.hint = "make room on the disk, or " + other
 	case errors.Is(err, fs.ErrExist):

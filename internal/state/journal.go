@@ -211,20 +211,20 @@ func Newest(runs []Summary) (Summary, bool) {
 	return Summary{}, false
 }
 
-// VersionError is a journal that a newer senddigest wrote.
+// VersionError is a journal that a newer version of the program wrote.
 type VersionError struct {
 	Path    string
 	Version int
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("journal %s: it has version %d of the format, and this senddigest reads up to %d",
+	return fmt.Sprintf("journal %s: it has version %d of the format, and this program reads up to %d",
 		e.Path, e.Version, Version)
 }
 
 // Hint says what to do about it.
 func (e *VersionError) Hint() string {
-	return "use the newer senddigest that wrote it, or another directory with --state-dir"
+	return "use the newer program that wrote it, or another directory with --state-dir"
 }
 
 // DamagedError is a journal that cannot be read, and not because its end was torn off.
@@ -262,8 +262,8 @@ func (e *JournalWriteError) Unwrap() error { return e.Err }
 // Hint says what it means for the next run.
 func (e *JournalWriteError) Hint() string {
 	if e.Marked {
-		return "the digests go out all the same; --resume will take what is not on record for ambiguous"
+		return "the sends go on all the same; --resume will take what is not on record for ambiguous"
 	}
-	return "the digests go out all the same; remove the file, and do not --resume this run: " +
+	return "the sends go on all the same; remove the file, and do not --resume this run: " +
 		"it would send again what is not on record"
 }

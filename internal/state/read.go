@@ -65,10 +65,10 @@ func read(f io.Reader, path string) (*Run, error) {
 var (
 	errOrder    = errors.New("a record that cannot stand here")
 	errNumber   = errors.New("a number of nothing in the list")
-	errShort    = errors.New("the list does not have as many groups as it says")
+	errShort    = errors.New("the list is not as long as it says")
 	errFinished = errors.New("a record after the last")
 	errNoStart  = errors.New("the end of a try that never started")
-	errCounts   = errors.New("its counts do not add up to the groups of the list")
+	errCounts   = errors.New("its counts do not add up to the length of the list")
 )
 
 // longestList is the most groups that room is made for before they are there: their number is only a promise.

@@ -338,7 +338,7 @@ func TestANewerVersionIsNamedAndNotTouched(t *testing.T) {
 		}
 		_, err := d.Load(run1)
 		e, ok := errors.AsType[*state.VersionError](err)
-		if !ok || e.Version != 2 || !strings.Contains(e.Error(), "version 2") || !strings.Contains(e.Hint(), "newer senddigest") {
+		if !ok || e.Version != 2 || !strings.Contains(e.Error(), "version 2") || !strings.Contains(e.Hint(), "newer program") {
 			t.Errorf("%s: %v", row.installation, err)
 		}
 		runs, err := d.Runs(here)
