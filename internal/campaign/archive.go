@@ -128,7 +128,8 @@ func (a *Archive) Document(at int, goOn func(*state.Run, Mode) string) (*report.
 		return nil, err
 	}
 	meta := report.Meta{
-		Campaign: run.Campaign, Mail: a.campaign.Mail, Things: a.campaign.Things, Unguarded: a.campaign.Guard == nil, Run: run.Run, URL: run.URL, Started: run.Started,
+		Program: a.campaign.Program, Campaign: run.Campaign, Mail: a.campaign.Mail, Things: a.campaign.Things,
+		Unguarded: a.campaign.Guard == nil, Run: run.Run, URL: run.URL, Started: run.Started,
 		Workers: run.Workers, Rate: run.Rate, Burst: run.Burst, StopWord: run.StoppedBy,
 		Names: namesOf, Limits: limitsOf(run), Notes: notesOf(run), Error: errorOf(run),
 	}

@@ -33,6 +33,8 @@ type Campaign struct {
 	Mail   string         // what one send mails: "digest"
 	Things printable.Noun // what is sent to
 
+	Program string // that sends it, in the report; empty: "senddigest"
+
 	// List asks the site once whom to send to: each once, in the order of [schedule.Name].
 	List func(context.Context) (*List, error)
 	// Send tries once to send, and judges the answer. It must return when its context ends; several are called at once.

@@ -15,7 +15,7 @@ import (
 // duplicate check for them, and whom they go to is personal data.
 func Profile(client *hooks.Client) Campaign {
 	return Campaign{
-		Name: "profile", Mail: "notification", Things: printable.NewNoun("person", "people"),
+		Name: "profile", Mail: "notification", Things: printable.NewNoun("person", "people"), Program: "sendprofile",
 		List: listOf(client.ProfileMembers, func(p hooks.Profile) state.Group { return state.Group{Group: string(p)} }),
 		Send: func(ctx context.Context, p state.Group) dispatcher.Verdict {
 			defer scrubPanic(client)

@@ -236,7 +236,7 @@ func (r *run) learn(plan *Plan, results *dispatcher.Report) {
 // meta is what the report of the run says besides its results.
 func (r *run) meta() report.Meta {
 	meta := report.Meta{
-		Campaign: r.campaign.Name, Mail: r.campaign.Mail, Things: r.campaign.Things, Private: r.campaign.Private,
+		Program: r.campaign.Program, Campaign: r.campaign.Name, Mail: r.campaign.Mail, Things: r.campaign.Things, Private: r.campaign.Private,
 		Unguarded: r.campaign.Guard == nil, Run: r.id, URL: r.URL, Started: r.started,
 		Workers: r.Workers, Rate: float64(r.Rate), Burst: r.Burst, Names: namesOf,
 	}

@@ -25,6 +25,7 @@ const examples = 10
 
 // Meta is what a report says of a run besides its results.
 type Meta struct {
+	Program  string         // that made the run; empty: "senddigest"
 	Campaign string         // "digest"
 	Mail     string         // what a send mails; empty: "digest"
 	Things   printable.Noun // what was sent to: groups
@@ -262,6 +263,9 @@ func (d *Document) Ended() time.Time { return d.results.Finished }
 
 // Things is what the run sent to.
 func (d *Document) Things() printable.Noun { return d.meta.Things }
+
+// Program is the name of the program that made the run.
+func (d *Document) Program() string { return cmp.Or(d.meta.Program, "senddigest") }
 
 // Mail is what a send of the run mails.
 func (d *Document) Mail() string { return cmp.Or(d.meta.Mail, "digest") }

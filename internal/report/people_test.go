@@ -19,7 +19,7 @@ func (p person) Key() string { return string(p) }
 
 func peopleMeta() report.Meta {
 	m := meta()
-	m.Campaign, m.Mail, m.Things, m.Private, m.Unguarded = "profile", "notification", printable.NewNoun("person", "people"), true, true
+	m.Program, m.Campaign, m.Mail, m.Things, m.Private, m.Unguarded = "sendprofile", "profile", "notification", printable.NewNoun("person", "people"), true, true
 	m.Names = func(j dispatcher.Job) (site, name string) { return "", j.Key() }
 	return m
 }
