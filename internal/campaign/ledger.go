@@ -300,15 +300,21 @@ func (r *run) mailWarnings(results *dispatcher.Report, l *report.Ledger) []strin
 			missing = append(missing, g.Key())
 		}
 	}
+	named := func(names []string) string {
+		if r.campaign.Private {
+			return ""
+		}
+		return ": " + printable.Names(names)
+	}
 	var list []string
 	if len(swallowed) > 0 {
-		list = append(list, fmt.Sprintf("%s had something to mail that the server skipped, since the last digest was not 21.6 hours old: %s",
-			r.campaign.Things.Count(len(swallowed)), printable.Names(swallowed)))
+		list = append(list, fmt.Sprintf("%s had something to mail that the server skipped, since the last digest was not 21.6 hours old%s",
+			r.campaign.Things.Count(len(swallowed)), named(swallowed)))
 	}
 	if len(missing) > 0 {
-		list = append(list, fmt.Sprintf("%s had something to mail and somebody set to get it, and got no digest, for the first time: %s; "+
+		list = append(list, fmt.Sprintf("%s had something to mail and somebody set to get it, and got no digest, for the first time%s; "+
 			"is there no mailing list, are these members gone, or are their addresses not verified?",
-			r.campaign.Things.Count(len(missing)), printable.Names(missing)))
+			r.campaign.Things.Count(len(missing)), named(missing)))
 	}
 	return list
 }

@@ -2,10 +2,15 @@ package campaign
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/hooks"
+	"github.com/groupserver/senddigest/internal/ledger"
+	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
 )
 
@@ -53,5 +58,22 @@ func TestWhatMayHaveBeenMailedToAPersonIsNeverRepeated(t *testing.T) {
 	r := newRun(Profile(nil), Settings{Settle: DefaultSettle, NoState: true})
 	if at, ok := r.settle(dispatcher.Result{Start: r.started}); ok {
 		t.Errorf("it is repeated at %v", at)
+	}
+}
+
+func TestAWarningOfTheMailNamesNobodyWhoseNameIsPersonalData(t *testing.T) {
+	c := Profile(nil)
+	results := &dispatcher.Report{Results: []dispatcher.Result{{Job: state.Group{Group: "anna"}}, {Job: state.Group{Group: "bert"}}}}
+	warnings := func() []string {
+		r := newRun(c, Settings{NoState: true})
+		return r.mailWarnings(results, &report.Ledger{Mails: []ledger.Mail{ledger.Swallowed, ledger.Missing}})
+	}
+	names := func(line string) bool { return strings.Contains(line, "anna") || strings.Contains(line, "bert") }
+	if got := warnings(); len(got) != 2 || slices.ContainsFunc(got, names) {
+		t.Errorf("got %q", got)
+	}
+	c.Private = false
+	if got := warnings(); len(got) != 2 || !names(got[0]) || !names(got[1]) {
+		t.Errorf("got %q of a campaign that may name them", got)
 	}
 }

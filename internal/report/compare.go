@@ -175,8 +175,8 @@ func fullName(site, group string) string {
 	return site + "/" + group
 }
 
-// writeText writes the comparison for a person; nothing where there is none.
-func (c *Comparison) writeText(out io.Writer) {
+// writeText writes the comparison for a person, with names or with their numbers alone; nothing where there is none.
+func (c *Comparison) writeText(out io.Writer, named bool) {
 	if c == nil {
 		return
 	}
@@ -185,6 +185,10 @@ func (c *Comparison) writeText(out io.Writer) {
 		fmt.Fprintln(out, printable.Line(line))
 	}
 	for _, l := range c.Lists() {
+		if !named {
+			fmt.Fprintf(out, "\n%d %s\n", len(l.Names), l.Title)
+			continue
+		}
 		fmt.Fprintf(out, "\n%d %s:\n", len(l.Names), l.Title)
 		writeList(out, l.Names[:min(len(l.Names), namedAgain)], max(0, len(l.Names)-namedAgain))
 	}

@@ -142,7 +142,7 @@ func (d *Document) page() *page {
 		Policy: "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src " + digest(pageStyle) +
 			"; script-src " + digest(pageScript),
 		Style: template.CSS(pageStyle), Script: template.JS(pageScript),
-		Sign: "✓", Mood: "good", Notes: d.notes(d.mailNote()), Facts: d.facts(), Causes: d.results.Causes(htmlNames),
+		Sign: "✓", Mood: "good", Notes: d.notes(d.settledNotes(true), d.mailNote()), Facts: d.facts(), Causes: d.results.Causes(htmlNames),
 	}
 	switch {
 	case d.Counts.Failed() > 0 || d.Error != "":

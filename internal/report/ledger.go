@@ -97,13 +97,18 @@ func (d *Document) mailLists() []mailList {
 	return lists
 }
 
-// mailNotes say what the site's own tables told, where that is not that all was well.
-func (d *Document) mailNotes() []string {
+// mailNotes say what the site's own tables told, where that is not that all was well: with names, or with
+// their numbers alone.
+func (d *Document) mailNotes(named bool) []string {
 	var list []string
 	for _, l := range d.mailLists() {
+		if !named {
+			list = append(list, l.Text)
+			continue
+		}
 		list = append(list, l.Text+": "+printable.Names(l.Names))
 	}
-	if text, names := d.gaps(); len(names) > 0 {
+	if text, names := d.gaps(); named && len(names) > 0 {
 		list = append(list, text+": "+printable.Names(names))
 	} else if text != "" {
 		list = append(list, text)

@@ -39,21 +39,24 @@ func settled(r *dispatcher.Result) string {
 	return fmt.Sprintf("its first answer was lost (%s); sent again after %s: %v", r.Lost.Reason, short(after), r.Outcome)
 }
 
-// settledNotes names the groups that were settled, a line each.
-func (d *Document) settledNotes() []string {
+// settledNotes names the groups that were settled, a line each, or says how many there are.
+func (d *Document) settledNotes(named bool) []string {
 	var list []string
 	more := 0
 	for i := range d.results.Results {
 		r := &d.results.Results[i]
 		switch text := settled(r); {
 		case text == "":
-		case len(list) == namedGroups:
+		case len(list) == namedGroups || !named:
 			more++
 		default:
 			list = append(list, r.Job.Key()+": "+text)
 		}
 	}
-	if more > 0 {
+	switch {
+	case more > 0 && !named:
+		list = append(list, "settled after the first answer was lost: "+d.meta.Things.Count(more))
+	case more > 0:
 		list = append(list, fmt.Sprintf("sent again because the first answer was lost: %s more; a report in JSON lists them all", d.meta.Things.Count(more)))
 	}
 	return list

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 )
@@ -20,6 +21,7 @@ func (p person) Key() string { return string(p) }
 func peopleMeta() report.Meta {
 	m := meta()
 	m.Program, m.Campaign, m.Mail, m.Things, m.Private, m.Unguarded = "sendprofile", "profile", "notification", printable.NewNoun("person", "people"), true, true
+	m.Again = nil // it would mail all of them again
 	m.Names = func(j dispatcher.Job) (site, name string) { return "", j.Key() }
 	return m
 }
@@ -36,7 +38,7 @@ func TestAReportOfPeopleNamesThemInFilesAlone(t *testing.T) {
 	add("carl", failure(dispatcher.NotOK, 500, "500 Internal Server Error: KeyError"))
 	add("dora", failure(dispatcher.Ambiguous, 0, "connection reset by peer"))
 	m := peopleMeta()
-	m.Again, m.GoOn = nil, func(option string) string { return "sendprofile " + option + " https://groups.example.com/" }
+	m.GoOn = func(option string) string { return "sendprofile " + option + " https://groups.example.com/" }
 	d := report.New(&dispatcher.Report{Started: began, Finished: began.Add(4 * time.Second), Results: results, Peak: 1}, m)
 	golden(t, "people.txt", text(t, d))
 	golden(t, "people.html", htmlOf(t, d))
@@ -56,6 +58,45 @@ func TestAReportOfPeopleNamesThemInFilesAlone(t *testing.T) {
 	for _, name := range []string{"anna", "bert", "carl", "dora"} {
 		if bytes.Contains(summary.Bytes(), []byte(name)) {
 			t.Errorf("the summary names %s: %s", name, summary.Bytes())
+		}
+	}
+}
+
+// A campaign whose names are personal data may have a guard, and tables that tell of its mail.
+func TestNoPartOfASummaryNamesPeople(t *testing.T) {
+	m := peopleMeta()
+	m.Unguarded, m.Again = false, again
+	m.Ledger = &report.Ledger{
+		Mails: []ledger.Mail{ledger.Mailed, ledger.Swallowed, ledger.Missing, ledger.Unknown},
+		Gaps:  ledger.Gaps{Groups: []ledger.Group{{Group: "anna"}}, Posts: 2},
+	}
+	all := func(bert, carl dispatcher.Verdict, took time.Duration) *dispatcher.Report {
+		results := []dispatcher.Result{
+			{Job: person("anna"), Verdict: accepted, Lost: &dispatcher.Lost{Reason: "connection reset by peer", Start: began.Add(-11 * time.Minute)}},
+			{Job: person("bert"), Verdict: bert},
+			{Job: person("carl"), Verdict: carl},
+			{Job: person("dora"), Verdict: accepted},
+		}
+		for i := range results {
+			r := &results[i]
+			r.Attempts, r.Worker, r.Start, r.Took = 1, 1, began.Add(time.Duration(i)*time.Second), took
+		}
+		return ended(time.Minute, nil, results...)
+	}
+	d := report.New(all(accepted, failure(dispatcher.NotOK, 500, "500"), time.Minute), m)
+	d.CompareWith(report.Past{Run: "20261028T110000Z-01c2", Results: all(database, accepted, time.Second)})
+	var summary bytes.Buffer
+	if err := d.WriteSummary(&summary); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "people-summary-judged.txt", summary.Bytes())
+	whole := text(t, d)
+	for _, name := range []string{"anna", "bert", "carl", "dora"} {
+		if bytes.Contains(summary.Bytes(), []byte(name)) {
+			t.Errorf("the summary names %s: %s", name, summary.Bytes())
+		}
+		if !bytes.Contains(whole, []byte(name)) {
+			t.Errorf("the report does not name %s: %s", name, whole)
 		}
 	}
 }

@@ -36,11 +36,11 @@ func (d *Document) WriteSummary(w io.Writer) error { return d.writeText(w, !d.me
 func (d *Document) writeText(w io.Writer, named bool) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, printable.Line(d.Headline()))
-	for _, note := range d.notes(d.mailNotes()) {
+	for _, note := range d.notes(d.settledNotes(named), d.mailNotes(named)) {
 		fmt.Fprintln(out, printable.Line(note))
 	}
 	d.writeCauses(out, named)
-	d.Compare.writeText(out)
+	d.Compare.writeText(out, named)
 	for _, line := range d.next() {
 		fmt.Fprintf(out, "%s\n", line)
 	}
@@ -87,8 +87,8 @@ func (d *Document) Headline() string {
 	return b.String()
 }
 
-// notes are what stands below the headline. mail is what they say of the mail.
-func (d *Document) notes(mail []string) []string {
+// notes are what stands below the headline. settled and mail are what they say of lost answers and of the mail.
+func (d *Document) notes(settled, mail []string) []string {
 	var list []string
 	switch d.meta.State {
 	case Running:
@@ -96,7 +96,7 @@ func (d *Document) notes(mail []string) []string {
 	case CutOff:
 		list = append(list, "no end is on record, the last record is of "+clock(d.Finished)+"; what was in flight then counts as ambiguous")
 	}
-	return slices.Concat(list, d.meta.Notes, d.settledNotes(), mail, d.leftOutNotes())
+	return slices.Concat(list, d.meta.Notes, settled, mail, d.leftOutNotes())
 }
 
 // leftOutNotes is a line that says why the site left some out, if it did: most first.
@@ -191,8 +191,8 @@ func (d *Document) repeats(o dispatcher.Outcome) bool {
 // (docs/groupserver.md section 2). So the command names the groups that need it wherever it can, and a word of
 // caution stands below it.
 func (d *Document) next() []string {
-	var again []string // the groups to send to again
-	nameable := true
+	var again []string          // the groups to send to again
+	nameable := !d.meta.Private // a command line is there for everybody on the machine to see
 	for i := range d.results.Results {
 		r := &d.results.Results[i]
 		if d.repeats(r.Outcome) {
