@@ -450,3 +450,46 @@ func TestAnExplanationWithoutTheTablesTellsWhatTheRunsKnow(t *testing.T) {
 		}
 	})
 }
+
+// In the night that the clocks change the guard is an hour longer or shorter than 21.6 hours, and the ledger's rows say so by the
+// server's clock.
+func TestTheLedgersGuardEndsByTheServersClockWhenTheClocksChange(t *testing.T) {
+	for _, tt := range []struct{ zone, row, run, free string }{
+		{"Europe/Berlin", "2000-10-29 01:00", "2000-10-29 22:00", "2000-10-29 22:37"},
+		{"Europe/Berlin", "2000-03-26 01:00", "2000-03-26 22:00", "2000-03-26 22:37"},
+		{"Pacific/Auckland", "2000-03-19 01:00", "2000-03-19 22:00", "2000-03-19 22:37"},
+		{"Pacific/Auckland", "2000-10-01 01:00", "2000-10-01 22:00", "2000-10-01 22:37"},
+	} {
+		t.Run(tt.zone+" "+tt.row, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				zone, err := time.LoadLocation(tt.zone)
+				if err != nil {
+					t.Fatal(err)
+				}
+				at := func(text string) time.Time {
+					t.Helper()
+					at, err := time.ParseInLocation("2006-01-02 15:04", text, zone)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return at
+				}
+				w := newWorld(1, 8, zone)
+				time.Sleep(time.Until(at(tt.run)))
+				w.postDaily(12)
+				for _, g := range w.groups {
+					w.all[g].rows = []time.Time{at(tt.row)}
+				}
+				r, err := campaign.Run(t.Context(), w.campaign(zone), w.nightly(t.TempDir()))
+				if err != nil || r.Document.Ledger.Mailed != 8 {
+					t.Fatalf("%v, %+v", err, r.Document.Ledger)
+				}
+				for _, g := range w.groups {
+					if got := w.all[g].rows[1]; got.Before(at(tt.free)) || got.After(at(tt.free).Add(time.Minute)) {
+						t.Errorf("%s: mailed at %v, want after %s", g.Key(), got.In(zone), tt.free)
+					}
+				}
+			})
+		})
+	}
+}

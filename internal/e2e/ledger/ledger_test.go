@@ -26,11 +26,11 @@ import (
 // password is one that another reader of DSNs would take for a host.
 const password = "p@ss:w%rd"
 
-var postgres = tablestest.Server{Options: cluster.Options{Password: password, TCP: true}}
+var postgresServer = tablestest.Server{Options: cluster.Options{Password: password, TCP: true}}
 
 func TestMain(m *testing.M) {
 	program.BeProgram()
-	os.Exit(postgres.Around(m).Run())
+	os.Exit(postgresServer.Around(m).Run())
 }
 
 // A place is a site with its database, and what a user of the program has of it.
@@ -64,7 +64,7 @@ func kindOf(i int) int {
 // newPlace makes one. zone is the site's, session the database's.
 func newPlace(t *testing.T, groups int, zone, session string, change func(*standin.Options, *tables.Options)) *place {
 	t.Helper()
-	return newPlaceOn(t, &postgres, groups, zone, session, change)
+	return newPlaceOn(t, &postgresServer, groups, zone, session, change)
 }
 
 // newPlaceOn makes one whose database is on some server.
