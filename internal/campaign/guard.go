@@ -16,9 +16,9 @@ func (r *run) free(known Known, assumed time.Time) time.Time {
 		accepted = assumed
 	}
 	if accepted.IsZero() {
-		return time.Time{}
+		return known.Free
 	}
-	return r.campaign.Guard.Ends(accepted)
+	return latest(known.Free, r.campaign.Guard.Ends(accepted))
 }
 
 // guarded says from when on a group may be sent to that is free from a time on; zero: at once. swallowed: the server

@@ -133,7 +133,9 @@ func (r *run) calibrate() {
 }
 
 // A bookPast is a [Past] that knows of every digest, whoever had it sent: the guard is up after a digest, and not after a send
-// that mailed nothing.
+// that mailed nothing. Until the server's clock is known, the end of the guard that follows from a digest may be wrong by the
+// hours between two zones. What our own clock showed when a run had the group accepted counts as well then, so that nobody is
+// sent to earlier than without a ledger.
 type bookPast struct {
 	Past
 	run *run
@@ -142,11 +144,17 @@ type bookPast struct {
 // Of implements [Past].
 func (p *bookPast) Of(g state.Group) Known {
 	k, book := p.Past.Of(g), p.run.book
-	k.Accepted, k.Exact = time.Time{}, true
-	now := time.Now()
-	row := book.Digest(ledger.Group(g))
-	if row != 0 && !book.Idle(ledger.Group(g), now, now.Add(p.run.guardWait())) { // otherwise there is nothing to wait for
-		k.Free = p.run.campaign.Guard.EndsAfter(row.Time())
+	now, wait := time.Now(), p.run.guardWait()
+	k.Exact = true
+	if !book.Unguarded(ledger.Group(g), now) && !book.Idle(ledger.Group(g), now, now.Add(wait)) { // otherwise there is nothing to wait for
+		k.Exact = book.Clock().Known
+		k.Free = p.run.campaign.Guard.EndsAfter(book.Digest(ledger.Group(g)).Time())
+		if !k.Exact && k.Free.Sub(now) > wait {
+			k.Free = time.Time{} // it is not waited for, and must not hide the end that our own clock tells
+		}
+	}
+	if k.Exact {
+		k.Accepted = time.Time{}
 	}
 	if !k.Open.IsZero() && book.MailedSince(ledger.Group(g), k.Open) {
 		k.Open = time.Time{} // it is done with the request

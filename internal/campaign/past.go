@@ -17,7 +17,7 @@ type Known struct {
 	Accepted time.Time // when it last was, or may have been; zero: not known
 	Open     time.Time // when the last try of unknown fate began that the server may still be at work on; zero: there is none
 	// Exact: the time is known from which on the server's guard lets the group be mailed; it is Free, zero: at once. Otherwise
-	// that follows from Accepted.
+	// that follows from Accepted, and is not before Free.
 	Exact bool
 	Free  time.Time
 }

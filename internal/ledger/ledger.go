@@ -200,6 +200,9 @@ func days(youngest, oldest time.Duration) answer {
 	return maybe
 }
 
+// Unguarded reports whether it is proven that the server's guard of the group is down at an instant.
+func (b *Book) Unguarded(g Group, at time.Time) bool { return b.guarded(g, at, at) == no }
+
 // guarded tells whether the server's guard of the group was up for a request that it worked on at some time from one instant
 // to a later one.
 func (b *Book) guarded(g Group, from, to time.Time) answer {
