@@ -61,8 +61,14 @@ func (b *Book) Judge(ctx context.Context, sent []Sent, pending bool) (*Verdicts,
 }
 
 func (b *Book) judge(s *Sent, row Reading, pending bool) Mail {
+	newer := row > b.facts[s.Group].digest
+	// A try of an earlier run may have mailed what was in the tables before this one. One of this run has not, however near
+	// its start that digest was.
+	if s.From.Before(b.opened) {
+		newer = newer || b.mailedSince(row, s.From)
+	}
 	m := judge(evidence{
-		newer: row > b.facts[s.Group].digest || b.mailedSince(row, s.From), accepted: s.Accepted || s.Doubtful, pending: pending,
+		newer: newer, accepted: s.Accepted || s.Doubtful, pending: pending,
 		due: b.due(s.Group, s.From, s.To), guarded: b.guarded(s.Group, s.From, s.To),
 	})
 	if s.Doubtful && (m == Swallowed || m == Missing) {

@@ -61,11 +61,12 @@ type Book struct {
 	facts  map[Group]fact
 	posts  map[Group][]Reading
 	since  Reading // of the posts
+	opened time.Time
 }
 
 // Open reads the tables before a run at an instant. The clock is that of the server, as far as it is known.
 func Open(ctx context.Context, source Source, clock Clock, groups []Group, now time.Time) (*Book, error) {
-	b := &Book{source: source, clock: clock, facts: make(map[Group]fact, len(groups))}
+	b := &Book{source: source, clock: clock, facts: make(map[Group]fact, len(groups)), opened: now}
 	newest, err := source.Newest(ctx, groups)
 	if err != nil {
 		return nil, err

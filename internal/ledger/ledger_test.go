@@ -119,6 +119,28 @@ func TestASendIsJudgedByItsWindowItsGuardAndItsSubscribers(t *testing.T) {
 	}
 }
 
+// A run may follow another within the minutes by which two clocks differ: the digest of that one is not this one's.
+func TestOnlyATryOfAnEarlierRunMayHaveMailedADigestFromBeforeThisOne(t *testing.T) {
+	night := at("24 02:00").Time()
+	for _, tt := range []struct {
+		name string
+		from time.Time // when the first try began
+		want Mail
+	}{
+		{"of this run", night.Add(time.Second), Swallowed},
+		{"of an earlier one", night.Add(-40 * time.Second), Mailed},
+	} {
+		b := book(t, &shelf{
+			rows:  map[Group]Reading{alpha: ReadingOf(night.Add(-30 * time.Second))},
+			posts: map[Group][]Reading{alpha: {at("23 12:00")}}, subscribed: map[string]bool{"alpha": true},
+		}, night, true)
+		v, err := b.Judge(t.Context(), []Sent{{Group: alpha, From: tt.from, To: night.Add(2 * time.Second), Accepted: true}}, false)
+		if err != nil || v.Mails[0] != tt.want {
+			t.Errorf("%s: got %v, %v, want %v", tt.name, v.Mails, err, tt.want)
+		}
+	}
+}
+
 // The server's rules are said once more here, at one instant and by a clock that is known to the microsecond.
 func TestWhatIsProvenIdleHasNothingToMailAtAnyMoment(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
