@@ -1,7 +1,6 @@
 package campaign
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -24,14 +23,15 @@ func (r *run) span(groups []state.Group, now time.Time) time.Duration {
 }
 
 // sendIdle asks once more whether the groups that were left out have nothing to mail, and sends to those that have it now.
-// Where that cannot be asked, it sends to all of them: a request too many mails nobody anything.
+// Where that cannot be asked, it sends to all of them: a request too many mails nobody anything. What stopped the run holds for
+// these as well, such as a token that is refused: then none of them is sent to.
 func (r *run) sendIdle(ctx context.Context, plan *Plan, results *dispatcher.Report, send func([]state.Group) *dispatcher.Report) {
 	if len(plan.idle) == 0 {
 		return
 	}
 	var due, idle []state.Group
-	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), consultTime)
-	defer cancel()
+	asking, over := r.afterwards(ctx)
+	defer over()
 	err := r.book.Refresh(asking)
 	if err != nil {
 		r.unread(err)
@@ -44,12 +44,20 @@ func (r *run) sendIdle(ctx context.Context, plan *Plan, results *dispatcher.Repo
 			due = append(due, g)
 		}
 	}
-	if len(due) > 0 {
+	switch {
+	case len(due) == 0:
+	case results.StoppedBy != nil:
+		for _, g := range due {
+			results.Results = append(results.Results, dispatcher.Result{
+				Job: g, Verdict: dispatcher.Verdict{Outcome: dispatcher.NotAttempted, Reason: results.StoppedBy.Error()},
+			})
+		}
+	default:
 		r.events.Observe(Extended{len(due)})
 		more := send(due)
 		results.Results = append(results.Results, more.Results...)
 		results.Finished, results.Peak = more.Finished, max(results.Peak, more.Peak)
-		results.StoppedBy = cmp.Or(results.StoppedBy, more.StoppedBy)
+		results.StoppedBy = more.StoppedBy
 	}
 	for _, g := range idle {
 		results.Results = append(results.Results, dispatcher.Result{

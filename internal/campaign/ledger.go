@@ -26,6 +26,9 @@ const (
 
 	// The ledger may keep a run waiting for so long, before the sends and after them, and for so long with one question.
 	consultTime, questionTime = time.Minute, 2 * time.Second
+	// After the sends it may be asked for so long, twice, of a run that was told to stop: who did has no patience, and systemd
+	// kills what has not ended in time. It suffices for 200,000 groups.
+	stoppedTime = 15 * time.Second
 
 	// Digests that were committed in the last moments before the run's end may not be visible yet for so long.
 	pendingTime, pendingEvery = 5 * time.Second, 250 * time.Millisecond
@@ -209,17 +212,36 @@ func (r *run) inquire(ctx context.Context, result dispatcher.Result) (dispatcher
 // accepted is the verdict on a send of which the ledger tells what became.
 var accepted = dispatcher.Verdict{Outcome: dispatcher.Accepted, Health: ratelimit.Unknown}
 
+// afterwards is the context of what is asked after the sends of a run with the context ctx, whose end cuts the time for it.
+// over is to be called in the end.
+func (r *run) afterwards(ctx context.Context) (asking context.Context, over func()) {
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), consultTime)
+	listening := []func() bool{context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(stoppedTime):
+			cancel()
+		case <-asking.Done():
+		}
+	})}
+	if r.Abort != nil {
+		listening = append(listening, context.AfterFunc(r.Abort, cancel))
+	}
+	return asking, func() {
+		cancel()
+		for _, end := range listening {
+			end()
+		}
+	}
+}
+
 // judge asks the ledger what was mailed, and accepts the sends whose answers were lost and of which it tells. It returns what
 // the report is to say of it; nil: nothing.
 func (r *run) judge(ctx context.Context, plan *Plan, results *dispatcher.Report) *report.Ledger {
 	if r.book == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), consultTime)
-	defer cancel()
-	if r.Abort != nil {
-		defer context.AfterFunc(r.Abort, cancel)()
-	}
+	ctx, over := r.afterwards(ctx)
+	defer over()
 	pending := r.pending(ctx)
 	var places []int
 	var sent []ledger.Sent

@@ -1,0 +1,126 @@
+package campaign_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/campaign"
+	"github.com/groupserver/senddigest/internal/ledger"
+	"github.com/groupserver/senddigest/internal/state"
+)
+
+// idleNight makes a world of 20 groups of which the first 6 have something to mail now, and the settings of a run that leaves
+// the others out.
+func idleNight(t *testing.T) (*world, campaign.Settings) {
+	t.Helper()
+	w := newWorld(1, 20, time.UTC)
+	s := w.nightly(t.TempDir())
+	w.postDaily(12)
+	w.night(t, s) // the server's clock is known from now on
+	time.Sleep(48 * time.Hour)
+	for _, g := range w.groups[:6] {
+		w.all[g].posts = append(w.all[g].posts, time.Now().Add(-time.Hour))
+	}
+	s.SkipIdle, s.Workers = true, 1
+	return w, s
+}
+
+func TestIdleGroupsAreNotSentToOnceTheRunWasStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := idleNight(t)
+		refused := errors.New("the token is refused")
+		c, asked := w.campaign(time.UTC), 0
+		c.Send = func(context.Context, state.Group) dispatcher.Verdict {
+			asked++
+			w.breakDatabase(errors.New("away")) // so that all that were left out would be sent to
+			return dispatcher.Verdict{Outcome: dispatcher.NotOK, Reason: "refused", NotDelivered: true, Stop: refused, Err: refused}
+		}
+		r, err := campaign.Run(t.Context(), c, s)
+		if err != nil || asked != 1 || !errors.Is(r.StoppedBy, refused) {
+			t.Errorf("%d requests, stopped by %v, %v", asked, r.StoppedBy, err)
+		}
+		if c := r.Document.Counts; c.Groups != 20 || c.NotAttempted != 19 {
+			t.Errorf("got %+v", c)
+		}
+	})
+}
+
+// A stalled database answers no question any more, and refuses none, once it is told to.
+type stalled struct {
+	*world
+	now bool
+}
+
+func (s *stalled) stall(ctx context.Context) error {
+	if !s.now {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s *stalled) Posts(ctx context.Context, since ledger.Reading) (map[ledger.Group][]ledger.Reading, error) {
+	if err := s.stall(ctx); err != nil {
+		return nil, err
+	}
+	return s.world.Posts(ctx, since)
+}
+
+func (s *stalled) Pending(ctx context.Context, within time.Duration) (int, error) {
+	if err := s.stall(ctx); err != nil {
+		return 0, err
+	}
+	return s.world.Pending(ctx, within)
+}
+
+func TestADatabaseThatStallsDoesNotKeepARunThatWasToldToStop(t *testing.T) {
+	const sends = 5 * time.Second
+	for _, tt := range []struct {
+		name        string
+		stop, abort time.Duration // from the start on; 0: never
+		least, most time.Duration // that the run takes
+	}{
+		{"nobody tells it", 0, 0, time.Minute, 3 * time.Minute},
+		{"it is told while it sends", sends, 0, 0, 40 * time.Second},
+		{"it is told while it asks", 20 * time.Second, 0, 20 * time.Second, 55 * time.Second},
+		{"it is told twice", sends, 10 * time.Second, 0, 10 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, s := idleNight(t)
+				database := &stalled{world: w}
+				s.Ledger = database
+				w.faults = func(state.Group) fault {
+					database.now = true
+					return fine
+				}
+				ctx, stop := context.WithCancelCause(t.Context())
+				abort, cut := context.WithCancel(t.Context())
+				defer cut()
+				s.Abort = abort
+				told := errors.New("terminated")
+				if tt.stop > 0 {
+					time.AfterFunc(tt.stop, func() { stop(told) })
+				}
+				if tt.abort > 0 {
+					time.AfterFunc(tt.abort, cut)
+				}
+				began := time.Now()
+				r, err := campaign.Run(ctx, w.campaign(time.UTC), s)
+				if took := time.Since(began); err != nil || took < tt.least || took > tt.most {
+					t.Errorf("%v: it took %v", err, took)
+				}
+				if r.Document == nil {
+					t.Fatal(fmt.Sprint("no report: ", r))
+				}
+				stop(nil)
+				time.Sleep(time.Minute) // what still waits for a stop is gone
+			})
+		})
+	}
+}
