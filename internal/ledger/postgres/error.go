@@ -59,6 +59,8 @@ func (r *Reader) fault(tables string, err error) error {
 		if inner := errors.Unwrap(err); inner != nil {
 			e.Problem = inner.Error() // without the driver's own words about host and user
 		}
+		// It says a line for each address, and for the try with TLS and the one without. The last says why there was no other.
+		e.Problem = e.Problem[strings.LastIndexByte(e.Problem, '\n')+1:]
 	}
 	e.Problem = r.dsn.Password.Scrub(e.Problem)
 	if text := err.Error(); r.dsn.Password.Scrub(text) != text {

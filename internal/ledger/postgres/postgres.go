@@ -53,7 +53,10 @@ func (r *Reader) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
 	_ = r.conn.Close(ctx)
-	<-r.conn.CleanupDone()
+	select {
+	case <-r.conn.CleanupDone():
+	case <-ctx.Done(): // of a server that is gone without a word the driver takes its leave for 15 seconds
+	}
 	r.conn = nil
 }
 

@@ -277,6 +277,9 @@ func TestWhatIsWrongIsSaidWithoutThePassword(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v, want %q", err, tt.want)
 			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q is more than a line", err)
+			}
 			for e := err; e != nil; e = errors.Unwrap(e) {
 				for _, secret := range []string{"wr0ng", "p@ss", "w%rd"} {
 					if text := fmt.Sprintf("%v %+v %#v", e, e, e); strings.Contains(text, secret) {
