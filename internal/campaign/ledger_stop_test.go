@@ -124,3 +124,22 @@ func TestADatabaseThatStallsDoesNotKeepARunThatWasToldToStop(t *testing.T) {
 		})
 	}
 }
+
+// An adviceless error has no hint for its reader.
+type adviceless struct{ error }
+
+func (adviceless) Hint() string { return "" }
+
+func TestAnErrorWithoutAHintEndsWithItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 1, time.UTC)
+		w.breakDatabase(adviceless{errors.New("the database is away")})
+		s := w.nightly(t.TempDir())
+		var text string
+		s.Observers = hear(func(e campaign.Noted) { text = e.Text })
+		w.night(t, s)
+		if text != "it is not known what was mailed: the database is away" {
+			t.Errorf("got %q", text)
+		}
+	})
+}

@@ -112,7 +112,7 @@ func (r *run) goWithout(what string, err error) {
 
 // hint is what to do about an error, behind a semicolon; empty where the error does not say.
 func hint(err error) string {
-	if e, ok := errors.AsType[Hinter](err); ok {
+	if e, ok := errors.AsType[Hinter](err); ok && e.Hint() != "" {
 		return "; " + e.Hint()
 	}
 	return ""
