@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/command"
@@ -171,6 +172,19 @@ func TestWhatThePagesMayNotSayIsFound(t *testing.T) {
 				t.Errorf("got %v, want %s", err, tt.fault)
 			}
 		})
+	}
+}
+
+func TestTheReadmeIsReadInThreeMinutes(t *testing.T) {
+	_, prose := blocks("README.md", readText(t, "README.md"))
+	words := 0
+	for word := range strings.FieldsSeq(prose) {
+		if strings.ContainsFunc(word, unicode.IsLetter) {
+			words++
+		}
+	}
+	if most := 3 * 250; words > most { // a minute for each 250
+		t.Errorf("%d words besides code, want %d: what not everybody needs belongs into docs/", words, most)
 	}
 }
 
