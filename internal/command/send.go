@@ -173,6 +173,9 @@ func (p command) dryRun(site *url.URL, s *config.Settings) error {
 	for _, g := range plan.Groups {
 		b.WriteString(printable.Line(g.Key()) + "\n")
 	}
+	for _, g := range plan.Idle() {
+		b.WriteString("# left out, nothing to mail: " + printable.Line(g.Key()) + "\n")
+	}
 	outlook, fit := plan.Outlook(), plan.Fit()
 	if plan.Forecast != nil { // what past runs do not tell is no news
 		for _, line := range outlook {
