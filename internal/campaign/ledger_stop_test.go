@@ -143,3 +143,26 @@ func TestAnErrorWithoutAHintEndsWithItself(t *testing.T) {
 		}
 	})
 }
+
+// What a killed run had in flight is committed while the resumed one goes, and is never sent to by that one.
+func TestTheRunAfterAResumedOneKnowsWhatTheTablesToldOfLostAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 30, time.UTC)
+		w.postDaily(12)
+		s := w.nightly(t.TempDir())
+		w.killed(t, s, 21*time.Second)
+		s.Resume = campaign.Resume
+		began := time.Now()
+		w.night(t, s)
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("the resumed run took %v", took)
+		}
+		s.Resume = ""
+		var warned []string
+		s.Observers = hear(func(e campaign.Warned) { warned = append(warned, e.Text) })
+		w.night(t, s)
+		if len(warned) > 0 {
+			t.Errorf("warned of %q", warned)
+		}
+	})
+}

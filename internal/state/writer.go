@@ -127,8 +127,12 @@ func (w *Writer) Observe(e dispatcher.Event) {
 				outcome = dispatcher.Ambiguous // what has no name is known by nobody
 			}
 			w.outcomes[i] = outcome
+			ended := res.Start.Add(res.Took)
+			if res.Start.IsZero() { // not tried in this run: what became of an earlier try was found out elsewhere
+				ended = time.Now()
+			}
 			r = record{
-				End: &i, At: w.since(res.Start.Add(res.Took)), Outcome: outcome.String(), Status: res.Status, Reason: clip(res.Reason),
+				End: &i, At: w.since(ended), Outcome: outcome.String(), Status: res.Status, Reason: clip(res.Reason),
 				Retry: e.Kind != dispatcher.Finished, NotDelivered: res.NotDelivered,
 			}
 			if res.Err != nil {

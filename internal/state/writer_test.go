@@ -520,6 +520,25 @@ func TestWhatAnEarlierRunLeftOpenStaysOpenUntilItIsTried(t *testing.T) {
 	}
 }
 
+// Such a group was not tried in this run, and its result has no start.
+func TestWhatWasFoundOutOfAnEarlierTryIsOnFileAsOfNow(t *testing.T) {
+	d, h := open(t), header(run1)
+	h.Started = time.Now()
+	w := begin(t, d, h)
+	list := groups(1)
+	w.List(list, nil, state.LeftOpen{Group: list[0], At: h.Started.Add(-time.Minute)})
+	w.Observe(dispatcher.Event{Kind: dispatcher.Finished, Result: dispatcher.Result{
+		Job: list[0], Verdict: dispatcher.Verdict{Outcome: dispatcher.Accepted},
+	}})
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e, _ := load(t, d, run1).Entry(list[0])
+	if e.Outcome != dispatcher.Accepted || e.End.Before(h.Started) || e.Open {
+		t.Errorf("got %+v", e)
+	}
+}
+
 func TestHowTheLimitChangedIsOnRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := open(t)
