@@ -82,6 +82,7 @@ func (r *Reader) config() (*pgconn.Config, error) {
 		return nil, err
 	}
 	config.ConnectTimeout = connectTimeout
+	delete(config.RuntimeParams, "timezone") // of our environment (PGTZ); the server's session has the database's
 	config.RuntimeParams["application_name"] = "senddigest"
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	if d.Options != "" {

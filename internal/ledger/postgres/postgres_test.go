@@ -196,6 +196,7 @@ func TestReadingsAreTheServersClockInWhateverZoneTheDatabaseIs(t *testing.T) {
 			b.exec("ALTER DATABASE " + b.name + " SET timezone = '" + zone + "'")
 			_ = b.conn.Close(t.Context())
 			b.conn = b.open(b.name)
+			t.Setenv("PGTZ", "Asia/Tokyo") // ours is not the server's
 			for i, wall := range []string{"2026-11-24 02:00:00", "2026-10-25 02:30:00", "2026-03-29 03:30:00", "2026-04-05 02:30:00", "2026-09-27 03:30:00"} {
 				g := group(fmt.Sprint(i))
 				b.exec("INSERT INTO group_digest VALUES ('main', '" + g.Group + "', timestamp '" + wall + "')")
