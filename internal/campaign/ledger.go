@@ -105,7 +105,7 @@ func (r *run) calibrate() {
 	}
 	var samples []ledger.Sample
 	sampled := map[state.Group]bool{} // by a newer run
-	seen := 0
+	seen, allNew := 0, true
 	for i := range runs { // the newest first
 		if seen == calibrationRuns || r.book.Clock().Known && r.undigested != nil {
 			return
@@ -131,7 +131,8 @@ func (r *run) calibrate() {
 				samples = append(samples, ledger.Sample{Start: e.Last, End: e.End, Row: r.book.Digest(ledger.Group(e.Group))})
 			}
 		}
-		r.book.Calibrate(samples)
+		allNew = allNew && past.Judged
+		r.book.Calibrate(samples, allNew)
 	}
 }
 

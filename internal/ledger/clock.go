@@ -73,6 +73,37 @@ type Sample struct {
 // whose digest is older than the request, because that one mailed nothing, do no harm. With too few the clock stays as
 // it is.
 func (c Clock) Calibrate(samples []Sample) Clock {
+	votes := c.votes(samples)
+	// Of a group that a request mailed nothing to, the digest is of an earlier night. So it is the latest that counts.
+	for n := int(farthest / step); n >= -int(farthest/step); n-- {
+		if votes[n] < fits {
+			continue
+		}
+		for votes[n-1] > votes[n] { // long sends vote for their neighbours, too
+			n--
+		}
+		return Clock{c.Set(time.Duration(n) * step), true}
+	}
+	return c
+}
+
+// CalibrateNew is Calibrate by digests none of which is older than its run. A few may be from somebody else's sends in the
+// course of it, before or after the request: so it is where most agree.
+func (c Clock) CalibrateNew(samples []Sample) Clock {
+	votes, most := c.votes(samples), 0
+	for n := int(farthest / step); n >= -int(farthest/step); n-- {
+		if votes[n] > votes[most] || votes[most] == 0 {
+			most = n
+		}
+	}
+	if votes[most] < fits {
+		return c
+	}
+	return Clock{c.Set(time.Duration(most) * step), true}
+}
+
+// votes counts the samples that fit each number of steps by which the clock may be ahead.
+func (c Clock) votes(samples []Sample) map[int]int {
 	zone := c.Set(0)
 	votes := map[int]int{}
 	for _, s := range samples {
@@ -90,15 +121,5 @@ func (c Clock) Calibrate(samples []Sample) Clock {
 			}
 		}
 	}
-	// Of a group that a request mailed nothing to, the digest is of an earlier night. So it is the latest that counts.
-	for n := int(farthest / step); n >= -int(farthest/step); n-- {
-		if votes[n] < fits {
-			continue
-		}
-		for votes[n-1] > votes[n] { // long sends vote for their neighbours, too
-			n--
-		}
-		return Clock{c.Set(time.Duration(n) * step), true}
-	}
-	return c
+	return votes
 }

@@ -74,6 +74,29 @@ func TestDigestsOfTheNightBeforeDoNotMoveTheClockByADay(t *testing.T) {
 	}
 }
 
+// Somebody has the whole list sent by hand while the run goes, and mails what had nothing to mail earlier in it, or what the run
+// reaches later.
+func TestAHandMadeRunInTheCourseOfOursDoesNotMoveTheClock(t *testing.T) {
+	night := time.Date(2026, 11, 24, 2, 0, 0, 0, time.UTC)
+	for _, by := range []time.Duration{3 * time.Hour, -3 * time.Hour} {
+		var samples []Sample
+		for i := range 200 {
+			start := night.Add(time.Duration(i) * time.Second)
+			row := start
+			if i%20 == 0 {
+				row = start.Add(by)
+			}
+			samples = append(samples, Sample{start, start.Add(time.Second), mailed(t, "Europe/Berlin", row)})
+		}
+		if got := clockIn(t, "Europe/Berlin").CalibrateNew(samples); !got.Known || got.Ahead() != 0 {
+			t.Errorf("by %v: got %v (known: %v)", by, got.Ahead(), got.Known)
+		}
+		if got := clockIn(t, "Europe/Berlin").CalibrateNew(samples[:fits-1]); got.Known {
+			t.Errorf("by %v: %v is found from too few", by, got.Ahead())
+		}
+	}
+}
+
 func TestAClockThatIsFoundIsRight(t *testing.T) {
 	zones := []string{"UTC", "Europe/Berlin", "Pacific/Auckland", "Asia/Kathmandu", "America/St_Johns", "Asia/Tokyo"}
 	rapid.Check(t, func(t *rapid.T) {

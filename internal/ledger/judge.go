@@ -51,7 +51,7 @@ func (b *Book) Judge(ctx context.Context, sent []Sent, pending bool) (*Verdicts,
 			samples = append(samples, Sample{s.From, s.To, rows[i]})
 		}
 	}
-	b.Calibrate(samples)
+	b.Calibrate(samples, true)
 	v := &Verdicts{Mails: make([]Mail, len(sent)), Rows: rows}
 	for i := range sent {
 		v.Mails[i] = b.judge(&sent[i], rows[i], pending)

@@ -99,8 +99,14 @@ func (b *Book) Refresh(ctx context.Context) error { return b.readPosts(ctx, b.si
 // Clock is the server's, as far as it is known.
 func (b *Book) Clock() Clock { return b.clock }
 
-// Calibrate finds out the server's clock, see [Clock.Calibrate].
-func (b *Book) Calibrate(samples []Sample) { b.clock = b.clock.Calibrate(samples) }
+// Calibrate finds out the server's clock, see [Clock.Calibrate] and, where all the digests are new, [Clock.CalibrateNew].
+func (b *Book) Calibrate(samples []Sample, allNew bool) {
+	if allNew {
+		b.clock = b.clock.CalibrateNew(samples)
+		return
+	}
+	b.clock = b.clock.Calibrate(samples)
+}
 
 // Ahead reports whether a digest is there that the server's clock, as it is assumed to be, does not show yet at an instant: then
 // the clock is another.
