@@ -322,19 +322,17 @@ func (w *world) killed(t *testing.T, s campaign.Settings, after time.Duration) {
 	ctx, stop := context.WithCancelCause(t.Context())
 	abort, cut := context.WithCancel(t.Context())
 	s.Abort = abort
+	left := make(chan func(*testing.T), 1)
 	kill := time.AfterFunc(after, func() {
-		left := snapshot(t, s.StateDir)
+		left <- snapshot(t, s.StateDir)
 		stop(errKilled)
 		cut()
-		w.restore = func() { left(t) }
 	})
-	defer kill.Stop()
 	if _, err := campaign.Run(ctx, w.campaign(time.UTC), s); err != nil && !errors.Is(err, errKilled) {
 		t.Fatal(err)
 	}
-	if w.restore != nil {
-		w.restore()
-		w.restore = nil
+	if !kill.Stop() {
+		(<-left)(t)
 	}
 }
 

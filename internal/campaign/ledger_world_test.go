@@ -39,8 +39,6 @@ type world struct {
 	known  int   // questions to the database
 	flying map[state.Group]int
 	faulty []string // what went wrong in the world
-
-	restore func() // puts the state directory back to where it was when a run was killed
 }
 
 // A groupOf is what the world knows of a group.
