@@ -40,9 +40,10 @@ type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 // An ambiguous try may have been delivered, and may still be under way. Settle decides whether its job is tried once
 // more in this run, and from when on: that is harmless only where the caller knows that the first try has ended by then
 // and that the service itself delivers nothing twice. It is asked once for each job, also with no Retries, and never for
-// a send that was cut. While a job waits so, or because of Earlier, Inquire is asked about it, at once and then at intervals:
-// what it answers ends the job, and no other try is made. A job that had an ambiguous try, in this run or by Earlier, ends accepted, or otherwise without a
-// failure, or ambiguous: whatever its later tries prove, they prove nothing of that one.
+// a send that was cut. While a job waits for that, or because of Earlier, Inquire is called for it, at once and then at
+// intervals. The verdict that it returns ends the job, and no other try is made. A job that had an ambiguous try, in this run
+// or by Earlier, ends accepted, or otherwise without a failure, or ambiguous: whatever its later tries prove, they prove
+// nothing of that one.
 type Options struct {
 	Workers     int                            // most sends in flight; below 1 counts as 1
 	Limiter     ratelimit.Limiter              // asked before each send, and how many may be in flight; nil: none
@@ -94,7 +95,7 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 		uncounted: map[int]int{}, crowds: map[int]int{}, last: map[int]lastTry{}, settled: map[int]struct{}{},
 		together: make([]int, min(o.Workers, len(jobs))+1),
 		report:   &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
-		lost:     make(chan struct{}, 1),
+		asked:    make(chan struct{}, 1),
 	}
 	for i, job := range jobs {
 		result := Result{Verdict: Verdict{Outcome: NotAttempted}}
@@ -111,14 +112,14 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 
 	// Sends in flight outlive the stop: cutting one makes it ambiguous.
 	inFlight, cut := context.WithCancelCause(context.WithoutCancel(ctx))
-	var beside sync.WaitGroup
-	defer beside.Wait()
+	var grace sync.WaitGroup
+	defer grace.Wait()
 	defer cut(nil)
 	if o.Abort != nil {
 		defer context.AfterFunc(o.Abort, func() { cut(context.Cause(o.Abort)) })()
 	}
 	if o.Grace > 0 {
-		beside.Go(func() { cutAfter(ctx, inFlight, o.Grace, cut) })
+		grace.Go(func() { cutAfter(ctx, inFlight, o.Grace, cut) })
 	}
 
 	// Not errgroup.WithContext: its first error would cut the sends of all others. Workers return no error.
@@ -150,7 +151,7 @@ type run[J Job] struct {
 	// sends start in dispatch order. A channel, since a wait for a mutex does not end with the context.
 	admission chan struct{}
 	queue     *queue
-	lost      chan struct{} // holds a value when there are new questions
+	asked     chan struct{} // holds a value when there are new questions
 
 	mu        sync.Mutex // for all below, and held while Observe is called
 	report    *Report
@@ -162,10 +163,10 @@ type run[J Job] struct {
 	last      map[int]lastTry  // of jobs that have used up their tries in doubt
 	settled   map[int]struct{} // jobs that Settle let be tried once more
 	failures  int
-	flying    int // sends in flight
-	questions []question
-	together  []int // for the send of each worker, numbered from 1, the most in flight at any time of it; 0: it sends nothing
-	ended     bool  // a verdict stopped the run, or a stop changed what became of a job
+	flying    int        // sends in flight
+	questions []question // about jobs that wait since a try was ambiguous
+	together  []int      // for the send of each worker, numbered from 1, the most in flight at any time of it; 0: it sends nothing
+	ended     bool       // a verdict stopped the run, or a stop changed what became of a job
 }
 
 // work sends one job after the other until none is left or the run is stopped.

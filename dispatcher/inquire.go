@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// An Inquire asks elsewhere what became of a job whose last try was ambiguous, such as the service's own books. It reports
-// false where that does not tell, or not yet. It must return when its context ends, and is called by one goroutine.
+// An Inquire finds out elsewhere what became of a job whose last try was ambiguous, in the service's own books for one. It
+// reports false where that is not known, or not yet. It must return when its context ends, and is called by one goroutine.
 type Inquire func(context.Context, Result) (Verdict, bool)
 
 // Questions about a job are asked at once, then at intervals: a service that is at work on the lost try is soon done, or
@@ -16,7 +16,7 @@ const (
 	soonTimes   = 5
 )
 
-// A question is a job that Inquire is asked about until it answers, or the job does not wait any more.
+// A question is a job for which Inquire is called until it returns a verdict, or the job does not wait any more.
 type question struct {
 	job   int
 	asked int
@@ -32,7 +32,7 @@ func (r *run[J]) askAbout(i int) {
 	defer r.mu.Unlock()
 	r.questions = append(r.questions, question{job: i})
 	select {
-	case r.lost <- struct{}{}:
+	case r.asked <- struct{}{}:
 	default: // who waits has not looked since the last word
 	}
 }
@@ -50,7 +50,7 @@ func (r *run[J]) inquire(ctx context.Context) {
 		}
 		select {
 		case <-timer:
-		case <-r.lost:
+		case <-r.asked:
 		case <-ctx.Done():
 			return
 		}

@@ -78,9 +78,7 @@ func (q *queue) withdraw(job int) bool {
 	if !q.lineup.Withdraw(job) {
 		return false
 	}
-	if q.lineup.Empty() {
-		close(q.empty)
-	}
+	q.lookForEnd()
 	return true
 }
 
@@ -100,6 +98,11 @@ func (q *queue) done(job int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lineup.Done(job)
+	q.lookForEnd()
+}
+
+// lookForEnd closes empty once no job is left. The caller holds mu, and has just ended a job.
+func (q *queue) lookForEnd() {
 	if q.lineup.Empty() {
 		close(q.empty)
 	}
