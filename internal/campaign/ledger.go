@@ -335,7 +335,7 @@ func (r *run) mailWarnings(results *dispatcher.Report, l *report.Ledger) []strin
 		if r.campaign.Private {
 			return ""
 		}
-		return ": " + printable.Names(names)
+		return ": " + printable.Names(names, len(names))
 	}
 	var list []string
 	if len(swallowed) > 0 {

@@ -2,7 +2,6 @@ package campaign
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/groupserver/senddigest/internal/printable"
 )
@@ -37,14 +36,7 @@ func (p *Plan) Outlook() []string {
 	if fit.Workers > 0 && !p.auto {
 		return append(lines, fmt.Sprintf("with --workers %d it would fit, if the site bears them", fit.Workers))
 	}
-	var names []string
-	for _, key := range fit.Examples {
-		names = append(names, printable.Line(key))
-	}
-	if more := fit.Left - len(names); more > 0 {
-		names = append(names, fmt.Sprintf("and %d more", more))
-	}
-	text = "it would leave " + strings.Join(names, ", ")
+	text = "it would leave " + printable.Names(fit.Examples, fit.Left)
 	if !p.auto {
 		text = fmt.Sprintf("not even with --workers %d; %s", fit.Most, text)
 	}

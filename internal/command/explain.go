@@ -1,7 +1,6 @@
 package command
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -54,10 +53,7 @@ func (p command) explain(c *cli.Context) error {
 		return failed
 	}
 	if c.Bool("json") {
-		e := json.NewEncoder(p.Document())
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		err = e.Encode(x)
+		err = writeJSON(p.Document(), x)
 	} else {
 		err = x.WriteText(p.Document())
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -132,14 +133,19 @@ func (p command) goOn(args map[string][]string, s *config.Settings, run *state.R
 	return strings.Join(append(words, string(mode), config.Quote(run.URL)), " ")
 }
 
+// writeJSON writes a value for programs that people look at as well.
+func writeJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
+}
+
 // listRuns writes the runs that are kept.
 func (p command) listRuns(archive *campaign.Archive, asJSON bool) error {
 	kept, stdout := archive.List(), p.Document()
 	if asJSON {
-		e := json.NewEncoder(stdout)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return report.StdoutError(e.Encode(kept))
+		return report.StdoutError(writeJSON(stdout, kept))
 	}
 	if len(kept) == 0 {
 		_, _ = fmt.Fprintf(p.Stderr, "%s: no run in %s\n", p.program.Name, archive.Path())

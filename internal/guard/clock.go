@@ -37,8 +37,12 @@ func (c Clock) At(instant time.Time) time.Time {
 func (c Clock) Span(from, to time.Time) (lowest, highest time.Time) {
 	lowest, highest = c.At(from), c.At(from)
 	for begin, end := range c.stretches(from, to) {
-		lowest = earlier(lowest, c.At(begin))
-		highest = latest(highest, c.At(begin).Add(end.Sub(begin)))
+		if at := c.At(begin); at.Before(lowest) {
+			lowest = at
+		}
+		if at := c.At(begin).Add(end.Sub(begin)); at.After(highest) {
+			highest = at
+		}
 	}
 	return lowest, highest
 }
@@ -49,7 +53,10 @@ func (c Clock) Reaches(reading time.Time) (first, forGood time.Time) {
 	furthest := 24*time.Hour + c.ahead.Abs() // no zone is so far from UTC
 	below := true                            // what the clock shows at the end of the stretch before
 	for begin, end := range c.stretches(reading.Add(-furthest), reading.Add(furthest)) {
-		at := latest(begin, begin.Add(reading.Sub(c.At(begin))))
+		at := begin
+		if ahead := reading.Sub(c.At(begin)); ahead > 0 {
+			at = begin.Add(ahead)
+		}
 		if !at.Before(end) {
 			below = true
 			continue
@@ -85,18 +92,4 @@ func (c Clock) stretches(from, to time.Time) iter.Seq2[time.Time, time.Time] {
 			from = end
 		}
 	}
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

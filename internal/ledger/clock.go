@@ -55,6 +55,12 @@ func (c Clock) span(from, to time.Time) (lowest, highest Reading) {
 	return ReadingOf(low.Add(-c.slack())), ReadingOf(high.Add(c.slack()))
 }
 
+// Instant is when the clock first showed a reading, as far as it is known.
+func (c Clock) Instant(r Reading) time.Time {
+	first, _ := c.Reaches(r.Time())
+	return first
+}
+
 // slack is by how much the clock may be ahead or behind what it is taken to be.
 func (c Clock) slack() time.Duration {
 	if c.Known {

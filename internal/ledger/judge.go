@@ -18,8 +18,7 @@ type Sent struct {
 
 // Verdicts are what the tables say of a run.
 type Verdicts struct {
-	Mails []Mail    // of each group, in the order of the question
-	Rows  []Reading // the newest digest of each
+	Mails []Mail // of each group, in the order of the question
 	Gaps  Gaps
 }
 
@@ -52,7 +51,7 @@ func (b *Book) Judge(ctx context.Context, sent []Sent, pending bool) (*Verdicts,
 		}
 	}
 	b.Calibrate(samples, true)
-	v := &Verdicts{Mails: make([]Mail, len(sent)), Rows: rows}
+	v := &Verdicts{Mails: make([]Mail, len(sent))}
 	for i := range sent {
 		v.Mails[i] = b.judge(&sent[i], rows[i], pending)
 		v.Gaps.add(b, &sent[i], rows[i])

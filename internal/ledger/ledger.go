@@ -137,18 +137,19 @@ func (b *Book) mailedSince(row Reading, start time.Time) bool {
 // what is posted after the book was read.
 func (b *Book) Idle(g Group, from, to time.Time) bool { return b.due(g, from, to) == no }
 
-// due tells whether a request that the server worked on at some time from one instant to a later one had something to mail,
-// and somebody to mail it to. A yes of that is less certain than a no: who is a member is in no table.
+// due reports whether a request that the server worked on at some time from one instant to a later one had something to mail,
+// and somebody to mail it to. A yes is less certain than a no: no table holds who is a member.
 func (b *Book) due(g Group, from, to time.Time) answer {
 	f, listed := b.facts[g]
-	if listed && !f.subscribed {
+	switch {
+	case !listed:
+		return maybe
+	case !f.subscribed:
 		return no
 	}
 	low, high := b.clock.span(from, to)
 	daily, weekly := b.daily(g, low, high), b.clock.weekly(f.topic, from, to)
 	switch {
-	case !listed:
-		return maybe
 	case daily == yes || weekly == yes:
 		return yes
 	case daily == no && weekly == no:
@@ -157,7 +158,7 @@ func (b *Book) due(g Group, from, to time.Time) answer {
 	return maybe
 }
 
-// daily tells whether a daily digest had posts, by what the server's clock may have shown.
+// daily reports whether a daily digest had posts, by what the server's clock may have shown.
 func (b *Book) daily(g Group, low, high Reading) answer {
 	if low.add(-day) < b.since {
 		return maybe
@@ -174,9 +175,9 @@ func (b *Book) daily(g Group, low, high Reading) answer {
 	return found
 }
 
-// weekly tells whether a weekly digest was due to a request that the server worked on at some time from one instant to a later
-// one. Whether it counts the days by its clock on the wall, or from the instant that its database takes the post's time for, is
-// not established: what differs is not known.
+// weekly reports whether a weekly digest was due to a request that the server worked on at some time from one instant to a later
+// one. It is not established whether the server counts the days by its clock on the wall, or from the instant that its database
+// takes the post's time for. Where the two differ, the answer is maybe.
 func (c Clock) weekly(topic Reading, from, to time.Time) answer {
 	if topic == 0 {
 		return no
@@ -192,7 +193,7 @@ func (c Clock) weekly(topic Reading, from, to time.Time) answer {
 	return found
 }
 
-// days tells whether the whole days of an age are a multiple of a week, and not 0, by what the age may be.
+// days reports whether the whole days of an age are a multiple of a week, and not 0, by what the age may be.
 func days(youngest, oldest time.Duration) answer {
 	if oldest < 0 {
 		return no // later posts count for a daily digest
@@ -210,7 +211,7 @@ func days(youngest, oldest time.Duration) answer {
 // Unguarded reports whether it is proven that the server's guard of the group is down at an instant.
 func (b *Book) Unguarded(g Group, at time.Time) bool { return b.guarded(g, at, at) == no }
 
-// guarded tells whether the server's guard of the group was up for a request that it worked on at some time from one instant
+// guarded reports whether the server's guard of the group was up for a request that it worked on at some time from one instant
 // to a later one.
 func (b *Book) guarded(g Group, from, to time.Time) answer {
 	row := b.facts[g].digest
@@ -225,7 +226,7 @@ func (b *Book) guarded(g Group, from, to time.Time) answer {
 }
 
 // Settle finds out, in the course of a run, what became of a request that began at an instant and whose answer was lost.
-// Unknown is that the tables do not tell, or not yet.
+// It returns Unknown where that does not follow from the tables, or not yet.
 func (b *Book) Settle(ctx context.Context, g Group, start, now time.Time) (Mail, error) {
 	newest, err := b.source.Newest(ctx, []Group{g})
 	if err != nil {

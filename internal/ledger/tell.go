@@ -10,7 +10,6 @@ type Telling struct {
 	Post       Reading // the newest of them; 0: none
 	Weekly     bool    // a weekly digest may be due
 	Certain    bool    // what follows is known and not only assumed
-	Due        bool    // there is something to mail, and somebody to mail it to
 	Guarded    bool    // the server's guard is up
 }
 
@@ -28,13 +27,7 @@ func (b *Book) Tell(g Group, now time.Time) Telling {
 	sure.clock.Known = true
 	t.Weekly = sure.clock.weekly(f.topic, now, now) != no
 	due, guarded := sure.due(g, now, now), sure.guarded(g, now, now)
-	t.Due, t.Guarded = due != no, guarded != no
+	t.Guarded = guarded != no
 	t.Certain = b.clock.Known && due != maybe && guarded != maybe || !f.subscribed
 	return t
-}
-
-// Instant is when the server's clock showed a reading, as far as it is known.
-func (c Clock) Instant(r Reading) time.Time {
-	first, _ := c.Reaches(r.Time())
-	return first
 }

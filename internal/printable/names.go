@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// named is how many names a line has.
+// named is how many names a line has at most.
 const named = 10
 
-// Names is a line of names, the first ten of them and how many more there are.
-func Names(names []string) string {
-	lines := make([]string, 0, named+1)
+// Names is the beginning of a list of so many names, on one line: the first ten at most, and how many more there are.
+func Names(names []string, of int) string {
+	var parts []string
 	for _, name := range names[:min(named, len(names))] {
-		lines = append(lines, Line(name))
+		parts = append(parts, Line(name))
 	}
-	if more := len(names) - named; more > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", more))
+	if more := of - len(parts); more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(lines, ", ")
+	return strings.Join(parts, ", ")
 }

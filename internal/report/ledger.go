@@ -106,10 +106,10 @@ func (d *Document) mailNotes(named bool) []string {
 			list = append(list, l.Text)
 			continue
 		}
-		list = append(list, l.Text+": "+printable.Names(l.Names))
+		list = append(list, l.Text+": "+printable.Names(l.Names, len(l.Names)))
 	}
 	if text, names := d.gaps(); named && len(names) > 0 {
-		list = append(list, text+": "+printable.Names(names))
+		list = append(list, text+": "+printable.Names(names, len(names)))
 	} else if text != "" {
 		list = append(list, text)
 	}
