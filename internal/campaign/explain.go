@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -89,26 +90,15 @@ func Explain(ctx context.Context, c Campaign, s Settings, g state.Group) (*Expla
 
 func (r *run) explainMail(ctx context.Context, x *Explanation, asked []state.Group) {
 	g := ledger.Group(asked[0])
-	r.Observers = append(r.Observers, ObserverFunc(func(e Event) {
-		switch e := e.(type) {
-		case Noted:
-			x.LedgerError = e.Text
-		case Warned:
-			x.LedgerError = e.Text
-		}
-	}))
-	r.events = NewStream(r.Observers...)
 	r.consult(ctx, &List{Entries: asked})
 	if r.book == nil {
-		if x.LedgerError == "" {
-			x.LedgerError = "it is not known what was mailed: the site's tables are not read (--ledger)"
-		}
+		x.LedgerError = cmp.Or(r.why, "it is not known what was mailed: the site's tables are not read (--ledger)")
 		return
 	}
-	x.LedgerError = ""
 	digests, err := r.Ledger.Digests(ctx, g, explainedDigests)
 	if err != nil {
 		r.unread(err)
+		x.LedgerError = r.why
 		return
 	}
 	clock, told := r.book.Clock(), r.book.Tell(g, time.Now())

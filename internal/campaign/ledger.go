@@ -44,6 +44,7 @@ const (
 type tables struct {
 	book       *ledger.Book         // nil: there is none, or it could not be read
 	silent     bool                 // it has been said that it does not answer
+	why        string               // it could not be read, or not reckoned with; empty: it is
 	undigested map[state.Group]bool // groups that got no digest in the run before, either
 }
 
@@ -68,8 +69,9 @@ func (r *run) consult(ctx context.Context, list *List) {
 	r.calibrate()
 	clock := book.Clock()
 	if !clock.Known && book.Ahead(now) {
-		r.note("the site's digests are from after now by this machine's clock, so GroupServer's is of another zone; " +
-			"until it is known which, the guard is not reckoned with")
+		r.why = "the site's digests are from after now by this machine's clock, so GroupServer's is of another zone; " +
+			"until it is known which, the guard is not reckoned with"
+		r.note(r.why)
 		return
 	}
 	r.campaign.Guard = guard.New(clock.Clock)
@@ -82,12 +84,12 @@ func (r *run) unread(err error) {
 		return
 	}
 	r.silent = true
-	text := fmt.Sprintf("it is not known what was mailed: %v%s", err, hint(err))
+	r.why = fmt.Sprintf("it is not known what was mailed: %v%s", err, hint(err))
 	if r.LedgerNamed {
-		r.warn("%s", text)
+		r.warn("%s", r.why)
 		return
 	}
-	r.note(text)
+	r.note(r.why)
 }
 
 // note tells the operator something that has to be known by nobody who does not ask.

@@ -491,3 +491,16 @@ func TestTheLedgersGuardEndsByTheServersClockWhenTheClocksChange(t *testing.T) {
 		})
 	}
 }
+
+// Digests from after now: GroupServer's clock is not ours, and nobody knows yet which it is.
+func TestAPlanHasWhyTheGuardIsNotReckonedWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 8, time.UTC)
+		w.postDaily(12)
+		w.all[w.groups[0]].rows = []time.Time{time.Now().Add(5 * time.Hour)}
+		plan, err := campaign.Preview(t.Context(), w.campaign(time.UTC), w.nightly(t.TempDir()))
+		if err != nil || !strings.Contains(plan.Why, "of another zone") || plan.Clock == nil || plan.Clock.Known {
+			t.Errorf("%v, %q, %v", err, plan.Why, plan.Clock)
+		}
+	})
+}

@@ -42,9 +42,10 @@ type Plan struct {
 	Until   time.Time
 
 	// Clock is the server's, as far as the site's own tables tell, and Due how many groups have something to mail by them. nil:
-	// they were not read.
+	// they were not read. Why is why they were not, or are not reckoned with; empty: they are, or nobody asked for them.
 	Clock *ledger.Clock
 	Due   int
+	Why   string
 
 	schedule *schedule.Plan
 	workers  int           // that were asked for
@@ -94,6 +95,7 @@ func (r *run) plan(list *List) *Plan {
 		r.history.List(keys(groups))
 	}
 	span := r.span(groups, now)
+	p.Why = r.why
 	if r.book != nil {
 		p.Clock = new(r.book.Clock())
 	}

@@ -44,15 +44,9 @@ func (p command) checkSite(site *url.URL, s *config.Settings) error {
 
 	out := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "configuration\t%s, set %s\n", printable.Line(s.Config), printable.Line(s.Instance))
-	why := ""
 	plan, err := campaign.Preview(c.ctx, c.campaign, campaign.Settings{
 		StateDir: s.StateDir, Installation: s.Installation, Only: s.Only, Exclude: s.Exclude, Ledger: s.Ledger,
 		Workers: s.Workers, Auto: s.Auto,
-		Observers: []campaign.Observer{campaign.ObserverFunc(func(e campaign.Event) {
-			if e, ok := e.(campaign.Noted); ok {
-				why = e.Text
-			}
-		})},
 	})
 	if err != nil {
 		_ = out.Flush()
@@ -71,15 +65,15 @@ func (p command) checkSite(site *url.URL, s *config.Settings) error {
 	}
 	fmt.Fprintln(out)
 	if p.program.digests {
-		c.checkLedger(out, s, plan, why)
+		c.checkLedger(out, s, plan)
 	}
 	fmt.Fprintf(out, "nothing was sent\n")
 	_ = out.Flush() // Main sees to that
 	return nil
 }
 
-// checkLedger says whether the site's own tables can be read, and what they tell. why is why not.
-func (c *session) checkLedger(out io.Writer, s *config.Settings, plan *campaign.Plan, why string) {
+// checkLedger writes whether the site's own tables can be read, and what is in them.
+func (c *session) checkLedger(out io.Writer, s *config.Settings, plan *campaign.Plan) {
 	switch {
 	case s.Database.Mode == config.LedgerOff:
 		fmt.Fprintf(out, "ledger\tnot read (--ledger off)\n")
@@ -88,7 +82,7 @@ func (c *session) checkLedger(out io.Writer, s *config.Settings, plan *campaign.
 		fmt.Fprintf(out, "ledger\tnot read: %s\n", printable.Line(s.Database.Err.Error()))
 		return
 	case plan.Clock == nil:
-		fmt.Fprintf(out, "ledger\tnot read: %s\n", printable.Line(why))
+		fmt.Fprintf(out, "ledger\tnot read: %s\n", printable.Line(plan.Why))
 		return
 	}
 	is, err := c.ledger.Condition(c.ctx)
@@ -103,6 +97,8 @@ func (c *session) checkLedger(out io.Writer, s *config.Settings, plan *campaign.
 		zone = "that of " + s.ServerZone.String()
 	}
 	switch ahead := plan.Clock.Ahead(); {
+	case plan.Why != "":
+		fmt.Fprintf(out, "GroupServer's clock\tnot known yet: %s\n", printable.Line(plan.Why))
 	case !plan.Clock.Known:
 		fmt.Fprintf(out, "GroupServer's clock\tnot known yet: five digests that our own runs had mailed tell; taken to be %s\n", zone)
 	case ahead == 0:
