@@ -22,6 +22,22 @@ func (r *run) span(groups []state.Group, now time.Time) time.Duration {
 	return work/time.Duration(r.abreast()) + idleMargin
 }
 
+// furtherOptions are those of a run that goes on with groups that became due: they are held back for the server's guard as the
+// plan's were, and what failed so far counts.
+func (r *run) furtherOptions(o dispatcher.Options, due []state.Group, soFar *dispatcher.Report) dispatcher.Options {
+	now, past := time.Now(), bookPast{nothing{}, r}
+	held := make([]time.Time, len(due))
+	for i, g := range due {
+		held[i], _ = r.guarded(r.free(past.Of(g), time.Time{}), now)
+	}
+	o.Rule = dispatcher.Rule{NotBefore: func(i int) time.Time { return held[i] }}
+	o.Earlier = nil // of the plan's groups
+	if o.MaxFailures > 0 {
+		o.MaxFailures -= soFar.Counts().Failed() // some are left, or the run would have been stopped
+	}
+	return o
+}
+
 // sendIdle asks once more whether the groups that were left out have nothing to mail, and sends to those that have it now.
 // Where that cannot be asked, it sends to all of them: a request too many mails nobody anything. What stopped the run holds for
 // these as well, such as a token that is refused: then none of them is sent to.

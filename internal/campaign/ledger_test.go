@@ -504,3 +504,87 @@ func TestAPlanHasWhyTheGuardIsNotReckonedWith(t *testing.T) {
 		}
 	})
 }
+
+// idleNight makes a first night, by which the server's clock is known, and waits until nobody has anything to mail. It returns
+// the settings of a run that leaves idle groups out.
+func (w *world) idleNight(t *testing.T) campaign.Settings {
+	t.Helper()
+	s := w.nightly(t.TempDir())
+	w.postDaily(12)
+	w.night(t, s)
+	time.Sleep(48 * time.Hour)
+	s.SkipIdle = true
+	return s
+}
+
+// A group that was mailed by hand yesterday has nothing to mail when the run begins, and has when it ends. Its guard is up for
+// half an hour then.
+func TestAnIdleGroupThatBecomesDueIsHeldBackForItsGuard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 20, time.UTC)
+		s := w.idleNight(t)
+		w.all[w.groups[0]].posts = append(w.all[w.groups[0]].posts, time.Now().Add(-time.Hour))
+		late := w.all[w.groups[7]]
+		late.rows = append(late.rows, time.Now().Add(-21*time.Hour))
+		late.posts = append(late.posts, time.Now().Add(time.Second))
+		r := w.night(t, s)
+		if got := mailOf(r, w.groups[7].Key()); got != "mailed" {
+			t.Errorf("got %q after %v", got, r.Document.Seconds.Wall)
+		}
+	})
+}
+
+func TestMaxFailuresCountsAllSendsOfARun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 20, time.UTC)
+		s := w.idleNight(t)
+		for i, g := range w.groups {
+			at := time.Second // while the run goes
+			if i < 3 {
+				at = -time.Hour
+			}
+			w.all[g].posts = append(w.all[g].posts, time.Now().Add(at))
+		}
+		w.faults = func(state.Group) fault { return failing }
+		s.Retries, s.Workers, s.MaxFailures = 0, 1, campaign.Share{N: 5}
+		if c := w.night(t, s).Document.Counts; c.NotOK != 5 || c.NotAttempted != 15 {
+			t.Errorf("got %+v", c)
+		}
+	})
+}
+
+func TestARunThatDoesNotFitReportsIdleGroupsToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 20, time.UTC)
+		s := w.idleNight(t)
+		for _, g := range w.groups[:5] {
+			w.all[g].posts = append(w.all[g].posts, time.Now().Add(-time.Hour))
+		}
+		s.RequireFit, s.MaxDuration = true, time.Second
+		if c := w.night(t, s).Document.Counts; c.Groups != 20 || c.NotAttempted != 20 {
+			t.Errorf("got %+v", c)
+		}
+	})
+}
+
+// The newest run was killed, so that it is not on record whom it mailed. Somebody then mailed five groups by hand, four hours later.
+func TestAKilledRunDoesNotMoveTheServersClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 30, time.UTC)
+		s := w.nightly(t.TempDir())
+		w.postDaily(12)
+		w.night(t, s)
+		time.Sleep(24 * time.Hour)
+		w.killed(t, s, 20*time.Second) // some of the groups
+		w.under.Wait()
+		for _, g := range w.groups[:5] { // these had nothing to mail then
+			rows := w.all[g].rows
+			w.all[g].rows = append(rows[:1:1], rows[0].Add(28*time.Hour))
+		}
+		time.Sleep(24 * time.Hour)
+		plan, err := campaign.Preview(t.Context(), w.campaign(time.UTC), s)
+		if err != nil || !plan.Clock.Known || plan.Clock.Ahead() != 0 {
+			t.Errorf("%v, known %v, ahead by %v", err, plan.Clock.Known, plan.Clock.Ahead())
+		}
+	})
+}

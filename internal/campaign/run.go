@@ -136,14 +136,15 @@ func (r *run) send(ctx context.Context, plan *Plan) *dispatcher.Report {
 		options.Inquire = r.inquire
 	}
 	r.events.Observe(Sending{Waits: func() []string { return r.waits(bucket) }})
-	sends := func(groups []state.Group) *dispatcher.Report {
+	sends := func(groups []state.Group, options dispatcher.Options) *dispatcher.Report {
 		return dispatcher.Run(ctx, groups, func(ctx context.Context, g state.Group) dispatcher.Verdict {
 			return r.short.observe(r.campaign.Send(ctx, g))
 		}, options)
 	}
-	results := sends(plan.Groups)
-	options.Rule, options.Earlier = dispatcher.Rule{}, nil // they are of the plan's groups
-	r.sendIdle(ctx, plan, results, sends)
+	results := sends(plan.Groups, options)
+	r.sendIdle(ctx, plan, results, func(due []state.Group) *dispatcher.Report {
+		return sends(due, r.furtherOptions(options, due, results))
+	})
 	return results
 }
 
@@ -297,7 +298,7 @@ func resultOf(plan *Plan, results *dispatcher.Report, meta report.Meta) Result {
 func (r *run) refused(plan *Plan, cause error) Result {
 	ctx, stop := context.WithCancelCause(context.Background())
 	stop(cause)
-	results := dispatcher.Run(ctx, plan.Groups, func(context.Context, state.Group) dispatcher.Verdict {
+	results := dispatcher.Run(ctx, slices.Concat(plan.Groups, plan.idle), func(context.Context, state.Group) dispatcher.Verdict {
 		return dispatcher.Verdict{} // ctx has ended: nobody asks
 	}, dispatcher.Options{Earlier: plan.earlier})
 	meta := r.meta()
