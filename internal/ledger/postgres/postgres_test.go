@@ -127,20 +127,20 @@ func TestTheNewestDigestOfEachGroupIsReadInTheOrderOfTheQuestion(t *testing.T) {
 	b.exec(`INSERT INTO group_digest VALUES
 		('main', 'alpha', timestamp '2026-11-23 02:00:00'), ('main', 'alpha', timestamp '2026-11-24 02:00:01.25'), ('other', 'alpha', timestamp '2026-11-25 02:00:00'),
 		('si"te', E'b\\ra{c}e,ü', timestamp '2026-11-22 02:00:00')`)
-	groups := []ledger.Group{odd, group("none"), group("alpha")}
-	want := []ledger.Reading{at("2026-11-22 02:00:00"), 0, at("2026-11-24 02:00:01") + 250_000}
+	groups := []ledger.Group{odd, group("none"), group("no\x00ne"), group("\xff"), group("alpha")}
+	want := []ledger.Reading{at("2026-11-22 02:00:00"), 0, 0, 0, at("2026-11-24 02:00:01") + 250_000}
 	got, err := b.reader().Newest(t.Context(), groups)
 	if diff := cmp.Diff(got, want); err != nil || diff != "" {
 		t.Errorf("%v; got -, want +:\n%s", err, diff)
 	}
 	digests, err := b.reader().Digests(t.Context(), group("alpha"), 5)
-	if diff := cmp.Diff(digests, []ledger.Reading{want[2], at("2026-11-23 02:00:00")}); err != nil || diff != "" {
+	if diff := cmp.Diff(digests, []ledger.Reading{want[4], at("2026-11-23 02:00:00")}); err != nil || diff != "" {
 		t.Errorf("%v; the digests of one group: got -, want +:\n%s", err, diff)
 	}
 	// More than one chunk.
 	many := slices.Repeat(groups, 4000)
 	got, err = b.reader().Newest(t.Context(), many)
-	if err != nil || len(got) != len(many) || !slices.Equal(got[len(got)-3:], want) {
+	if err != nil || len(got) != len(many) || !slices.Equal(got[len(got)-5:], want) {
 		t.Errorf("%v, %d of %d", err, len(got), len(many))
 	}
 }

@@ -3,7 +3,9 @@ package postgres
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/groupserver/senddigest/internal/ledger"
 )
@@ -17,7 +19,9 @@ func (r *Reader) Newest(ctx context.Context, groups []ledger.Group) ([]ledger.Re
 		groups = groups[len(some):]
 		sites, names := make([]string, len(some)), make([]string, len(some))
 		for i, g := range some {
-			sites[i], names[i] = g.Site, g.Group
+			if storable(g) { // otherwise no group has the empty name
+				sites[i], names[i] = g.Site, g.Group
+			}
 		}
 		err := r.ask(ctx, "group_digest", `
 SELECT (SELECT `+shown("max(sent_date)")+` FROM group_digest d WHERE d.site_id = q.site AND d.group_id = q.name)
@@ -32,6 +36,12 @@ FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q(site, name, place) ORDE
 		}
 	}
 	return newest, nil
+}
+
+// storable reports whether PostgreSQL can hold the names: one that it cannot would be an error for the whole chunk.
+func storable(g ledger.Group) bool {
+	name := g.Site + g.Group
+	return utf8.ValidString(name) && !strings.Contains(name, "\x00")
 }
 
 // Digests implements [ledger.Source].
