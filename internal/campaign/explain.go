@@ -92,13 +92,13 @@ func (r *run) explainMail(ctx context.Context, x *Explanation, asked []state.Gro
 	g := ledger.Group(asked[0])
 	r.consult(ctx, &List{Entries: asked})
 	if r.book == nil {
-		x.LedgerError = cmp.Or(r.why, "it is not known what was mailed: the site's tables are not read (--ledger)")
+		x.LedgerError = notKnown + cmp.Or(r.why, "the site's tables are not read (--ledger)")
 		return
 	}
 	digests, err := r.Ledger.Digests(ctx, g, explainedDigests)
 	if err != nil {
 		r.unread(err)
-		x.LedgerError = r.why
+		x.LedgerError = notKnown + r.why
 		return
 	}
 	clock, told := r.book.Clock(), r.book.Tell(g, time.Now())

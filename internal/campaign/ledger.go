@@ -81,13 +81,16 @@ func (r *run) unread(err error) {
 		return
 	}
 	r.silent = true
-	r.why = fmt.Sprintf("it is not known what was mailed: %v%s", err, hint(err))
+	r.why = fmt.Sprintf("%v%s", err, hint(err))
 	if r.LedgerNamed {
-		r.warn("%s", r.why)
+		r.warn("%s", notKnown+r.why)
 		return
 	}
-	r.note(r.why)
+	r.note(notKnown + r.why)
 }
+
+// notKnown is what it means that the tables are not read, for a reason that follows.
+const notKnown = "it is not known what was mailed: "
 
 // note tells the operator something that has to be known by nobody who does not ask.
 func (r *run) note(text string) { r.events.Observe(Noted{text}) }

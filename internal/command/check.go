@@ -100,7 +100,7 @@ func (c *session) checkLedger(out io.Writer, s *config.Settings, plan *campaign.
 	case plan.Why != "":
 		fmt.Fprintf(out, "GroupServer's clock\tnot known yet: %s\n", printable.Line(plan.Why))
 	case !plan.Clock.Known:
-		fmt.Fprintf(out, "GroupServer's clock\tnot known yet: five digests that our own runs had mailed tell; taken to be %s\n", zone)
+		fmt.Fprintf(out, "GroupServer's clock\tnot known yet, taken to be %s; it is found by five digests that our own runs had mailed\n", zone)
 	case ahead == 0:
 		fmt.Fprintf(out, "GroupServer's clock\t%s\n", zone)
 	default:

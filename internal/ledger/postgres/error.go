@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"errors"
+	"net"
+	"os"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -54,6 +56,11 @@ func (r *Reader) fault(tables string, err error) error {
 		}
 	} else if errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err) {
 		e.Problem = "it does not answer in time"
+	} else if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		e.Problem = op.Err.Error() // where, has been said
+		if call, ok := errors.AsType[*os.SyscallError](op.Err); ok {
+			e.Problem = call.Err.Error()
+		}
 	} else {
 		e.Problem = err.Error()
 		if inner := errors.Unwrap(err); inner != nil {
