@@ -79,3 +79,36 @@ func settings(t *testing.T, path string) []string {
 	}
 	return lines
 }
+
+func TestTheRunOfSeveralMachinesHasTheServiceAndTheTimerOfOneButForItsNames(t *testing.T) {
+	t.Parallel()
+	names := strings.NewReplacer("site %i", "site %i, from several machines", "man:senddigest", "man:senddigest-fleet",
+		"/usr/bin/senddigest", "/usr/bin/senddigest-fleet run")
+	for _, kind := range []string{"service", "timer"} {
+		var want []string
+		for _, line := range settings(t, "systemd/senddigest@."+kind) {
+			want = append(want, names.Replace(line))
+		}
+		if diff := cmp.Diff(settings(t, "systemd/senddigest-fleet@."+kind), want); diff != "" {
+			t.Errorf("%s: got -, want +:\n%s", kind, diff)
+		}
+	}
+}
+
+// What a worker does otherwise than a run: it starts anew when it dies, and stops for good without being a failure.
+func TestAWorkerHasTheSandboxOfARunAndStartsAnewWhenItDies(t *testing.T) {
+	t.Parallel()
+	sandbox := func(path string) []string {
+		lines := settings(t, path)
+		return lines[slices.Index(lines, "UMask=0077") : slices.Index(lines, "Nice=10")+1]
+	}
+	if diff := cmp.Diff(sandbox("systemd/senddigest-fleet-worker@.service"), sandbox("systemd/senddigest@.service")); diff != "" {
+		t.Errorf("got -, want +:\n%s", diff)
+	}
+	lines := settings(t, "systemd/senddigest-fleet-worker@.service")
+	for _, want := range []string{"Type=notify", "Restart=on-failure", "RestartPreventExitStatus=64 77 78", "KillMode=mixed", "StateDirectory=senddigest"} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+}

@@ -46,6 +46,7 @@ type SendFunc[J Job] func(ctx context.Context, job J) Verdict
 // nothing of that one.
 type Options struct {
 	Workers     int                            // most sends in flight; below 1 counts as 1
+	Hiring      func(hire func(workers int))   // takes, before the first send, a function that raises Workers at any time; nil: nobody does
 	Limiter     ratelimit.Limiter              // asked before each send, and how many may be in flight; nil: none
 	Usual       func(Job) time.Duration        // what a job's send took in earlier runs, for Limiter; 0: not known. nil: none is
 	Throttle    time.Duration                  // how long a worker rests after a send that the service had something to do for; 0: not at all
@@ -93,7 +94,7 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 		jobs: jobs, send: send, options: o, stop: stop,
 		admission: make(chan struct{}, 1), queue: newQueue(lineup),
 		uncounted: map[int]int{}, crowds: map[int]int{}, last: map[int]lastTry{}, settled: map[int]struct{}{},
-		together: make([]int, min(o.Workers, len(jobs))+1),
+		together: make([]int, 1, min(o.Workers, len(jobs))+1),
 		report:   &Report{Started: time.Now(), Results: make([]Result, len(jobs))},
 		asked:    make(chan struct{}, 1),
 	}
@@ -124,11 +125,16 @@ func Run[J Job](ctx context.Context, jobs []J, send SendFunc[J], o Options) *Rep
 
 	// Not errgroup.WithContext: its first error would cut the sends of all others. Workers return no error.
 	var pool errgroup.Group
-	for worker := 1; worker <= min(o.Workers, len(jobs)); worker++ {
+	r.pool = func(worker int) {
 		pool.Go(func() error {
+			defer r.leave()
 			r.work(ctx, inFlight, worker)
 			return nil
 		})
+	}
+	r.hire(o.Workers)
+	if o.Hiring != nil {
+		o.Hiring(r.hire)
 	}
 	inquiring, over := context.WithCancel(ctx)
 	var inquirer sync.WaitGroup
@@ -163,7 +169,10 @@ type run[J Job] struct {
 	last      map[int]lastTry  // of jobs that have used up their tries in doubt
 	settled   map[int]struct{} // jobs that Settle let be tried once more
 	failures  int
-	flying    int        // sends in flight
+	flying    int // sends in flight
+	workers   int // that were hired
+	atWork    int // of these, who has not left
+	pool      func(worker int)
 	questions []question // about jobs that wait since a try was ambiguous
 	together  []int      // for the send of each worker, numbered from 1, the most in flight at any time of it; 0: it sends nothing
 	ended     bool       // a verdict stopped the run, or a stop changed what became of a job
@@ -206,10 +215,7 @@ func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelim
 			continue
 		}
 		before := &r.report.Results[job] // nobody else touches the result of a job that is not under way
-		// Ambiguous until more is known.
-		r.record(Event{Kind: Started, Result: Result{
-			Job: r.jobs[job], Attempts: before.Attempts + 1, Worker: worker, Start: time.Now(), Lost: before.lost(),
-		}}, job, +1)
+		r.record(Event{Kind: Started, Result: before.Begin(worker, time.Now())}, job, +1)
 		return job, permit, true
 	}
 	return 0, nil, false
@@ -217,10 +223,36 @@ func (r *run[J]) admit(ctx context.Context, worker int) (job int, permit ratelim
 
 // limit is how many sends may be in flight now.
 func (r *run[J]) limit() int {
+	r.mu.Lock()
+	workers := r.options.Workers
+	r.mu.Unlock()
 	if limit := r.options.Limiter.Limit(); limit > 0 {
-		return min(limit, r.options.Workers)
+		return min(limit, workers)
 	}
-	return r.options.Workers
+	return workers
+}
+
+// hire has at least so many workers send from now on. Once the last of them has left it does nothing.
+func (r *run[J]) hire(workers int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.workers > 0 && r.atWork == 0 {
+		return
+	}
+	r.options.Workers = max(r.options.Workers, workers)
+	for r.workers < min(workers, len(r.jobs)) {
+		r.workers++
+		r.atWork++
+		r.together = append(r.together, 0)
+		r.pool(r.workers)
+	}
+}
+
+// leave ends a worker.
+func (r *run[J]) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.atWork--
 }
 
 // rest keeps a worker idle for the throttle's time, until no job is left and none can come back, or the run is stopped.

@@ -16,9 +16,14 @@ func (r *Result) lost() *Lost {
 	return r.Lost
 }
 
-// unsettled makes a job ambiguous that failed after an ambiguous try: that its last try delivered nothing proves nothing
-// of the earlier one. Where the job did not fail there is nothing left to find out.
-func (r *Result) unsettled() {
+// Begin is the result of a job whose next try starts now: ambiguous, until more is known. Worker is who makes it, from 1.
+func (r *Result) Begin(worker int, now time.Time) Result {
+	return Result{Job: r.Job, Attempts: r.Attempts + 1, Worker: worker, Start: now, Lost: r.lost()}
+}
+
+// Doubt makes a job ambiguous that failed after an ambiguous try: that its last try delivered nothing proves nothing of the
+// earlier one. Where the job did not fail there is nothing left to find out. [Run] does so with each of its results.
+func (r *Result) Doubt() {
 	if r.Lost == nil || !r.Failed() {
 		return
 	}

@@ -54,7 +54,7 @@ func (r *run[J]) conclude(ctx, inFlight context.Context, i int, result Result, p
 		event.Kind = Settling
 		event.Next, again = r.settle(i, result)
 	}
-	result.unsettled()
+	result.Doubt()
 	event.Result = result
 	switch {
 	case again && !cut && ctx.Err() == nil:

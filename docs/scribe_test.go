@@ -1,8 +1,10 @@
 package docs_test
 
 import (
+	"bufio"
 	"cmp"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -52,6 +54,8 @@ func (d *scribe) try(t *testing.T, line string) error {
 			err = d.run(t, "senddigest "+inside, want)
 		case filepath.Base(name) == "senddigest", filepath.Base(name) == "senddigest-go", name == "sendprofile", name == "grep":
 			err = d.run(t, command, want)
+		case filepath.Base(name) == "senddigest-fleet":
+			err = d.fleet(t, command, want)
 		case name == "go":
 			err = goTest(t, words)
 		case name == "make":
@@ -140,7 +144,12 @@ func (d *scribe) run(t *testing.T, command string, want int, env ...string) erro
 			}
 		}
 	}
-	out, err := cmd.CombinedOutput()
+	var out []byte
+	if strings.Contains(command, " report --serve") {
+		out, err = lookedAt(cmd)
+	} else {
+		out, err = cmd.CombinedOutput()
+	}
 	if got := program.ExitCode(err); got != want {
 		return fmt.Errorf("ended with %d, want %d: %s", got, want, out)
 	}
@@ -150,6 +159,30 @@ func (d *scribe) run(t *testing.T, command string, want int, env ...string) erro
 		}
 	}
 	return nil
+}
+
+// lookedAt runs a program that serves pages until a signal comes, reads the first of them, and sends the signal.
+func lookedAt(cmd *exec.Cmd) (said []byte, err error) {
+	cmd.Args[2] = "exec " + cmd.Args[2] // the signal is not for the shell
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewReader(stderr)
+	line, _ := lines.ReadString('\n')
+	answer, err := http.Get(regexp.MustCompile(`http://[^,]+`).FindString(line))
+	if err == nil {
+		_ = answer.Body.Close()
+	}
+	_ = cmd.Process.Signal(os.Interrupt)
+	rest, _ := io.ReadAll(lines)
+	if ended := cmd.Wait(); ended != nil || err == nil {
+		err = ended
+	}
+	return append([]byte(line), rest...), err
 }
 
 // installed is the program as the pages have it, in the search path and beside the script.
@@ -301,14 +334,14 @@ func elsewhere(t *testing.T, words []string) error {
 	t.Helper()
 	last := words[len(words)-1]
 	packaged := func(path string) error {
-		if !strings.Contains(readText(t, "contrib/nfpm.yaml"), "dst: "+path+",") {
+		if !strings.Contains(readText(t, "contrib/nfpm.yaml")+readText(t, "contrib/nfpm-fleet.yaml"), "dst: "+path+",") {
 			return fmt.Errorf("the package has no %s", path)
 		}
 		return nil
 	}
 	switch words[0] {
 	case "systemctl", "journalctl":
-		unit := regexp.MustCompile(`^(send(?:digest|profile)(?:-resume|-retry-failed)?@)[a-z-]+(\.timer|\.service)?$`).FindStringSubmatch(last)
+		unit := regexp.MustCompile(`^(send(?:digest|profile)(?:-resume|-retry-failed|-fleet|-fleet-worker)?@)[a-z-]+(\.timer|\.service)?$`).FindStringSubmatch(last)
 		if unit == nil {
 			return fmt.Errorf("no such unit: %s", last)
 		}
@@ -322,7 +355,15 @@ func elsewhere(t *testing.T, words []string) error {
 			return nil
 		}
 	case "apt": // what make package makes
-		if words[1] == "install" && strings.HasPrefix(last, "./dist/senddigest_") && strings.Contains(readText(t, "Makefile"), "--target dist") {
+		if words[1] == "install" && regexp.MustCompile(`^\./dist/senddigest(-fleet)?_`).MatchString(last) && strings.Contains(readText(t, "Makefile"), "--target dist") {
+			return nil
+		}
+	case "-u": // what sudo is told
+		if words[1] == "postgres" && slices.Contains([]string{"createuser", "createdb"}, words[2]) && last == "senddigest" {
+			return nil
+		}
+	case "ssh":
+		if words[1] == "-NL" && last == "groups.example.com" {
 			return nil
 		}
 	case "podman":

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // A trip is one request and its answer, watched for the one thing that decides whether the request may be repeated:
@@ -38,8 +39,10 @@ type trip struct {
 }
 
 func (t *trip) trace(ctx context.Context) context.Context {
+	leave, _ := ctx.Value(leaveBy{}).(*time.Time)
 	t.hooks.GotConn = func(info httptrace.GotConnInfo) {
 		if c := underlying(info.Conn); c != nil && t.client.reports {
+			c.leave.Store(leave)
 			c.wrote.Store(false) // until now it wrote to a proxy, or shook hands
 			t.conn.Store(c)
 		}
@@ -141,7 +144,21 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 type conn struct {
 	net.Conn
 	wrote   atomic.Bool
+	leave   atomic.Pointer[time.Time] // the request must not begin to leave later; nil: it may
 	traffic *Traffic
+}
+
+// leaveBy is the key of LeaveBy's time.
+type leaveBy struct{}
+
+// ErrLate is why a request did not leave: by then it was later than [LeaveBy] allows.
+var ErrLate = errors.New("it was too late for the request to leave")
+
+// LeaveBy has requests leave by a time or not at all, on the transport of [NewTransport]: that is looked at where the first
+// byte of one is written, so that it holds for a process that was frozen in between, too. The time is to be one of
+// time.Now, with its reading of the monotonic clock. One that was late fails with a [*TransportError] that wraps [ErrLate].
+func LeaveBy(ctx context.Context, at time.Time) context.Context {
+	return context.WithValue(ctx, leaveBy{}, &at)
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -151,6 +168,9 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
+	if leave := c.leave.Load(); leave != nil && !c.wrote.Load() && time.Now().After(*leave) {
+		return 0, ErrLate
+	}
 	c.traffic.sent.Add(int64(len(p))) // now: the answer may be here before Write returns
 	n, err := c.Conn.Write(p)
 	c.traffic.sent.Add(int64(n - len(p)))

@@ -17,6 +17,7 @@ type Adaptive struct {
 	telling sync.Mutex
 
 	mu      sync.Mutex // taken after telling
+	off     bool       // it holds nothing, and learns nothing
 	control *Controller
 	found   Found
 	busy    int         // sends in flight
@@ -61,7 +62,11 @@ func (a *Adaptive) Baseline(page time.Duration) {
 
 // Canary tells what the light page took that has just come, or has not, see [Controller.Canary].
 func (a *Adaptive) Canary(took time.Duration, ok bool) {
-	a.learn(func(now time.Time) { a.control.Canary(now, took, ok, a.busy) })
+	a.learn(func(now time.Time) {
+		if !a.off {
+			a.control.Canary(now, took, ok, a.busy)
+		}
+	})
 }
 
 // AtMost changes how many permits are granted at most, see [Controller.AtMost]. Nobody is notified.
@@ -71,10 +76,29 @@ func (a *Adaptive) AtMost(ceiling int, why string) {
 	a.control.AtMost(time.Now(), ceiling, why)
 }
 
-// Limit is how many sends may be in flight now.
+// Enable has the limiter hold sends and learn from them, or, with false, do neither. A new one does both. What it learned
+// before it was off it knows when it is on again.
+func (a *Adaptive) Enable(on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.off = !on
+	a.changed.wake()
+}
+
+// Enabled reports whether it holds sends and learns from them.
+func (a *Adaptive) Enabled() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.off
+}
+
+// Limit is how many sends may be in flight now; 0 while it is off.
 func (a *Adaptive) Limit() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.off {
+		return 0
+	}
 	return a.control.Limit()
 }
 
@@ -82,7 +106,7 @@ func (a *Adaptive) Limit() int {
 func (a *Adaptive) Holds() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.busy >= a.control.Limit()
+	return !a.off && a.busy >= a.control.Limit()
 }
 
 // Acquire waits until fewer sends are in flight, or places at rest, than the limit.
@@ -96,7 +120,7 @@ func (a *Adaptive) ask() (Permit, hold, error) {
 	for _, end := range a.resting {
 		wait = min(wait, end.Sub(now))
 	}
-	if a.busy+len(a.resting) >= a.control.Limit() {
+	if !a.off && a.busy+len(a.resting) >= a.control.Limit() {
 		return nil, hold{wait, a.changed}, nil
 	}
 	a.busy++
@@ -109,7 +133,7 @@ const idle = time.Hour
 // hear takes the answer to a send, and its place back.
 func (a *Adaptive) hear(f Feedback) {
 	a.learn(func(now time.Time) {
-		if f.Sent {
+		if f.Sent && !a.off {
 			a.control.Send(now, f.Took, f.Usual, f.Done, a.busy)
 		}
 		a.busy--

@@ -74,6 +74,23 @@ func (b *Breaker) Down() Health {
 	return Down
 }
 
+// Postpone leaves out of the time for which the service has been away the last d of it, in which nobody was to send. The next
+// probe may leave when it was due.
+func (b *Breaker) Postpone(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	for _, at := range []*time.Time{&b.since, &b.streak.since} {
+		switch later := at.Add(d); {
+		case at.IsZero():
+		case later.After(now): // it went away meanwhile: a send was still in flight
+			*at = now
+		default:
+			*at = later
+		}
+	}
+}
+
 // Acquire waits while the service is down.
 func (b *Breaker) Acquire(ctx context.Context) (Permit, error) { return acquire(ctx, b.ask) }
 

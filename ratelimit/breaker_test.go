@@ -376,3 +376,37 @@ func TestSendsThatSucceedInTheEndDoNotCountAsFailingByThemselves(t *testing.T) {
 		}
 	})
 }
+
+// givenUp probes a service that is away until that is given up, and returns how long that took.
+func givenUp(t *testing.T, b *ratelimit.Breaker) (took time.Duration, gone *ratelimit.DownError) {
+	t.Helper()
+	begin := time.Now()
+	for {
+		permit, err := b.Acquire(t.Context())
+		if errors.As(err, &gone) {
+			return time.Since(begin), gone
+		}
+		permit(ratelimit.Feedback{Sent: true, Health: ratelimit.Down})
+	}
+}
+
+// Nobody is to send for an hour from 10 s on. The service is away from the beginning, or since a send that was in flight then.
+func TestTimeInWhichNobodyWasToSendIsNotTimeForWhichTheServiceWasAway(t *testing.T) {
+	for _, tt := range []struct{ away, want time.Duration }{{0, 50 * time.Second}, {20 * time.Second, time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := ratelimit.NewBreaker(time.Minute, nil)
+			time.Sleep(tt.away)
+			feed(t, b, "DDDDD")
+			time.Sleep(10*time.Second + time.Hour - tt.away)
+			b.Postpone(time.Hour)
+			begin := time.Now()
+			feed(t, b, "D") // a probe was due
+			if waited := time.Since(begin); waited != 0 {
+				t.Errorf("away from %v on: the probe left after %v", tt.away, waited)
+			}
+			if took, gone := givenUp(t, b); took != tt.want || gone.For != time.Minute {
+				t.Errorf("away from %v on: given up after %v, for %v; want %v", tt.away, took, gone.For, tt.want)
+			}
+		})
+	}
+}

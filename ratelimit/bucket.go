@@ -26,16 +26,40 @@ type Bucket struct {
 	tokens *rate.Limiter
 	taken  time.Time // the time at which the last token counts as taken; zero: none was
 	holds  bool      // who asked last found no token
+	// changed is closed when the rate changes.
+	changed signal
 }
 
 // NewBucket makes a bucket that lets r sends start per second, and at most burst of them at once after a lull.
 // A rate of 0 means no limit. A burst below 1 counts as 1: a bucket that holds no token would never let go.
 func NewBucket(r Rate, burst int) *Bucket {
-	limit := rate.Limit(r)
+	return &Bucket{tokens: rate.NewLimiter(limitOf(r), max(burst, 1)), changed: make(signal)}
+}
+
+func limitOf(r Rate) rate.Limit {
 	if r == 0 {
-		limit = rate.Inf // to x/time/rate, a limit of 0 blocks for ever
+		return rate.Inf // to x/time/rate, a limit of 0 blocks for ever
 	}
-	return &Bucket{tokens: rate.NewLimiter(limit, max(burst, 1))}
+	return rate.Limit(r)
+}
+
+// SetRate changes the rate for all starts from now on, also for a send that waits. The tokens that there are stay.
+func (b *Bucket) SetRate(r Rate) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tokens.SetLimit(limitOf(r))
+	b.taken = time.Time{} // it is made up for no lateness at another rate
+	b.changed.wake()
+}
+
+// Rate is how many sends may start a second; 0: no limit.
+func (b *Bucket) Rate() Rate {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if limit := b.tokens.Limit(); limit != rate.Inf {
+		return Rate(limit)
+	}
+	return 0
 }
 
 // Acquire waits for a token. The token is taken when the wait is over, not when it begins: where a busy machine
@@ -62,7 +86,7 @@ func (b *Bucket) ask() (Permit, hold, error) {
 		b.taken = at
 		return func(Feedback) {}, hold{}, nil
 	}
-	return nil, hold{wait: b.until(1, now)}, nil
+	return nil, hold{b.until(1, now), b.changed}, nil
 }
 
 // takenAt is the time at which a token counts as taken by a send that starts now. If the bucket has been full for at most

@@ -18,10 +18,10 @@ const (
 // no room here for one more, see [Crowded] and [NoRoom]. Until that happens it holds nothing.
 type Crowd struct {
 	Base
-	most   int
 	notify func(CrowdState)
 
 	mu      sync.Mutex
+	most    int
 	limit   int
 	busy    int           // sends in flight
 	rest    time.Duration // from the last crowding answer to the next rise; 0: there was no such answer
@@ -52,6 +52,19 @@ func (c *Crowd) Limit() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.limit
+}
+
+// SetMost changes how many permits are granted at once at most; below 1 counts as 1. Nobody is notified. A limit that was
+// lowered because sends were undone stays, unless most is below it.
+func (c *Crowd) SetMost(most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	most = max(most, 1)
+	if c.rise.IsZero() || most <= c.limit {
+		c.limit, c.rise = most, time.Time{}
+	}
+	c.most = most
+	c.changed.wake()
 }
 
 // Acquire waits until fewer sends are in flight than the limit.

@@ -3,10 +3,10 @@
 // A [Limiter] is asked once before each try and told afterwards how the try went. The package starts no
 // goroutine and keeps no clock of its own: every wait is a timer beside a context, and ends with either.
 //
-// bucket.go holds starts to a rate, pause.go all of them while the service asks for that, breaker.go while the service is
-// down or fails every send (streak.go), crowd.go below the number at which sends undo each other, and adaptive.go to as many
-// as the service bears: by the law in law.go, from what is seen of pages (pages.go) and sends (sends.go). join.go makes one
-// limiter of several.
+// bucket.go holds starts to a rate, valve.go all of them while a person wants that, pause.go all of them while the service
+// asks for that, breaker.go while the service is down or fails every send (streak.go), crowd.go below the number at which
+// sends undo each other, and adaptive.go to as many as the service bears: by the law in law.go, from what is seen of pages
+// (pages.go) and sends (sends.go). join.go makes one limiter of several.
 package ratelimit
 
 import (

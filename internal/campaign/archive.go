@@ -1,6 +1,8 @@
 package campaign
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -55,6 +57,12 @@ func OpenArchive(c Campaign, path string, in state.Installation) (*Archive, erro
 // Path is the state directory's.
 func (a *Archive) Path() string { return a.dir.Path() }
 
+// Program is the name of the program that made the runs.
+func (a *Archive) Program() string { return cmp.Or(a.campaign.Program, "senddigest") }
+
+// Private reports whether the names of what the runs sent to are personal data.
+func (a *Archive) Private() bool { return a.campaign.Private }
+
 // Things is what the runs sent to.
 func (a *Archive) Things() printable.Noun { return a.campaign.Things }
 
@@ -92,11 +100,27 @@ func (a *Archive) Find(name string) (int, error) {
 func (a *Archive) before(at int) []int {
 	var list []int
 	for i := at + 1; i < len(a.runs); i++ {
-		if s := &a.runs[i]; s.Err == nil && s.Listed && a.runs[at].Installation.Matches(s.Installation) {
+		if a.comparable(at, i) {
 			list = append(list, i)
 		}
 	}
 	return list
+}
+
+// comparable reports whether a run can be compared with another, at a place of its own: it has a list, of the same installation.
+func (a *Archive) comparable(at, with int) bool {
+	s := &a.runs[with]
+	return at != with && s.Err == nil && s.Listed && a.runs[at].Installation.Matches(s.Installation)
+}
+
+// Others lists the runs that the one at a place can be compared with by [Archive.CompareWith], newest first.
+func (a *Archive) Others(at int) (others []report.PastRun) {
+	for i := range a.runs {
+		if a.comparable(at, i) {
+			others = append(others, a.past(i))
+		}
+	}
+	return others
 }
 
 // earlier gives the runs before one, of the same installation, newest first.
@@ -127,14 +151,15 @@ func (a *Archive) Document(at int, goOn func(*state.Run, Mode) string) (*report.
 	if err != nil {
 		return nil, err
 	}
-	meta := report.Meta{
-		Program: a.campaign.Program, Campaign: run.Campaign, Mail: a.campaign.Mail, Things: a.campaign.Things,
-		Unguarded: a.campaign.Guard == nil, Run: run.Run, URL: run.URL, Started: run.Started,
-		Workers: run.Workers, Rate: run.Rate, Burst: run.Burst, StopWord: run.StoppedBy,
-		Names: namesOf, Limits: limitsOf(run), Notes: notesOf(run), Error: errorOf(run),
-	}
+	meta := a.campaign.Meta()
+	meta.Campaign, meta.Run, meta.URL, meta.Started = run.Campaign, run.Run, run.URL, run.Started
+	meta.Workers, meta.Rate, meta.Burst, meta.StopWord = run.Workers, run.Rate, run.Burst, run.StoppedBy
+	meta.Limits, meta.Steered, meta.Notes, meta.Error = limitsOf(run), steersOf(run), notesOf(run), errorOf(run)
 	if run.Judged {
-		meta.Ledger = &report.Ledger{Gaps: ledger.Gaps{Posts: run.GapPosts}, GapGroups: run.GapGroups}
+		meta.Ledger = &report.Ledger{Gaps: ledger.Gaps{Posts: run.GapPosts, Later: run.GapsLater}, GapGroups: run.GapGroups}
+		for _, g := range run.Gaps {
+			meta.Ledger.Gaps.Groups = append(meta.Ledger.Gaps.Groups, ledger.Group(g))
+		}
 		for e := range run.All() {
 			meta.Ledger.Mails = append(meta.Ledger.Mails, e.Mail)
 		}
@@ -154,13 +179,23 @@ func (a *Archive) Document(at int, goOn func(*state.Run, Mode) string) (*report.
 }
 
 func limitsOf(run *state.Run) (limits []report.Limit) {
-	if run.Workers == 0 && run.Listed || len(run.Limits) > 0 {
+	if !run.Listed { // nothing was in flight
+		return nil
+	}
+	if run.Workers == 0 || len(run.Limits) > 0 {
 		limits = append(limits, report.Limit{At: run.Started, Sends: max(run.Workers, 1)}) // auto begins with one
 	}
 	for _, limit := range run.Limits {
 		limits = append(limits, report.Limit{At: limit.At, Sends: limit.Sends, Crowded: limit.Crowded})
 	}
 	return limits
+}
+
+func steersOf(run *state.Run) (list []report.Steer) {
+	for _, s := range run.Steers {
+		list = append(list, report.Steer{At: s.At, What: s.What, From: s.From, To: s.To})
+	}
+	return list
 }
 
 func notesOf(run *state.Run) (notes []string) {
@@ -192,13 +227,18 @@ func errorOf(run *state.Run) string {
 	return run.Error
 }
 
-// Compare adds to the report of the run at a place what is different from those before.
-func (a *Archive) Compare(at int, d *report.Document) error {
+// Compare adds to the report of the run at a place what is different from those before. The end of ctx ends it before it reads
+// another run.
+func (a *Archive) Compare(ctx context.Context, at int, d *report.Document) error {
 	var earlier []report.Past
 	for _, i := range a.before(at) {
-		run, err := a.load(i)
-		if err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
+		}
+		run := a.other(i)
+		if run == nil {
+			d.Note(fmt.Sprintf("run %s is in no comparison: its record cannot be read", a.runs[i].Run))
+			continue
 		}
 		earlier = append(earlier, report.Past{Run: run.Run, Results: run.Report()})
 		if len(earlier) == usualRuns {
@@ -210,6 +250,33 @@ func (a *Archive) Compare(at int, d *report.Document) error {
 	}
 	d.CompareWith(earlier...)
 	return nil
+}
+
+// other reads a run that nobody asked for by name. One that cannot be read is nil, and counts as such from then on.
+func (a *Archive) other(at int) *state.Run {
+	run, err := a.load(at)
+	if err != nil {
+		a.runs[at].Err = err
+		return nil
+	}
+	return run
+}
+
+// CompareWith adds to the report of the run at a place what is different from another, earlier or later, and returns its name.
+func (a *Archive) CompareWith(at int, name string, d *report.Document) (other string, err error) {
+	with, err := a.Find(name)
+	if err != nil {
+		return "", err
+	}
+	if !a.comparable(at, with) {
+		return "", noRun("run %s cannot be compared with %s: it has no list of the same installation", a.runs[at].Run, a.runs[with].Run)
+	}
+	run, err := a.load(with)
+	if err != nil {
+		return "", err
+	}
+	d.CompareWithRun(report.Past{Run: run.Run, Results: run.Report()})
+	return run.Run, nil
 }
 
 // mode is how a run can be resumed now; not ok: it cannot.

@@ -47,6 +47,17 @@ type Campaign struct {
 	Private bool
 }
 
+// Meta is what the report of any run of the campaign says.
+func (c Campaign) Meta() report.Meta {
+	return report.Meta{
+		Program: c.Program, Campaign: c.Name, Mail: c.Mail, Things: c.Things, Private: c.Private, Unguarded: c.Guard == nil,
+		Names: func(j dispatcher.Job) (site, group string) {
+			g, _ := j.(state.Group)
+			return g.Site, g.Group
+		},
+	}
+}
+
 // List is whom a site says to send to.
 type List = hooks.List[state.Group]
 
@@ -118,8 +129,24 @@ type Settings struct {
 	LedgerNamed bool          // somebody asked for them by name: that they cannot be read is said
 	SkipIdle    bool          // leave out who is proven to have nothing to mail
 
+	Steering  *Steering  // steers the run while it goes; nil: nobody does. A run with a queue is steered there
+	Queue     Queue      // that other processes send from; nil: this process makes all sends itself
 	Commands  Commands   // that the report proposes; nil: none
 	Observers []Observer // of the run's events, after its journal
+}
+
+// A Queue is what several machines share to send to the groups of one night. A run plans the night, hands the groups to the
+// queue, and follows what becomes of them there. Its methods are called in this order, by one goroutine.
+type Queue interface {
+	// Turn is called with the lock held. It returns nil when this run is the one that plans, and has all to itself what
+	// follows. Its error ends the run before the first request, as one of the lock does: another run planned the night, and
+	// has ended it, or ctx has ended. It calls waits when another run has the turn.
+	Turn(ctx context.Context, waits func()) error
+	// Past adds what the queue knows of a group to what the journals know of it.
+	Past(journals Past) Past
+	// Dispatch is [dispatcher.Run] for the queue. It is called once more where groups became due in the course of the run.
+	// When ctx ends by a cause that [Leaves], it waits for nothing, and others go on.
+	Dispatch(context.Context, []state.Group, dispatcher.Options) *dispatcher.Report
 }
 
 // Commands are the command lines that a report proposes; empty: none.

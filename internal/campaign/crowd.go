@@ -20,7 +20,7 @@ func (r *run) crowded(c ratelimit.CrowdState) {
 	case c.InFlight > 0:
 		why = fmt.Sprintf("of %d in flight PostgreSQL undid one, for its max_prepared_transactions", c.InFlight)
 	}
-	if r.adaptive != nil {
+	if r.auto() {
 		before := r.adaptive.Limit()
 		r.adaptive.AtMost(c.Limit, why)
 		if limit.Sends = r.adaptive.Limit(); c.InFlight == 0 && limit.Sends == before {

@@ -16,7 +16,7 @@ import (
 // An Event is one step of a run. Whoever wants to know how a run goes observes the one stream of its events: the journal,
 // which is first, the display, the log, the metrics, the service manager, the monitor.
 //
-// The order is Locking and Locked where another run holds the lock; Listing, and Unlisted each time that the list could
+// The order is Locking and Locked where another run holds the lock; Queueing where another machine's has its turn; Began; Listing, and Unlisted each time that the list could
 // not be had; Planned where there is a list and the run starts; Measuring perhaps; Sending; then sends, and what happens
 // beside them; Ended. Stopping may come at any time between Listing and Ended.
 type Event interface{ event() }
@@ -65,6 +65,12 @@ type (
 	// Locked is the end of that wait, with the lock or without.
 	Locked struct{}
 
+	// Queueing is a run that waits while another machine's has its turn.
+	Queueing struct{}
+
+	// Began is a run that has the lock, or goes on without, and what a report of it says besides its results.
+	Began struct{ report.Meta }
+
 	// Listing is the first request for the list.
 	Listing struct{ Things printable.Noun } // what is listed
 
@@ -87,6 +93,8 @@ type (
 		// It is a question and no event, since its answer changes with each send: so many events would cost more than the
 		// sends. Several goroutines may call it at once, at any time, but no observer within Observe.
 		Waits func() []string
+		// Rate reports how many may start a second, which an operator can change; 0: no limit. It is asked in the same way.
+		Rate func() ratelimit.Rate
 	}
 
 	// Send is a step in the life of one send, by the dispatcher.
@@ -96,6 +104,12 @@ type (
 	Limited struct {
 		report.Limit
 		Why string
+	}
+
+	// Steered is what an operator changed, or stopped. It may come at any time between Began and Ended.
+	Steered struct {
+		report.Steer
+		Sends int // how many sends may be in flight now; 0 while the operator has the run paused
 	}
 
 	// Paused is a pause that the site asked for: nothing starts until it is over.
@@ -121,6 +135,7 @@ type (
 	Stopping struct {
 		Cause error
 		Grace time.Duration // for what is in flight, which is cut then; 0: as long as it needs
+		Left  bool          // it is the queue's, which goes on: the run waits for nothing
 	}
 
 	// Ended is the end of a run, and what became of it. Its record is complete, and it still has the lock. Nothing follows.
@@ -136,6 +151,8 @@ func (Extended) event()  {}
 func (Judged) event()    {}
 func (Locking) event()   {}
 func (Locked) event()    {}
+func (Queueing) event()  {}
+func (Began) event()     {}
 func (Listing) event()   {}
 func (Unlisted) event()  {}
 func (Planned) event()   {}
@@ -143,6 +160,7 @@ func (Measuring) event() {}
 func (Sending) event()   {}
 func (Send) event()      {}
 func (Limited) event()   {}
+func (Steered) event()   {}
 func (Paused) event()    {}
 func (Down) event()      {}
 func (Up) event()        {}

@@ -49,13 +49,13 @@ func TestEveryRunTellsOfItsStepsInOrder(t *testing.T) {
 		stop  time.Duration // 0: never
 		want  []string
 	}{
-		{"all goes well", "", nil, 0, []string{"Listing", "Planned", "Sending", "Send", "Ended"}},
-		{"no list", "list=404", nil, 0, []string{"Listing", "Ended"}},
-		{"a list that comes late", "list=500*2", nil, 0, []string{"Listing", "Unlisted", "Planned", "Sending", "Send", "Ended"}},
-		{"a stop before the list", "list=hang", nil, time.Second, []string{"Listing", "Stopping", "Ended"}},
-		{"a stop among the sends", "", nil, time.Second, []string{"Listing", "Planned", "Sending", "Send", "Stopping", "Send", "Ended"}},
+		{"all goes well", "", nil, 0, []string{"Began", "Listing", "Planned", "Sending", "Send", "Ended"}},
+		{"no list", "list=404", nil, 0, []string{"Began", "Listing", "Ended"}},
+		{"a list that comes late", "list=500*2", nil, 0, []string{"Began", "Listing", "Unlisted", "Planned", "Sending", "Send", "Ended"}},
+		{"a stop before the list", "list=hang", nil, time.Second, []string{"Began", "Listing", "Stopping", "Ended"}},
+		{"a stop among the sends", "", nil, time.Second, []string{"Began", "Listing", "Planned", "Sending", "Send", "Stopping", "Send", "Ended"}},
 		{"a limit that is found", "", func(s *campaign.Settings) { s.Auto, s.Visitors = true, quickPages{} }, 0, []string{
-			"Listing", "Planned", "Measuring", "Sending", "Send", "Limited", "Send", "Ended",
+			"Began", "Listing", "Planned", "Measuring", "Sending", "Send", "Limited", "Send", "Ended",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -58,8 +58,8 @@ type ExplainedRun struct {
 // How much of the past an explanation has.
 const explainedDigests, explainedRuns = 5, 5
 
-// Explain finds out what there is to say of a group. It sends nothing, and takes no lock. Its error is that of the list: what
-// could be found out without it is in the explanation all the same.
+// Explain finds out what there is to say of a group. It sends nothing, and takes no lock. Its error is that of the list, or an
+// [*UnlistedError]: what could be found out all the same is in the explanation.
 func Explain(ctx context.Context, c Campaign, s Settings, g state.Group) (*Explanation, error) {
 	r := newRun(c, s)
 	ctx, deadline := r.keepDeadline(ctx)
@@ -85,7 +85,54 @@ func Explain(ctx context.Context, c Campaign, s Settings, g state.Group) (*Expla
 	r.explainMail(ctx, x, asked)
 	r.explainRuns(x, g)
 	r.explainNext(x, g)
+	if failed == nil && x.unheardOf() {
+		failed = &UnlistedError{Group: g, Alike: alike(g, list.Entries)}
+	}
 	return x, failed
+}
+
+// unheardOf reports whether neither the site's list, nor its tables, nor our runs know the group: it may well be mistyped.
+func (x *Explanation) unheardOf() bool {
+	m := x.Ledger
+	return x.Listed != nil && !*x.Listed && len(x.Runs) == 0 &&
+		(m == nil || len(m.Digests) == 0 && m.NewestPost == nil && !m.Subscribed)
+}
+
+// An UnlistedError is a group of which nothing is known: neither the site nor our runs have it.
+type UnlistedError struct {
+	Group state.Group
+	Alike []string // groups that the site lists and whose names are alike; a few
+}
+
+func (e *UnlistedError) Error() string {
+	return fmt.Sprintf("the site does not list %s, and nothing is known of it", e.Group.Key())
+}
+
+// Hint implements [Hinter].
+func (e *UnlistedError) Hint() string {
+	if len(e.Alike) == 0 {
+		return "--dry-run lists the site's groups"
+	}
+	return "did you mean " + strings.Join(e.Alike, " or ") + "?"
+}
+
+// alike are the listed groups whose names are nearly that of g, at most three: but for capitals, on another site, or with the
+// same first half.
+func alike(g state.Group, listed []state.Group) (keys []string) {
+	near := func(a, b string) bool {
+		a, b = strings.ToLower(a), strings.ToLower(b)
+		least := (max(len(a), len(b)) + 1) / 2
+		return a == b || len(a) >= least && len(b) >= least && a[:least] == b[:least]
+	}
+	for _, other := range listed {
+		if len(keys) == 3 {
+			break
+		}
+		if other.Group == g.Group || near(other.Site, g.Site) && near(other.Group, g.Group) {
+			keys = append(keys, other.Key())
+		}
+	}
+	return keys
 }
 
 func (r *run) explainMail(ctx context.Context, x *Explanation, asked []state.Group) {
@@ -188,7 +235,9 @@ func (x *Explanation) WriteText(w io.Writer) error {
 	default:
 		line("list", "the site does not list the group: there is no such one, or nobody ever chose how to get its mail")
 	}
-	x.writeMail(line)
+	if !x.unheardOf() {
+		x.writeMail(line)
+	}
 	for i, run := range x.Runs {
 		title := ""
 		if i == 0 {

@@ -24,10 +24,11 @@ func (r *run) free(known Known, assumed time.Time) time.Time {
 // guarded says from when on a group may be sent to that is free from a time on; zero: at once. swallowed: the server
 // will skip it, since its guard is still up and waiting for it would take too long.
 func (r *run) guarded(free, now time.Time) (notBefore time.Time, swallowed bool) {
+	ends := r.ends.Load()
 	switch {
 	case !free.After(now):
 		return time.Time{}, false
-	case free.Sub(now) > r.guardWait(), r.ends != nil && free.After(r.ends.At):
+	case free.Sub(now) > r.guardWait(), ends != nil && free.After(ends.At):
 		return time.Time{}, true
 	}
 	return free, false

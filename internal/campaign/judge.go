@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,38 +47,58 @@ func (r *run) judge(ctx context.Context, plan *Plan, results *dispatcher.Report)
 	ctx, over := r.afterwards(ctx)
 	defer over()
 	pending := r.pending(ctx)
+	own := len(results.Results) // what comes behind those is left out
+	l := &report.Ledger{Mails: slices.Concat(make([]ledger.Mail, own), plan.leftMails)}
 	var places []int
-	var sent []ledger.Sent
-	now := time.Now()
 	for i := range results.Results {
-		if s, ok := sentOf(&results.Results[i], now); ok {
-			places, sent = append(places, i), append(sent, s)
+		if r := &results.Results[i]; r.Attempts > 0 || r.Lost != nil {
+			places = append(places, i)
 		}
 	}
-	v, err := r.book.Judge(ctx, sent, pending)
+	asked := len(places) // of these; what comes behind them is of an earlier run
+	for _, left := range plan.leftSent {
+		places = append(places, own+left.place)
+	}
+	now := time.Now()
+	sent := func(i int) ledger.Sent {
+		if i >= asked {
+			return plan.leftSent[i-asked].Sent
+		}
+		return sentOf(&results.Results[places[i]], now)
+	}
+	v, err := r.book.Judge(ctx, len(places), func(yield func(ledger.Sent) bool) {
+		for i := 0; i < len(places) && yield(sent(i)); i++ {
+		}
+	}, pending)
 	if err != nil {
 		r.unread(err)
-		v = &ledger.Verdicts{Mails: make([]ledger.Mail, len(sent))}
-		for i := range sent {
-			if sent[i].Accepted || sent[i].Doubtful {
-				v.Mails[i] = ledger.Unknown
+		v = &ledger.Verdicts{Mails: make([]ledger.Mail, len(places))}
+		for i, place := range places {
+			s, found := sent(i), ledger.NotAsked
+			if s.Accepted && i < asked && results.Results[place].Status == 0 { // the site has confirmed nothing since
+				found = r.found[state.Group(s.Group)]
+			}
+			if s.Accepted || s.Doubtful {
+				v.Mails[i] = cmp.Or(found, ledger.Unknown)
 			}
 		}
 	}
-	l := &report.Ledger{Mails: make([]ledger.Mail, len(results.Results)), Gaps: v.Gaps}
+	l.Gaps = v.Gaps
 	var settled []dispatcher.Result
 	for i, place := range places {
 		l.Mails[place] = v.Mails[i]
+		if i >= asked {
+			continue
+		}
 		result := &results.Results[place]
 		if result.Outcome == dispatcher.Ambiguous && (v.Mails[i] == ledger.Mailed || v.Mails[i] == ledger.Nothing) {
 			*result = result.Answered(accepted)
 			settled = append(settled, *result)
 		}
 	}
-	for i := len(results.Results) - plan.idled; i < len(results.Results); i++ {
+	for i := own - plan.idled; i < own; i++ {
 		l.Mails[i] = ledger.Nothing // it was found out when they were left out
 	}
-	l.Mails = append(l.Mails, plan.leftMails...)
 	r.events.Observe(Judged{settled, func(yield func(state.Group, ledger.Mail) bool) {
 		for i, result := range slices.Concat(results.Results, plan.left) {
 			if !yield(result.Job.(state.Group), l.Mails[i]) {
@@ -88,8 +109,8 @@ func (r *run) judge(ctx context.Context, plan *Plan, results *dispatcher.Report)
 	return l
 }
 
-// sentOf is what the judgement has to know of a result; false where the group was not sent to.
-func sentOf(result *dispatcher.Result, now time.Time) (ledger.Sent, bool) {
+// sentOf is what the judgement has to know of the result of a group that was sent to.
+func sentOf(result *dispatcher.Result, now time.Time) ledger.Sent {
 	s := ledger.Sent{
 		Group: ledger.Group(result.Job.(state.Group)), From: result.Start, To: result.Start.Add(result.Took),
 		Accepted: result.Outcome == dispatcher.Accepted, Doubtful: result.Failed() && !result.NotDelivered,
@@ -100,7 +121,7 @@ func sentOf(result *dispatcher.Result, now time.Time) (ledger.Sent, bool) {
 	if s.Doubtful || result.Attempts == 0 { // the server may be at work on it still
 		s.To = now
 	}
-	return s, result.Attempts > 0 || result.Lost != nil
+	return s
 }
 
 // pending waits until the digests that were committed last are visible. It reports whether some still are not.
@@ -122,16 +143,21 @@ func (r *run) pending(ctx context.Context) bool {
 }
 
 // mailWarnings are what the operator has to know of what was mailed, though all was accepted.
-func (r *run) mailWarnings(results *dispatcher.Report, l *report.Ledger) []string {
+func (r *run) mailWarnings(plan *Plan, results *dispatcher.Report, l *report.Ledger) []string {
 	var swallowed, missing []string
-	for i := range results.Results {
-		g := results.Results[i].Job.(state.Group)
-		switch m := l.Mails[i]; {
-		case m == ledger.Swallowed:
+	look := func(g state.Group, m ledger.Mail) {
+		switch {
+		case m == ledger.Swallowed && r.news(g):
 			swallowed = append(swallowed, g.Key())
 		case m == ledger.Missing && !r.undigested[g]:
 			missing = append(missing, g.Key())
 		}
+	}
+	for i := range results.Results {
+		look(results.Results[i].Job.(state.Group), l.Mails[i])
+	}
+	for _, left := range plan.leftSent { // the run that had the others accepted has warned of them
+		look(state.Group(left.Group), l.Mails[len(results.Results)+left.place])
 	}
 	named := func(names []string) string {
 		if r.campaign.Private {
@@ -150,6 +176,15 @@ func (r *run) mailWarnings(results *dispatcher.Report, l *report.Ledger) []strin
 			r.campaign.Things.Count(len(missing)), named(missing)))
 	}
 	return list
+}
+
+// news reports whether there was something to mail of a group that its last digest did not have. After a second run of one day
+// there mostly is not: nothing is lost by the server's skipping it.
+func (r *run) news(g state.Group) bool {
+	if r.book == nil {
+		return true
+	}
+	return r.book.Tell(ledger.Group(g), time.Now()).Posts > 0 // a weekly digest that is due was the one that the guard is up for
 }
 
 // earlierNights is how many runs are in the picture of a report besides its own: as many as are kept, whether the report is

@@ -3,6 +3,7 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -43,6 +44,8 @@ type tables struct {
 	silent     bool                 // it has been said that it does not answer
 	why        string               // it could not be read, or not reckoned with; empty: it is
 	undigested map[state.Group]bool // groups that got no digest in the run before, either
+	// found is what the ledger told in the course of the run of sends whose answers were lost. Inquire is done when it is read.
+	found map[state.Group]ledger.Mail
 }
 
 // consult reads the ledger before the sends.
@@ -52,11 +55,11 @@ func (r *run) consult(ctx context.Context, list *List) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, consultTime)
 	defer cancel()
+	now := time.Now()
 	groups := make([]ledger.Group, len(list.Entries))
 	for i, g := range list.Entries {
 		groups[i] = ledger.Group(g)
 	}
-	now := time.Now()
 	book, err := ledger.Open(ctx, r.Ledger, ledger.Clock{Clock: r.campaign.Guard.Clock()}, groups, now)
 	if err != nil {
 		r.unread(err)
@@ -121,13 +124,13 @@ func (r *run) calibrate() {
 		r.undigestedIn(past)
 		if past.Judged {
 			judged.add(r.book, past)
-			r.book.Calibrate(judged.list, true)
+			r.book.Calibrate(slices.Values(judged.list), true)
 		} else {
 			others.add(r.book, past)
 		}
 	}
 	if !r.book.Clock().Known {
-		r.book.Calibrate(others.list, false)
+		r.book.Calibrate(slices.Values(others.list), false)
 	}
 }
 
@@ -235,6 +238,10 @@ func (r *run) inquire(ctx context.Context, result dispatcher.Result) (dispatcher
 	if mail == ledger.Unknown {
 		return dispatcher.Verdict{}, false
 	}
+	if r.found == nil {
+		r.found = map[state.Group]ledger.Mail{}
+	}
+	r.found[g] = mail
 	return accepted, true
 }
 

@@ -64,11 +64,11 @@ func (s *stalled) stall(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (s *stalled) Posts(ctx context.Context, since ledger.Reading) (map[ledger.Group][]ledger.Reading, error) {
+func (s *stalled) Posts(ctx context.Context, since ledger.Reading, each func(ledger.Group, ledger.Reading)) error {
 	if err := s.stall(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return s.world.Posts(ctx, since)
+	return s.world.Posts(ctx, since, each)
 }
 
 func (s *stalled) Pending(ctx context.Context, within time.Duration) (int, error) {
@@ -123,6 +123,36 @@ func TestADatabaseThatStallsDoesNotKeepARunThatWasToldToStop(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhatTheTablesToldDuringARunIsKnownThoughNobodyCanAskThemInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 12, time.UTC)
+		s := w.nightly(t.TempDir())
+		w.postDaily(12)
+		w.night(t, s) // the server's clock is known from now on
+		time.Sleep(24 * time.Hour)
+		w.postDaily(12)
+		lost := w.groups[3]
+		w.faults = func(g state.Group) fault {
+			if g == lost {
+				return lostAfter
+			}
+			return fine
+		}
+		s.Observers = hear(func(e campaign.Send) {
+			if e.Kind == dispatcher.Finished && e.Result.Lost != nil {
+				w.breakDatabase(errors.New("away"))
+			}
+		})
+		r := w.night(t, s)
+		if got := mailOf(r, lost.Key()); got != "mailed" {
+			t.Errorf("%s, whose answer was lost and found: got %q", lost.Key(), got)
+		}
+		if got := mailOf(r, w.groups[0].Key()); got != "unknown" {
+			t.Errorf("%s, of which nobody could ask: got %q", w.groups[0].Key(), got)
+		}
+	})
 }
 
 // An adviceless error has no hint for its reader.

@@ -50,6 +50,7 @@ func TestTheReportSaysOfEachGroupWhatBecameOfItsMail(t *testing.T) {
 		w.all[idle].posts = nil
 		w.all[nobody].subscribed = false
 		w.all[guarded].rows = []time.Time{time.Now().Add(-5 * time.Hour)} // longer than it is waited for
+		w.all[guarded].posts = append(w.all[guarded].posts, time.Now().Add(-time.Hour))
 		w.all[missing].members = false
 		r := w.night(t, w.nightly(t.TempDir()))
 		for g, want := range map[state.Group]string{idle: "nothing", nobody: "nothing", guarded: "swallowed", missing: "missing", w.groups[4]: "mailed"} {
@@ -67,6 +68,26 @@ func TestTheReportSaysOfEachGroupWhatBecameOfItsMail(t *testing.T) {
 			}
 		}
 		if len(r.Warnings) != 2 {
+			t.Errorf("warned of %q", r.Warnings)
+		}
+	})
+}
+
+func TestNobodyIsWarnedOfGroupsWhosePostsTheLastDigestHad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, 12, time.UTC)
+		w.postDaily(12)
+		dir := t.TempDir()
+		w.night(t, w.nightly(dir))
+		time.Sleep(8 * time.Hour)
+		w.all[w.groups[1]].posts = append(w.all[w.groups[1]].posts, time.Now().Add(-time.Hour))
+		r := w.night(t, w.nightly(dir))
+		for _, g := range w.groups {
+			if got := mailOf(r, g.Key()); got != "swallowed" {
+				t.Errorf("%s: got %q", g.Key(), got)
+			}
+		}
+		if len(r.Warnings) != 1 || !strings.HasPrefix(r.Warnings[0], "1 group had") || !strings.HasSuffix(r.Warnings[0], ": main/group001") {
 			t.Errorf("warned of %q", r.Warnings)
 		}
 	})
@@ -413,8 +434,8 @@ func TestAnExplanationSaysWhatAGroupGotAndWouldGet(t *testing.T) {
 			{"nowhere", "unlisted", []string{"does not list the group", "none of them knows the group"}},
 		} {
 			x, err := campaign.Explain(t.Context(), w.campaign(time.UTC), w.nightly(dir), state.Group{Site: "main", Group: tt.group})
-			if err != nil {
-				t.Fatal(err)
+			if _, unlisted := errors.AsType[*campaign.UnlistedError](err); unlisted != (tt.next == "unlisted") || err != nil && !unlisted {
+				t.Fatalf("%s: %v", tt.group, err)
 			}
 			var b strings.Builder
 			if err := x.WriteText(&b); err != nil {
@@ -447,6 +468,22 @@ func TestAnExplanationWithoutTheTablesTellsWhatTheRunsKnow(t *testing.T) {
 			t.Errorf("%v, %+v", err, x)
 		}
 	})
+}
+
+func TestAMistypedGroupIsToldThoseThatItMayBe(t *testing.T) {
+	listed := []state.Group{{Site: "main", Group: "trees"}, {Site: "main", Group: "lakes"}, {Site: "parks", Group: "Trees"}, {Site: "wood", Group: "ponds"}}
+	for _, tt := range []struct{ mistyped, alike string }{
+		{"main/tress", "main/trees"},
+		{"Main/LAKES", "main/lakes"},
+		{"main/ponds", "wood/ponds"},
+		{"park/trees", "main/trees parks/Trees"},
+		{"main/hills", ""},
+	} {
+		site, group, _ := strings.Cut(tt.mistyped, "/")
+		if got := strings.Join(campaign.Alike(state.Group{Site: site, Group: group}, listed), " "); got != tt.alike {
+			t.Errorf("%s: got %q, want %q", tt.mistyped, got, tt.alike)
+		}
+	}
 }
 
 // In the night that the clocks change the guard is an hour longer or shorter than 21.6 hours, and the ledger's rows say so by the

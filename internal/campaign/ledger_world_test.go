@@ -219,16 +219,17 @@ func (w *world) Digests(_ context.Context, g ledger.Group, most int) (list []led
 }
 
 // Posts implements [ledger.Source].
-func (w *world) Posts(ctx context.Context, since ledger.Reading) (map[ledger.Group][]ledger.Reading, error) {
-	posts := map[ledger.Group][]ledger.Reading{}
+func (w *world) Posts(ctx context.Context, since ledger.Reading, each func(ledger.Group, ledger.Reading)) error {
 	for _, g := range w.groups {
 		list, err := w.PostsOf(ctx, ledger.Group(g), since)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		posts[ledger.Group(g)] = list
+		for _, p := range list {
+			each(ledger.Group(g), p)
+		}
 	}
-	return posts, nil
+	return nil
 }
 
 // PostsOf implements [ledger.Source].
@@ -245,31 +246,33 @@ func (w *world) PostsOf(_ context.Context, g ledger.Group, since ledger.Reading)
 }
 
 // Topics implements [ledger.Source].
-func (w *world) Topics(context.Context) (map[ledger.Group]ledger.Reading, error) {
+func (w *world) Topics(_ context.Context, each func(ledger.Group, ledger.Reading)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	topics := map[ledger.Group]ledger.Reading{}
 	for name, g := range w.all {
+		var newest ledger.Reading
 		for _, p := range g.posts {
 			if !p.After(time.Now()) {
-				topics[ledger.Group(name)] = max(topics[ledger.Group(name)], w.reading(p))
+				newest = max(newest, w.reading(p))
 			}
 		}
+		if newest != 0 {
+			each(ledger.Group(name), newest)
+		}
 	}
-	return topics, w.question()
+	return w.question()
 }
 
 // Subscribed implements [ledger.Source].
-func (w *world) Subscribed(context.Context) (map[string]bool, error) {
+func (w *world) Subscribed(_ context.Context, each func(string)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	names := map[string]bool{}
 	for name, g := range w.all {
 		if g.subscribed {
-			names[name.Group] = true
+			each(name.Group)
 		}
 	}
-	return names, w.question()
+	return w.question()
 }
 
 // Pending implements [ledger.Source].

@@ -32,6 +32,7 @@ func (r *run) askPatiently(ctx context.Context) (*List, error) {
 	}
 	r.events.Observe(Listing{r.campaign.Things})
 	var first time.Time // of the failures
+	var rested time.Duration
 	for asked := 1; ; asked++ {
 		list, err := r.ask(ctx)
 		if listed, ok := errors.AsType[*ListError](err); !ok {
@@ -41,12 +42,12 @@ func (r *run) askPatiently(ctx context.Context) (*List, error) {
 		}
 		now := time.Now()
 		if first.IsZero() {
-			first = now
+			first, rested = now, r.Steering.rested(now)
 		}
 		again, pause := passes(err)
 		next, until := now.Add(max(backoff(asked), pause)), time.Time{}
 		if r.GiveUpAfter > 0 {
-			until = first.Add(r.GiveUpAfter)
+			until = first.Add(r.GiveUpAfter + r.Steering.rested(now) - rested)
 			if !now.Before(until) || now.Add(pause).After(until) {
 				again = false
 			}

@@ -56,6 +56,27 @@ func TestAListThatCannotBeHadIsAskedForAgain(t *testing.T) {
 	}
 }
 
+func TestAPauseIsNoTimeInWhichTheListCannotBeHad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := frail(t, standin.Options{Groups: numbered(3)}, 0, 24*time.Hour)
+		s, began := patient(), time.Now()
+		s.Steering = &campaign.Steering{}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			after(t, s.Steering, time.Minute, "pause", "")
+			after(t, s.Steering, time.Hour, "resume", "")
+			after(t, s.Steering, time.Minute, "pause", "")
+			after(t, s.Steering, time.Hour, "resume", "")
+		}()
+		r := run(t.Context(), c, s)
+		<-done
+		if took, want := time.Since(began), 2*time.Hour+15*time.Minute; r.Err == nil || took != want {
+			t.Errorf("given up after %v, %v, want %v", took, r.Err, want)
+		}
+	})
+}
+
 func TestARefusedConnectionIsTriedAgainUntilGivingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := frail(t, standin.Options{Groups: numbered(3)}, 0, time.Hour)

@@ -61,8 +61,15 @@ type Plan struct {
 	ambiguous map[string]dispatcher.Result // groups that an earlier run left so and that are sent to again, until then, by key
 	swallowed []bool                       // by place in Groups: it is sent to although the server's guard is up
 	leftMails []ledger.Mail                // what the ledger tells of those in left
+	leftSent  []leftSent                   // of those in left, the groups that the ledger is to be asked about in the end
 	idle      []state.Group                // they have nothing to mail, and are asked about once more in the end
 	idled     int                          // how many of these had nothing then either; theirs are the last results
+}
+
+// A leftSent is a group that an earlier run got accepted, and its place among the results that a plan leaves.
+type leftSent struct {
+	place int
+	ledger.Sent
 }
 
 // Listed counts the groups of the site's list.
@@ -70,6 +77,9 @@ func (p *Plan) Listed() int { return len(p.Groups) + len(p.left) + len(p.idle) }
 
 // Idle are the groups that are left out because they have nothing to mail, unless that changes before the run ends.
 func (p *Plan) Idle() []state.Group { return p.idle }
+
+// Left are the results of the groups that are not sent to, as the report has them, but for those of Idle.
+func (p *Plan) Left() []dispatcher.Result { return p.left }
 
 // warnings are what an operator has to know of the list.
 func (p *Plan) warnings() []string {
@@ -84,7 +94,7 @@ func (p *Plan) warnings() []string {
 func (r *run) plan(list *List) *Plan {
 	now, groups := time.Now(), list.Entries
 	p := &Plan{
-		Things: r.campaign.Things, Unusable: list.Unusable, Ends: r.ends, workers: r.Workers, auto: r.Auto, Private: r.campaign.Private,
+		Things: r.campaign.Things, Unusable: list.Unusable, Ends: r.ends.Load(), workers: r.Workers, auto: r.Auto, Private: r.campaign.Private,
 		ambiguous: map[string]dispatcher.Result{},
 	}
 	assumed := assumed(r.assumed, groups)
@@ -172,8 +182,11 @@ func keys(groups []state.Group) iter.Seq[string] {
 // leave takes a group in that is not sent to.
 func (p *Plan) leave(c choice) {
 	p.left, p.leftMails = append(p.left, c.result), append(p.leftMails, c.mail)
+	if c.sent.Accepted {
+		p.leftSent = append(p.leftSent, leftSent{len(p.left) - 1, c.sent})
+	}
 	switch {
-	case c.mail != ledger.NotAsked:
+	case c.result.Outcome == dispatcher.Accepted:
 		p.told = append(p.told, c.open)
 	case c.result.Outcome == dispatcher.Ambiguous:
 		p.alone = append(p.alone, c.open)

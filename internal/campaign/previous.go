@@ -38,6 +38,7 @@ type choice struct {
 	result    dispatcher.Result // for leave, and for unknown until it is sent to again: what the report says
 	skip      state.Skip        // for leave, where the result is not ambiguous
 	mail      ledger.Mail       // for leave, what the ledger tells of it
+	sent      ledger.Sent       // .. and of one that was accepted, what is to be asked of it in the end; zero: nothing
 }
 
 // choose decides what becomes of a group by what the run that is gone on with did.
@@ -47,7 +48,9 @@ func (r *run) choose(g state.Group, now time.Time) choice {
 	switch at, accepted := e.Accepted(); {
 	case accepted:
 		run := cmp.Or(e.In, p.Run.Header.Run)
-		return leaveOut(g, state.Skip{Reason: "accepted already in run " + run, In: run, At: at})
+		c := leaveOut(g, state.Skip{Reason: "accepted already in run " + run, In: run, At: at})
+		c.mail, c.sent = r.mailOf(&e, now)
+		return c
 	case !known && p.Failed:
 		return leaveOut(g, state.Skip{Reason: "not in run " + p.Run.Header.Run})
 	case e.Outcome == dispatcher.NotAttempted, e.Idle():
@@ -81,6 +84,25 @@ func (r *run) choose(g state.Group, now time.Time) choice {
 	c.result = ambiguous(g, &open, "it may have been mailed in run "+p.Run.Header.Run+", and was "+why)
 	c.result.Status = e.Status
 	return c
+}
+
+// mailOf is what became of the mail of a group that an earlier run got accepted: what that run, or the ledger by now, tells of it,
+// or else what is to be asked in the end.
+func (r *run) mailOf(e *state.Entry, now time.Time) (ledger.Mail, ledger.Sent) {
+	if r.book == nil || e.Mail != ledger.NotAsked && e.Mail != ledger.Unknown {
+		return e.Mail, ledger.Sent{}
+	}
+	s := ledger.Sent{Group: ledger.Group(e.Group), From: e.Last, To: e.End, Accepted: true}
+	if e.Lost != nil && !e.Lost.Start.IsZero() {
+		s.From = e.Lost.Start
+	}
+	if s.From.IsZero() { // it was accepted two runs ago: only the end of that send is on record
+		s.From = s.To.Add(-r.Timeout)
+	}
+	if mail := r.told(e.Group, s.From, now); mail != ledger.Unknown {
+		return mail, ledger.Sent{}
+	}
+	return ledger.Unknown, s
 }
 
 // open is what the earlier run left of an ambiguous group.

@@ -66,7 +66,7 @@ func TestAWarningOfTheMailNamesNobodyWhoseNameIsPersonalData(t *testing.T) {
 	results := &dispatcher.Report{Results: []dispatcher.Result{{Job: state.Group{Group: "anna"}}, {Job: state.Group{Group: "bert"}}}}
 	warnings := func() []string {
 		r := newRun(c, Settings{NoState: true})
-		return r.mailWarnings(results, &report.Ledger{Mails: []ledger.Mail{ledger.Swallowed, ledger.Missing}})
+		return r.mailWarnings(&Plan{}, results, &report.Ledger{Mails: []ledger.Mail{ledger.Swallowed, ledger.Missing}})
 	}
 	names := func(line string) bool { return strings.Contains(line, "anna") || strings.Contains(line, "bert") }
 	if got := warnings(); len(got) != 2 || slices.ContainsFunc(got, names) {

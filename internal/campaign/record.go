@@ -148,6 +148,9 @@ func (r *run) remember() (err error) {
 			r.assumed = h.Assumed
 		}
 	}
+	if r.Queue != nil {
+		defer func() { r.past = r.Queue.Past(r.past) }()
+	}
 	if r.dir == nil {
 		return nil
 	}
@@ -230,6 +233,10 @@ func (r *run) onRecord(e Event) {
 		if r.journal != nil {
 			r.journal.Limit(e.Sends, e.Crowded)
 		}
+	case Steered:
+		if r.journal != nil {
+			r.journal.Steer(e.recorded())
+		}
 	case Judged:
 		if r.journal != nil {
 			for _, settled := range e.Settled {
@@ -241,7 +248,7 @@ func (r *run) onRecord(e Event) {
 		if r.journal != nil {
 			r.journal.Observe(e.Event)
 		}
-		if r.history != nil {
+		if r.history != nil && r.limits.alike(e.Result.Start) {
 			r.history.Observe(e.Event)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -21,22 +22,30 @@ type run struct {
 	*Settings
 	record
 	tables
-	campaign Campaign
-	id       string         // its name
-	started  time.Time      // when it had the lock
-	ends     *DeadlineError // when it starts nothing more, and why; nil: never
-	assumed  state.Assumed
-	events   *Stream
-	adaptive *ratelimit.Adaptive // nil: the number of sends in flight is given
-	limits   limits
-	short    shortage
+	campaign  Campaign
+	id        string                        // its name
+	started   time.Time                     // when it had the lock
+	ends      atomic.Pointer[DeadlineError] // when it starts nothing more, and why; nil: never
+	timeLimit *deadline
+	cut       context.CancelCauseFunc // of what is in flight; nil: it is not to be steered
+	assumed   state.Assumed
+	events    *Stream
+	valve     *ratelimit.Valve
+	breaker   *ratelimit.Breaker
+	crowd     *ratelimit.Crowd
+	adaptive  *ratelimit.Adaptive // nil or off: the number of sends in flight is given
+	bucket    *ratelimit.Bucket
+	asked     int // workers that were asked for, or the most that may be found
+	limits    limits
+	short     shortage
 }
 
 // Run makes a whole run of a campaign. When ctx ends nothing more starts, and what is in flight ends by itself. Once the
 // run has begun it cannot fail: its result tells all, also when there was no list.
 //
 // Its error is of what ended it before the first request: another run holds the lock ([*state.HeldError]), there is no run
-// to go on with ([*ResumeError], or an error of package state), or ctx ended while it waited for the lock.
+// to go on with ([*ResumeError], or an error of package state), ctx ended while it waited for the lock, or it had no turn
+// ([Queue]).
 func Run(ctx context.Context, c Campaign, s Settings) (Result, error) {
 	r := newRun(c, s)
 	ctx, deadline := r.keepDeadline(ctx)
@@ -45,11 +54,17 @@ func Run(ctx context.Context, c Campaign, s Settings) (Result, error) {
 		return Result{}, err
 	}
 	defer r.release()
+	if r.Queue != nil {
+		if err := r.Queue.Turn(ctx, func() { r.events.Observe(Queueing{}) }); err != nil {
+			return Result{}, err
+		}
+	}
 	deadline.sooner(r.maxDuration())
 	if err := r.remember(); err != nil {
 		return Result{}, err
 	}
 	r.open()
+	defer r.endSteering()
 	result := r.night(ctx)
 	result.Unwritten = r.seal(result)
 	r.events.Observe(Ended{result, time.Now()}) // with the lock: of two runs the files of the later one stay
@@ -76,14 +91,25 @@ func Preview(ctx context.Context, c Campaign, s Settings) (*Plan, error) {
 }
 
 func newRun(c Campaign, s Settings) *run {
-	r := &run{Settings: &s, campaign: c, record: record{past: nothing{}}}
+	r := &run{Settings: &s, campaign: c, record: record{past: nothing{}}, asked: max(s.Workers, 1)}
 	s.Workers = max(s.Workers, 1)
 	r.begin(time.Now())
-	r.events = NewStream(append([]Observer{ObserverFunc(r.onRecord), &r.limits}, s.Observers...)...)
-	if s.Auto {
-		r.adaptive = ratelimit.NewAdaptive(s.Workers, func(limit int, why string) {
+	observers := []Observer{ObserverFunc(r.onRecord), &r.limits}
+	ceiling, steerable := s.Workers, s.Steering != nil && s.Queue == nil // a queue is steered for all machines
+	if steerable {
+		r.steerable()
+		observers = append(observers, s.Steering)
+		if !s.Auto {
+			ceiling = s.Steering.ceiling()
+		}
+	}
+	r.events = NewStream(&pausing{Observer: NewStream(append(observers, s.Observers...)...)})
+	r.gates()
+	if s.Auto || steerable {
+		r.adaptive = ratelimit.NewAdaptive(ceiling, func(limit int, why string) {
 			r.limited(report.Limit{Sends: limit}, why)
 		})
+		r.adaptive.Enable(s.Auto)
 	}
 	return r
 }
@@ -96,7 +122,10 @@ func (r *run) begin(at time.Time) {
 
 // night makes a run between the moment in which it has all that earlier ones left and its end.
 func (r *run) night(ctx context.Context) Result {
+	r.events.Observe(Began{r.meta()})
 	defer r.watchStop(ctx)()
+	r.beginSteering()
+	defer r.endActions()
 	list, err := r.askPatiently(ctx)
 	if err != nil {
 		return r.noList(err)
@@ -107,6 +136,7 @@ func (r *run) night(ctx context.Context) Result {
 		return r.refused(plan, fit)
 	}
 	results := r.send(ctx, plan)
+	r.endActions()
 	r.learn(plan, results)
 	return r.result(ctx, plan, results)
 }
@@ -121,22 +151,27 @@ func (r *run) send(ctx context.Context, plan *Plan) *dispatcher.Report {
 	defer r.watchVisitors(ctx, plan)()
 	rule := plan.schedule.Rule()
 	plan.schedule, plan.Forecast = nil, nil // large, too
-	bucket := ratelimit.NewBucket(r.Rate, r.Burst)
 	options := dispatcher.Options{
 		Workers: r.Workers, Throttle: r.Throttle, Retries: r.Retries, Backoff: r.Backoff,
 		Rule: rule, Settle: r.settle, Earlier: plan.earlier,
 		Grace: r.Grace, Abort: r.Abort, MaxFailures: r.MaxFailures.Of(len(plan.Groups)),
 		Observe: func(e dispatcher.Event) { r.events.Observe(Send{e}) },
 	}
-	options.Limiter = r.limiter(bucket)
+	options.Limiter = r.limiter()
 	if r.adaptive != nil && r.history != nil {
 		options.Usual = r.usual // nobody else compares
+	}
+	if r.cut != nil {
+		options.Hiring = r.Steering.hiring(r)
 	}
 	if r.book != nil {
 		options.Inquire = r.inquire
 	}
-	r.events.Observe(Sending{Waits: func() []string { return r.waits(bucket) }})
+	r.events.Observe(Sending{Waits: func() []string { return r.waits() }, Rate: r.bucket.Rate})
 	sends := func(groups []state.Group, options dispatcher.Options) *dispatcher.Report {
+		if r.Queue != nil {
+			return r.Queue.Dispatch(ctx, groups, options)
+		}
 		return dispatcher.Run(ctx, groups, func(ctx context.Context, g state.Group) dispatcher.Verdict {
 			return r.short.observe(r.campaign.Send(ctx, g))
 		}, options)
@@ -148,21 +183,31 @@ func (r *run) send(ctx context.Context, plan *Plan) *dispatcher.Report {
 	return results
 }
 
-// limiter is all that a send may have to wait for.
-func (r *run) limiter(bucket *ratelimit.Bucket) ratelimit.Limiter {
-	breaker := ratelimit.NewBreaker(r.GiveUpAfter, func(b ratelimit.BreakerState) {
+// gates makes what sends may have to wait for.
+func (r *run) gates() {
+	r.valve = ratelimit.NewValve()
+	r.breaker = ratelimit.NewBreaker(r.GiveUpAfter, func(b ratelimit.BreakerState) {
 		if b.Open {
 			r.events.Observe(Down{b})
 			return
 		}
 		r.events.Observe(Up{})
 	})
+	r.crowd = ratelimit.NewCrowd(r.Workers, r.crowded)
+	r.bucket = ratelimit.NewBucket(r.Rate, r.Burst)
+}
+
+// limiter is all that a send may have to wait for.
+func (r *run) limiter() ratelimit.Limiter {
 	pause := ratelimit.NewPause(r.GiveUpAfter, func(d time.Duration) { r.events.Observe(Paused{d}) })
-	gates := []ratelimit.Gate{pause, breaker, ratelimit.NewCrowd(r.Workers, r.crowded)}
+	gates := []ratelimit.Gate{pause, r.breaker, r.crowd}
+	if r.cut != nil {
+		gates = append([]ratelimit.Gate{r.valve}, gates...)
+	}
 	if r.adaptive != nil {
 		gates = append(gates, r.adaptive)
 	}
-	return ratelimit.Join(append(gates, bucket)...)
+	return ratelimit.Join(append(gates, r.bucket)...)
 }
 
 // watchStop reports [Stopping] when ctx ends. over ends the watch, and returns when it has ended.
@@ -175,7 +220,8 @@ func (r *run) watchStop(ctx context.Context) (over func()) {
 		case <-done:
 		}
 		if ctx.Err() != nil { // whichever of the two was seen
-			r.events.Observe(Stopping{Cause: context.Cause(ctx), Grace: r.Grace})
+			cause := context.Cause(ctx)
+			r.events.Observe(Stopping{Cause: cause, Grace: r.Grace, Left: r.Queue != nil && Leaves(cause)})
 		}
 	})
 	return func() {
@@ -185,9 +231,9 @@ func (r *run) watchStop(ctx context.Context) (over func()) {
 }
 
 // waits answers [Sending].
-func (r *run) waits(bucket *ratelimit.Bucket) (reasons []string) {
-	if r.Rate > 0 && bucket.Holds() {
-		reasons = append(reasons, fmt.Sprintf("the rate of %v", r.Rate))
+func (r *run) waits() (reasons []string) {
+	if rate := r.bucket.Rate(); rate > 0 && r.bucket.Holds() {
+		reasons = append(reasons, fmt.Sprintf("the rate of %v", rate))
 	}
 	if r.adaptive != nil && r.adaptive.Holds() {
 		reasons = append(reasons, fmt.Sprintf("one of the %d in flight to end, as many as the site bears", r.adaptive.Limit()))
@@ -197,6 +243,9 @@ func (r *run) waits(bucket *ratelimit.Bucket) (reasons []string) {
 
 // usual is what a group's send took in earlier runs; 0: it is not known.
 func (r *run) usual(j dispatcher.Job) time.Duration {
+	if !r.auto() {
+		return 0
+	}
 	if e := r.history.Estimate(j.Key()); e.Known {
 		return e.Median
 	}
@@ -225,7 +274,7 @@ func (r *run) learn(plan *Plan, results *dispatcher.Report) {
 		return
 	}
 	r.history.Learn()
-	found := r.adaptive != nil && r.short.note() == "" // what this machine lacks tells nothing of the site
+	found := r.Auto && len(r.limits.steered) == 0 && r.short.note() == "" // what this machine lacks tells nothing of the site
 	if found {
 		r.history.KeepFound(state.FoundLimit(r.adaptive.Found()))
 	}
@@ -236,11 +285,9 @@ func (r *run) learn(plan *Plan, results *dispatcher.Report) {
 
 // meta is what the report of the run says besides its results.
 func (r *run) meta() report.Meta {
-	meta := report.Meta{
-		Program: r.campaign.Program, Campaign: r.campaign.Name, Mail: r.campaign.Mail, Things: r.campaign.Things, Private: r.campaign.Private,
-		Unguarded: r.campaign.Guard == nil, Run: r.id, URL: r.URL, Started: r.started,
-		Workers: r.Workers, Rate: float64(r.Rate), Burst: r.Burst, Names: namesOf,
-	}
+	meta := r.campaign.Meta()
+	meta.Run, meta.URL, meta.Started = r.id, r.URL, r.started
+	meta.Workers, meta.Rate, meta.Burst = r.Workers, float64(r.Rate), r.Burst
 	if r.Auto {
 		meta.Workers = 0
 	}
@@ -250,17 +297,11 @@ func (r *run) meta() report.Meta {
 	return meta
 }
 
-// namesOf gives the two halves of a job's name.
-func namesOf(j dispatcher.Job) (site, group string) {
-	g, _ := j.(state.Group)
-	return g.Site, g.Group
-}
-
 // result is what became of a run that made its sends.
 func (r *run) result(ctx context.Context, plan *Plan, results *dispatcher.Report) Result {
 	meta := r.meta()
 	meta.Ledger = r.judge(ctx, plan, results)
-	meta.Limits = r.limits.all(r.Auto)
+	meta.Limits, meta.Steered = r.limits.all(r.Auto), r.limits.steers()
 	meta.Forecast = plan.expected
 	warnings := plan.warnings()
 	meta.Notes = warnings
@@ -278,7 +319,7 @@ func (r *run) result(ctx context.Context, plan *Plan, results *dispatcher.Report
 	}
 	if meta.Ledger != nil {
 		meta.Nights = r.nights()
-		warnings = append(slices.Clip(warnings), r.mailWarnings(results, meta.Ledger)...)
+		warnings = append(slices.Clip(warnings), r.mailWarnings(plan, results, meta.Ledger)...)
 	}
 	result := resultOf(plan, results, meta)
 	result.Warnings = warnings
@@ -303,13 +344,14 @@ func (r *run) refused(plan *Plan, cause error) Result {
 	}, dispatcher.Options{Earlier: plan.earlier})
 	meta := r.meta()
 	meta.Notes, meta.Again = plan.warnings(), nil // the same would be refused again
+	meta.Steered = r.limits.steers()
 	return resultOf(plan, results, meta)
 }
 
 // noList is the result of a run that ended before the first send.
 func (r *run) noList(err error) Result {
 	result, meta := Result{}, r.meta()
-	meta.Error = err.Error()
+	meta.Error, meta.Steered = err.Error(), r.limits.steers()
 	if _, ok := errors.AsType[*ListError](err); ok {
 		result.Err = err
 		if refused, ok := errors.AsType[*hooks.RejectedError](err); ok {

@@ -42,6 +42,7 @@ func (r *run) settle(result dispatcher.Result) (at time.Time, ok bool) {
 	if result.Lost != nil {
 		lost = result.Lost.Start
 	}
-	inTime := r.ends == nil || at.Before(r.ends.At)
+	ends := r.ends.Load()
+	inTime := ends == nil || at.Before(ends.At)
 	return at, inTime && r.campaign.Guard.Harmless(lost, at)
 }

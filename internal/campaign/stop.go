@@ -18,6 +18,13 @@ var ErrToken = errors.New("the site refused the token")
 // SignalError stops a run for a signal. The standard library's own cause does not tell one signal from another.
 type SignalError struct{ Signal os.Signal }
 
+// Leaves reports whether a run that ends for that leaves what is not done to the others of its [Queue]: a signal is for one
+// process.
+func Leaves(cause error) bool {
+	_, ok := errors.AsType[*SignalError](cause)
+	return ok
+}
+
 func (e *SignalError) Error() string {
 	if name := signalName(e.Signal); name != "" {
 		return "stopped by " + name
@@ -37,8 +44,15 @@ func signalName(s os.Signal) string {
 	return ""
 }
 
-// StopWord is the contract's word for what stopped a run; empty for nil.
+// StopWord is the contract's word for what stopped a run; empty for nil. A cause of another package has the word itself.
 func StopWord(cause error) string {
+	type worded interface {
+		error
+		StopWord() string
+	}
+	if e, ok := errors.AsType[worded](cause); ok {
+		return e.StopWord()
+	}
 	if _, ok := errors.AsType[*SignalError](cause); ok {
 		return "signal"
 	}

@@ -23,7 +23,7 @@ const (
 
 // watchVisitors has the visitors report to the limit until over is called, where that pays.
 func (r *run) watchVisitors(ctx context.Context, plan *Plan) (over func()) {
-	if r.adaptive == nil || r.Visitors == nil || ctx.Err() != nil || len(plan.Groups) < fewGroups {
+	if !r.auto() || r.Visitors == nil || ctx.Err() != nil || len(plan.Groups) < fewGroups {
 		return func() {}
 	}
 	if plan.Forecast != nil && plan.Forecast.Expected < shortRun && r.adaptive.Found().Sends < 2 {

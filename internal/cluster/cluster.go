@@ -19,6 +19,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/groupserver/senddigest/internal/child"
 )
 
 // Role is the superuser of every cluster, by the name that GroupServer gives to the owner of its tables.
@@ -72,9 +74,9 @@ type Cluster struct {
 	as      *syscall.Credential // whom the server runs as; nil means as this process
 	log     output
 
-	mu     sync.Mutex // held while the server is started or ended
-	server *process   // the latest; nil before the first
-	killed bool       // Kill ended it
+	mu     sync.Mutex     // held while the server is started or ended
+	server *child.Process // the latest; nil before the first
+	killed bool           // Kill ended it
 	closed bool
 }
 
@@ -129,7 +131,7 @@ func (c *Cluster) Start(ctx context.Context) error {
 	switch {
 	case c.closed:
 		return errors.New("cluster: it is closed")
-	case c.server.runs():
+	case c.server.Runs():
 		return errors.New("cluster: the server is running already")
 	}
 	return c.start(ctx)
@@ -146,11 +148,11 @@ func (c *Cluster) start(ctx context.Context) error {
 	select {
 	case <-ready:
 		return nil
-	case <-server.ended:
-		return fmt.Errorf("start PostgreSQL: %w\n%s", server.failure(), c.log.tail())
+	case <-server.Ended():
+		return fmt.Errorf("start PostgreSQL: %w\n%s", server.Failure(), c.log.tail())
 	case <-ctx.Done():
 		err := fmt.Errorf("start PostgreSQL: %w\n%s", context.Cause(ctx), c.log.tail())
-		server.end(syscall.SIGQUIT)
+		server.End(syscall.SIGQUIT, patience)
 		return err
 	}
 }
@@ -160,15 +162,15 @@ func (c *Cluster) start(ctx context.Context) error {
 func (c *Cluster) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.server.runs() {
+	if !c.server.Runs() {
 		return nil
 	}
-	c.server.signal(syscall.SIGINT)
+	c.server.Signal(syscall.SIGINT)
 	select {
-	case <-c.server.ended:
+	case <-c.server.Ended():
 		return nil
 	case <-ctx.Done():
-		c.server.end(syscall.SIGQUIT)
+		c.server.End(syscall.SIGQUIT, patience)
 		return fmt.Errorf("stop PostgreSQL: %w", context.Cause(ctx))
 	}
 }
@@ -177,8 +179,8 @@ func (c *Cluster) Stop(ctx context.Context) error {
 func (c *Cluster) Kill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.server.runs() {
-		c.server.end(syscall.SIGKILL)
+	if c.server.Runs() {
+		c.server.End(syscall.SIGKILL, patience)
 		c.killed = true
 	}
 }
@@ -198,8 +200,8 @@ func (c *Cluster) Close() error {
 		defer cancel()
 		_ = c.start(ctx)
 	}
-	if c.server.runs() {
-		c.server.end(syscall.SIGQUIT) // nobody reads what a slower way would write
+	if c.server.Runs() {
+		c.server.End(syscall.SIGQUIT, patience) // nobody reads what a slower way would write
 	}
 	if c.dir == "" {
 		return nil

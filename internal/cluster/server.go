@@ -2,16 +2,16 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
+
+	"github.com/groupserver/senddigest/internal/child"
 )
 
 // initdb fills the folder.
@@ -38,13 +38,13 @@ func (c *Cluster) initdb(ctx context.Context) error {
 		return fmt.Errorf("initdb: %w", err)
 	}
 	select {
-	case <-p.ended:
+	case <-p.Ended():
 	case <-ctx.Done():
-		p.end(syscall.SIGKILL)
+		p.End(syscall.SIGKILL, patience)
 		return fmt.Errorf("initdb: %w", context.Cause(ctx))
 	}
-	if p.err != nil {
-		return fmt.Errorf("initdb: %w\n%s", p.err, c.log.tail())
+	if p.Err() != nil {
+		return fmt.Errorf("initdb: %w\n%s", p.Err(), c.log.tail())
 	}
 	return nil
 }
@@ -77,75 +77,12 @@ func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 	cmd.Dir = c.dir // the programs want one that they may enter
 	cmd.Env = environment()
 	cmd.Stdout, cmd.Stderr = &c.log, &c.log
-	// A process group of its own: Ctrl-C is for us, and what becomes of the server is for our caller to say.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as, Setpgid: true}
-	endWithParent(cmd.SysProcAttr)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as}
 	// A child of the server keeps its log open. Wait returns when all are gone, so that the next server finds none of them.
 	cmd.WaitDelay = patience
 	return cmd
 }
 
-// A process is one run of a program. A nil process runs no more.
-type process struct {
-	cmd   *exec.Cmd
-	ended chan struct{} // closed when it and its children have ended
-	err   error         // what Wait returned; valid once ended is closed
-}
-
-// run starts a program. A goroutine waits for it and then closes ended.
-func run(cmd *exec.Cmd) (*process, error) {
-	p := &process{cmd: cmd, ended: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		// The kernel takes the thread that started a process for its parent, and Go ends threads as it sees fit. So one
-		// thread is kept for the process's whole life.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			p.err = cmd.Wait()
-			close(p.ended)
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-func (p *process) runs() bool {
-	if p == nil {
-		return false
-	}
-	select {
-	case <-p.ended:
-		return false
-	default:
-		return true
-	}
-}
-
-// signal has no error: a process that has ended is past it, and was ours to signal before.
-func (p *process) signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }
-
-// end ends the process by a signal, and after some patience by force.
-func (p *process) end(s os.Signal) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	p.signal(s)
-	select {
-	case <-p.ended:
-	case <-ctx.Done():
-		p.signal(syscall.SIGKILL)
-		<-p.ended
-	}
-}
-
-// failure is why the process has ended, of one that should not have.
-func (p *process) failure() error {
-	if p.err == nil {
-		return errors.New("it ended at once")
-	}
-	return p.err
-}
+// run starts one of PostgreSQL's programs. When this process dies, by SIGKILL too, the server ends: SIGQUIT is its immediate
+// mode, in which it takes its children and its shared memory along.
+func run(cmd *exec.Cmd) (*child.Process, error) { return child.Start(cmd, syscall.SIGQUIT) }

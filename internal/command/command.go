@@ -27,6 +27,7 @@ const catHelp = "Help"
 type command struct {
 	process.Process
 	program Program
+	share   func(*session, *config.Settings) (Share, error) // has other machines take part in a run; nil: none do
 }
 
 // Main runs the command and returns its exit code.
@@ -38,7 +39,7 @@ func Main(program Program, in process.Process) int {
 	log.SetFlags(0) // the run's log has its own time
 	stdout := &process.Output{W: in.Stdout}
 	in.Stdout = stdout
-	p := command{in, program}
+	p := command{Process: in, program: program}
 	code := p.main()
 	if code == exitOK && stdout.Err != nil {
 		fmt.Fprint(p.Stderr, p.message(report.StdoutError(stdout.Err)))
@@ -111,6 +112,9 @@ func (p command) app() *cli.App {
 		Flags:                     append(common, version, help),
 		Action:                    p.orVersion(p.send),
 	}
+	if p.program.own != nil {
+		return p.ownCommands(app, version, help)
+	}
 	for _, c := range []*cli.Command{
 		{
 			Name: "check", Usage: "can it work? TLS, token and list, read-only; sends nothing",
@@ -126,6 +130,11 @@ func (p command) app() *cli.App {
 			Name: "report", Usage: "show a past run, the newest unless RUN names another, as text, JSON or HTML",
 			UsageText: name + " report [options] [RUN]",
 			Flags:     append(append(p.reportFlags(), p.flags(forReport)...), version, help), Action: p.orVersion(p.report),
+		},
+		{
+			Name: "control", Usage: "steer the run that goes: status, pause, resume, workers N|auto, rate R, deadline HH:MM|none, stop, cut",
+			UsageText: name + " control [options] URL ACTION [VALUE]",
+			Flags:     append(append(controlFlags(), p.flags(forControl)...), version, help), Action: p.orVersion(p.control),
 		},
 		{
 			Name: "explain", Usage: "why SITE/GROUP got, or gets, a digest or none; read-only",

@@ -23,6 +23,7 @@ func demoFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-faults", Usage: "let nothing go wrong", Category: catDemo, DisableDefaultText: true},
 		&cli.BoolFlag{Name: "ledger", Usage: "give the site a database, with PostgreSQL's own binaries in a temporary folder, so that the run can say what was really mailed", Category: catDemo, DisableDefaultText: true},
 		&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "serve the site at `ADDRESS`; port 0 is a free one", Category: catDemo},
+		&cli.StringFlag{Name: "live", Usage: "show the run in a browser at `ADDRESS`, as --listen of a run does; see --linger", Category: catDemo},
 		&cli.BoolFlag{Name: "tls", Usage: "serve it over https, with a certificate made for it", Category: catDemo, DisableDefaultText: true},
 		&cli.BoolFlag{Name: "serve-only", Usage: "only serve the site, until a signal comes, and print how to send its digests", Category: catDemo, DisableDefaultText: true},
 	}
@@ -33,7 +34,7 @@ func forDemo(f config.Flag) bool {
 	switch f.Name {
 	case "config", "instance", "cacert", "insecure", "header",
 		"state-dir", "no-state", "lock-wait", "resume", "retry-failed", "settle", "skip-ambiguous", "server-zone", "assume-previous",
-		"ledger": // the demo has one of its own
+		"ledger", "listen": // the demo has one of its own
 		return false
 	}
 	return true
@@ -71,6 +72,10 @@ func (p command) demo(c *cli.Context) error {
 
 	args := p.given(c)
 	delete(args, "ledger") // the demo's own, which is a switch
+	delete(args, "listen") // the site's
+	if live := c.String("live"); live != "" {
+		args["listen"] = []string{live}
+	}
 	args["config"] = []string{d.Config}
 	args["state-dir"] = []string{filepath.Join(d.Dir, "state")}
 	if d.CACert != "" {
@@ -114,7 +119,7 @@ const standinWorkers = 16
 
 // serve keeps the site up until a signal comes.
 func (p command) serve(d *demo.Demo) error {
-	ctx, _, end := p.Stops(io.Discard, p.program.Name) // before anybody can read where it is
+	ctx, _, end := p.Stops(io.Discard, "", "") // before anybody can read where it is
 	defer end()
 	fmt.Fprintf(p.Stdout, "url: %s\nconfig: %s\n", d.URL, d.Config)
 	line := p.program.Name + " -c " + config.Quote(d.Config)

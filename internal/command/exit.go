@@ -44,6 +44,8 @@ func runCode(r campaign.Result, writing error) int {
 		return exitGone
 	case isDeadline(r.StoppedBy), errors.Is(r.StoppedBy, dispatcher.ErrMaxFailures):
 		return exitNotNow
+	case is[coded](r.StoppedBy):
+		return codeOf(r.StoppedBy)
 	case r.Err != nil:
 		return codeOf(r.Err)
 	case r.Document.Counts.Failed() > 0:
@@ -61,14 +63,18 @@ func signalCode(s os.Signal) int {
 	return exitSignal + int(n)
 }
 
+// isDeadline tells whether the run's time was over, or an operator's patience: --resume goes on.
 func isDeadline(err error) bool {
-	return is[*campaign.DeadlineError](err) || is[*campaign.FitError](err)
+	return is[*campaign.ControlError](err) || is[*campaign.DeadlineError](err) || is[*campaign.FitError](err)
 }
 
 // codeOf is the exit code of an error that ended the program before a send. What is not known here is a fault.
 func codeOf(err error) int {
 	if e, ok := errors.AsType[*campaign.SignalError](err); ok {
 		return signalCode(e.Signal)
+	}
+	if e, ok := errors.AsType[coded](err); ok {
+		return e.ExitCode()
 	}
 	switch {
 	case is[*gsconfig.Error](err):
@@ -87,9 +93,15 @@ func codeOf(err error) int {
 	return exitFault
 }
 
+// A coded error brings its exit code with it: one of a package that this one does not know.
+type coded interface {
+	error
+	ExitCode() int
+}
+
 // isUsage tells whether another command line would end better: an option, the URL, or a run that cannot be had.
 func isUsage(err error) bool {
-	return is[*usageError](err) || is[*demo.FaultError](err) || is[*demo.ListenError](err) || is[*config.ValueError](err) || is[*hooks.URLError](err) || is[*campaign.ResumeError](err) || is[*campaign.RunError](err) ||
+	return is[*usageError](err) || is[*demo.FaultError](err) || is[*demo.ListenError](err) || is[*config.ValueError](err) || is[*hooks.URLError](err) || is[*campaign.ResumeError](err) || is[*campaign.RunError](err) || is[*campaign.UnlistedError](err) ||
 		is[*state.DirError](err) || is[*state.RunError](err) || is[*state.VersionError](err) || is[*state.DamagedError](err)
 }
 

@@ -39,6 +39,7 @@ func TestAnErrorHasItsExitCodeHoweverDeepItIsWrapped(t *testing.T) {
 		{"output", &report.WriteError{Path: "run.json", Err: syscall.ENOSPC}, 73},
 		{"the lock", &state.HeldError{}, 75},
 		{"the deadline", &campaign.DeadlineError{}, 75},
+		{"control stop", &campaign.ControlError{}, 75},
 		{"no list", &campaign.ListError{Err: errors.New("502")}, 76},
 		{"no access", &campaign.ListError{Err: &hooks.RejectedError{Token: true}}, 77},
 		{"the configuration", &gsconfig.Error{}, 78},

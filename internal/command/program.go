@@ -16,7 +16,8 @@ type Program struct {
 	config.Program
 	summary  string
 	campaign func(*hooks.Client, *config.Settings) campaign.Campaign
-	digests  bool // it has the commands demo and explain
+	digests  bool      // it has the commands demo and explain
+	own      []Command // instead of all commands, the one without a name included; nil: it has these
 	manual   func(Program) (before, after []manual.Section)
 	words    *strings.Replacer // takes the texts that are written for the digests over; nil: they stay
 }

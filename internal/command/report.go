@@ -33,6 +33,9 @@ func (p command) reportFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "format", Value: "text", Category: category, Usage: "the report on standard output as `text|json|html`"},
 		&cli.BoolFlag{Name: "list", Category: category, DisableDefaultText: true, Usage: "list the runs that are kept, newest first; as text or json"},
+		&cli.BoolFlag{Name: "serve", Category: category, DisableDefaultText: true, Usage: "show the runs in a browser, until a signal comes"},
+		&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Category: category, Usage: "with --serve: at `ADDRESS`; port 0 is a free one"},
+		&cli.BoolFlag{Name: "listen-anywhere", Category: category, DisableDefaultText: true, Usage: "with --serve: take an address that other machines can reach"},
 		&cli.BoolFlag{Name: "compare", Category: category, DisableDefaultText: true, Usage: p.program.text("add what is different from the run before: new failures, mended ones, groups much slower than usual")},
 	}
 }
@@ -57,6 +60,10 @@ func (p command) report(c *cli.Context) error {
 	switch {
 	case write == nil:
 		return &usageError{fmt.Sprintf("--format %q is not text, json or html", c.String("format")), p.program.helpHint()}
+	case c.Bool("serve") && (c.NArg() > 0 || list || c.Bool("compare") || c.IsSet("format")):
+		return &usageError{"--serve shows all runs, as pages", "leave out RUN, --list, --compare and --format"}
+	case !c.Bool("serve") && (c.IsSet("listen") || c.IsSet("listen-anywhere")):
+		return &usageError{"--listen and --listen-anywhere belong to --serve", "add it, or leave them out"}
 	case c.NArg() > 1:
 		return &usageError{fmt.Sprintf("one RUN, please: %q is one argument too many", c.Args().Get(1)), "write " + p.program.Name + " report [options] [RUN]"}
 	case list && c.NArg() > 0:
@@ -67,9 +74,14 @@ func (p command) report(c *cli.Context) error {
 		return &usageError{"--list is text or json", "leave out --format html"}
 	}
 	args := p.given(c)
+	delete(args, "listen") // of this command, and of no run that it proposes, as the next
+	delete(args, "listen-anywhere")
 	archive, s, err := p.archive(args)
 	if err != nil {
 		return err
+	}
+	if c.Bool("serve") {
+		return p.browse(c, args, s)
 	}
 	if list {
 		return p.listRuns(archive, c.String("format") == "json")
@@ -80,7 +92,7 @@ func (p command) report(c *cli.Context) error {
 	}
 	document, err := archive.Document(at, func(run *state.Run, mode campaign.Mode) string { return p.goOn(args, s, run, mode) })
 	if err == nil && c.Bool("compare") {
-		err = archive.Compare(at, document)
+		err = archive.Compare(c.Context, at, document)
 	}
 	if err != nil {
 		return err

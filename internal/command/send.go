@@ -1,7 +1,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -82,9 +81,19 @@ func (p command) run(site *url.URL, s *config.Settings, next campaign.Commands) 
 		return 0, campaign.Result{}, err
 	}
 	defer c.close()
+	page, err := p.livePage(c, s)
+	if err != nil {
+		return 0, campaign.Result{}, err
+	}
+	ended := false
+	defer func() { page.close(c, s, ended) }()
+	share, err := p.shared(c, s) // which says what limits hold
+	if err != nil {
+		return 0, campaign.Result{}, err
+	}
 	defer p.TellStatus(c.display, p.program.Name)()
 	address, _ := p.Getenv(notify.Variable)
-	service, err := observe.Manage(address, c.display.Status)
+	service, err := observe.Manage(address, page.status(c.display.Status), s.Linger)
 	if err != nil {
 		fmt.Fprintf(c.display, "%s: warning: the service manager cannot be told of this run: %v\n", p.program.Name, err)
 	}
@@ -94,23 +103,25 @@ func (p command) run(site *url.URL, s *config.Settings, next campaign.Commands) 
 			return nil
 		}
 		return metrics.Run{
-			Program: p.program.Name, Document: result.Document, ExitCode: runCode(result, unwritten), Sends: &c.sends,
+			Program: result.Document.Program(), Document: result.Document, ExitCode: runCode(result, unwritten), Sends: &c.sends,
 			Sent: c.traffic.Sent(), Received: c.traffic.Received(),
 		}.WriteFile(s.MetricsFile)
 	}}
 	log := observe.NewLog(c.display, s.LogLevel, s.LogJSON)
 	s.Commands = next
-	s.Observers = []campaign.Observer{
+	s.Observers = page.observers(
 		&observe.Logger{Log: log, Scrub: c.client.Scrub, Private: c.campaign.Private},
 		observe.Announcer{W: c.display, Program: p.program.Name, Mail: c.campaign.Mail, Pace: pace(s), Verbose: s.Verbose},
 		c.display, &c.sends, service, monitor, files,
-	}
+	)
 	if s.Auto && s.Canary != "none" {
 		if s.Visitors, err = p.visitors(c, site, s); err != nil {
 			return 0, campaign.Result{}, err
 		}
 	}
+	s.Steering = steering(c, s)
 	result, err := campaign.Run(c.ctx, c.campaign, s.Settings)
+	ended = err == nil
 	service.End(err)
 	c.silence()
 	if err != nil {
@@ -118,6 +129,9 @@ func (p command) run(site *url.URL, s *config.Settings, next campaign.Commands) 
 	}
 	unwritten := p.tell(c, result, s, files)
 	code := runCode(result, unwritten)
+	if err := share.end(code, result); err != nil {
+		c.conclude(p.message(err))
+	}
 	p.pingEnd(c, s, monitor, result, code, unwritten)
 	return code, result, nil
 }
@@ -204,9 +218,9 @@ func (p command) dryRun(site *url.URL, s *config.Settings) error {
 	return nil
 }
 
-// unlisted says of which site the list could not be had.
+// unlisted says of which site the list could not be had, or lacks a group.
 func (p command) unlisted(site *url.URL, err error) error {
-	if _, ok := errors.AsType[*campaign.ListError](err); ok {
+	if is[*campaign.ListError](err) || is[*campaign.UnlistedError](err) {
 		return fmt.Errorf("%s: %w", site, err)
 	}
 	return err

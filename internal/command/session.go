@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/groupserver/senddigest/hooks"
@@ -27,6 +28,7 @@ type session struct {
 	campaign campaign.Campaign
 	// When ctx ends nothing more starts, when abort ends what is in flight is cut.
 	ctx, abort context.Context
+	stopped    *word // what is said of a signal
 	display    *progress.Display
 	queue      *progress.Queue
 	patience   context.Context // when it ends, standard error is not waited for any longer
@@ -54,7 +56,8 @@ func (p command) session(site *url.URL, s *config.Settings) (*session, error) {
 		c.display.Quiet()
 	}
 	p.warn(c.display, site, s)
-	c.ctx, c.abort, c.unwatch = p.Stops(c.display, p.program.Name)
+	c.stopped = &word{w: c.display}
+	c.ctx, c.abort, c.unwatch = p.Stops(c.stopped, p.program.Name, p.afterSignal())
 	c.patience = later(c.abort, flushTime)
 	log.SetOutput(&observe.StrayLog{Log: observe.NewLog(c.display, s.LogLevel, s.LogJSON), Scrub: client.Scrub})
 
@@ -65,6 +68,19 @@ func (p command) session(site *url.URL, s *config.Settings) (*session, error) {
 		s.Installation = state.NewInstallation(s.Token.Digest(), site)
 	}
 	return c, nil
+}
+
+// A word is a writer until it is taken back.
+type word struct {
+	w    io.Writer
+	back atomic.Bool
+}
+
+func (o *word) Write(p []byte) (int, error) {
+	if o.back.Load() {
+		return len(p), nil
+	}
+	return o.w.Write(p)
 }
 
 // openLedger gives the run the site's database, if there is one to read.

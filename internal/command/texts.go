@@ -33,6 +33,8 @@ whichever of its host names the URL has, and only one run at a time can.
 			{Term: "senddigest check https://groups.example.com/", Text: "sees whether a run can work, and sends nothing."},
 			{Term: "senddigest --workers 4 --rate 600/m --deadline 06:00 https://groups.example.com/", Text: "has four sends in flight, starts ten a second at most, and none after six o'clock."},
 			{Term: "senddigest --resume https://groups.example.com/", Text: "goes on with the run that was cut short."},
+			{Term: "senddigest --listen 127.0.0.1:8377 https://groups.example.com/", Text: "shows the run in a browser of this machine while it goes."},
+			{Term: "senddigest report --serve", Text: "shows the runs that are kept in a browser."},
 			{Term: "systemctl enable --now senddigest@example.timer", Text: "runs the package's service for /etc/senddigest/example.conf each night."},
 		}},
 		{Title: "See also", Text: "sendprofile(8), systemd.timer(5), crontab(5)"},
@@ -108,7 +110,7 @@ const (
    69  the site stopped answering, failed every send, or asked for too long a pause, and the run gave up
    70  a fault of the program itself, or of the machine, that is none of the others
    73  a report, the metrics, the journal or standard output could not be written; the digests went out all the same
-   75  another run holds the lock, --require-fit, or the deadline, --max-duration or --max-failures left groups; run again
+   75  another run holds the lock, --require-fit, or the deadline, --max-duration, --max-failures or control left groups; run again
    76  the list of groups could not be had, or made no sense
    77  the site refused the token
    78  the configuration file, set, section or token is missing or wrong

@@ -41,7 +41,7 @@ func (f Flag) Shown(value string) string {
 	if !f.Secret {
 		return value
 	}
-	if f.Name == "ledger" {
+	if f.Name == "ledger" || f.Name == "queue-dsn" {
 		return shownLedger(value)
 	}
 	if name, _, found := strings.Cut(value, ":"); found && f.Name == "header" {
@@ -66,7 +66,7 @@ const (
 
 // Categories are the categories of the flags in the order of need, which is that of --help.
 func Categories() []string {
-	return []string{catFirst, catPace, catState, catOutput, catGroups, catStop, catSite}
+	return []string{catFirst, catFleet, catPace, catState, catOutput, catGroups, catStop, catSite}
 }
 
 // DefaultMaxWorkers bounds what --workers auto may find. More threads than that no GroupServer has.
@@ -337,6 +337,21 @@ func flags() []Flag {
 			Name: "ping-url", Arg: "URL", Category: catOutput, Secret: true,
 			Usage: "tell a monitor at `URL` that a run begins and how it ends, in the way of healthchecks.io",
 			set:   pingURL,
+		},
+		{
+			Name: "listen", Arg: "ADDRESS", Category: catOutput,
+			Usage: "while the run goes, show it to browsers of this machine at `ADDRESS`, such as 127.0.0.1:8377, with /report.json and /metrics; port 0 is a free one, which -v says",
+			set:   func(s *Settings, v string) error { s.Listen = v; return nil },
+		},
+		{
+			Name: "listen-anywhere", Category: catOutput,
+			Usage: "with --listen: take an address that other machines can reach; whoever does can read the page",
+			set:   switchTo(func(s *Settings) *bool { return &s.ListenAnywhere }),
+		},
+		{
+			Name: "linger", Arg: "TIME", Default: "0", Category: catOutput,
+			Usage: "with --listen: keep the page for `TIME` after the run, or until a signal",
+			set:   seconds(func(s *Settings) *time.Duration { return &s.Linger }),
 		},
 		{
 			Name: "log-format", Arg: "FORMAT", Values: formats, Default: "text", Category: catOutput,

@@ -337,6 +337,19 @@ var samples = []sample{
 		good: [2][2]string{{"InstanceId:parks", "map[InstanceId:[parks]]"}, {"Cookie: a=b; c", "map[Cookie:[a=b; c]]"}},
 	},
 	{
+		// Which addresses do is for the one who listens to say.
+		name: "listen", show: func(s *config.Settings) any { return s.Listen }, none: "",
+		good: [2][2]string{{"127.0.0.1:8377", "127.0.0.1:8377"}, {"localhost:0", "localhost:0"}},
+	},
+	{
+		name: "listen-anywhere", show: func(s *config.Settings) any { return s.ListenAnywhere }, none: "false",
+		good: [2][2]string{{"yes", "true"}, {"no", "false"}}, bad: all("is neither yes nor no", "maybe", ""),
+	},
+	{
+		name: "linger", show: func(s *config.Settings) any { return s.Linger }, none: "0s",
+		good: [2][2]string{{"10m", "10m0s"}, {"30", "30s"}}, bad: all("is neither a number of seconds nor a length of time such as 90s or 2h", "-1s", "x", ""),
+	},
+	{
 		name: "log-format", show: func(s *config.Settings) any { return s.LogJSON }, none: "false",
 		good: [2][2]string{{"json", "true"}, {"text", "false"}}, bad: all("is not text or json", "xml", "", "JSON"),
 	},
@@ -416,6 +429,9 @@ func TestOptionsHaveTheNamesAndDefaultsThatWerePromised(t *testing.T) {
 		{Name: "report", Arg: "FILE", Repeat: true},
 		{Name: "metrics-file", Arg: "FILE"},
 		{Name: "ping-url", Arg: "URL", Secret: true},
+		{Name: "listen", Arg: "ADDRESS"},
+		{Name: "listen-anywhere"},
+		{Name: "linger", Arg: "TIME", Default: "0"},
 		{Name: "header", Arg: "NAME:VALUE", Repeat: true, Secret: true},
 		{Name: "log-format", Arg: "FORMAT", Default: "text"},
 		{Name: "log-level", Arg: "LEVEL", Default: "warn"},

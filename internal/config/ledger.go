@@ -46,13 +46,7 @@ func ledger(s *Settings, v string) error {
 
 // withoutPassword refuses a DSN that everybody on the machine would see in the list of processes, password and all. It
 // is asked of values that ledger took.
-func withoutPassword(v string) error {
-	if d, err := dsn.Parse(v); err == nil && d.HoldsSecret() {
-		return problem("has a password, which on a command line everybody on this machine can read: " +
-			"write the DSN into the configuration file, as ledger = DSN, or into the environment, as SENDDIGEST_LEDGER")
-	}
-	return nil
-}
+func withoutPassword(v string) error { return withoutPasswordOf(v, "ledger") }
 
 // shownLedger is what may be shown of a value of --ledger: nothing, unless it surely has no password.
 func shownLedger(v string) string {

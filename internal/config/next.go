@@ -52,6 +52,25 @@ func (p Line) Next(s *Settings, site string) campaign.Commands {
 	return c
 }
 
+// NextOfNight makes the command that goes on with a night of several machines: any other would find it ended. A service of the
+// package has none.
+func (p Line) NextOfNight(s *Settings, command, site string) campaign.Commands {
+	none := commands{again: func(...string) string { return "" }, goOn: func(campaign.Mode) string { return "" }}
+	none.kept = none.goOn
+	if name, ok := p.Getenv(p.Program.EnvName("service")); ok && name != "" {
+		return none
+	}
+	p.Args = p.absolute(s)
+	none.goOn = func(mode campaign.Mode) string {
+		if mode != campaign.Resume {
+			return ""
+		}
+		return strings.Join(append(slices.Insert(p.Words(true), 1, command), string(mode), Quote(site)), " ")
+	}
+	none.kept = none.goOn
+	return none
+}
+
 // absolute gives options as they are to be written in any other folder.
 func (p Line) absolute(s *Settings) map[string][]string {
 	there := maps.Clone(p.Args)

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,10 +35,12 @@ func (e *ValueError) Error() string {
 type Program struct {
 	Name  string // in the set, the option that names the section of the options, and how that section's name begins
 	Flags []Flag // in the order in which a proposed command has them
+
+	shares string // the program whose section and environment it shares; empty: none
 }
 
 // Senddigest is the program for the digests.
-func Senddigest() Program { return Program{"senddigest", flags()} }
+func Senddigest() Program { return Program{Name: "senddigest", Flags: flags()} }
 
 // Sendprofile is the program for the profile-status notifications. It has none of the options that are about groups, about
 // the server's duplicate check, and about what earlier runs tell of single sends, which is personal data here. As the
@@ -64,7 +67,10 @@ func (p Program) Has(name string) bool {
 }
 
 // EnvPrefix is what the names of the program's environment variables begin with.
-func (p Program) EnvPrefix() string { return strings.ToUpper(p.Name) + "_" }
+func (p Program) EnvPrefix() string { return strings.ToUpper(p.section()) + "_" }
+
+// section is what the name of the program's section begins with.
+func (p Program) section() string { return cmp.Or(p.shares, p.Name) }
 
 // EnvName is the environment variable of an option: SENDDIGEST_MAX_FAILURES for max-failures.
 func (p Program) EnvName(flag string) string {
@@ -172,7 +178,7 @@ func (p Program) readFile(s *Settings, given map[string]bool) error {
 		return err
 	}
 	s.Token = hooks.NewToken(token)
-	options, err := set.Options(p.Name)
+	options, err := set.Options(p.section())
 	if err != nil {
 		return err
 	}
@@ -180,6 +186,8 @@ func (p Program) readFile(s *Settings, given map[string]bool) error {
 		wrong := &gsconfig.Error{File: s.Config, Line: option.Line, Section: option.Section}
 		f, ok := p.find(option.Name)
 		switch {
+		case !ok && p.ofAnother(option.Name):
+			continue
 		case !ok:
 			wrong.Problem, wrong.Advice = "is not an option of "+p.Name, p.Name+" --help lists the options; here they stand without the --"
 			return wrong

@@ -16,7 +16,7 @@ import (
 )
 
 // More workers, a longer burst or more tries than this are a slip of the hand.
-const maxWorkers, maxBurst, maxRetries = 1000, 1_000_000, 20
+const maxWorkers, maxBurst, maxRetries = campaign.MostWorkers, 1_000_000, 20
 
 // problem is why a value does not do. It goes on where "--name VALUE" ends.
 type problem string

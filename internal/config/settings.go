@@ -24,6 +24,7 @@ type Settings struct {
 	Database       Ledger         // where the ledger is
 	ServerZone     *time.Location // of the server's clock; nil: this machine's
 	DryRun         bool
+	Fleet          Fleet
 
 	// Both at once make no sense, which is for the command line to say: one may come from elsewhere.
 	WantResume, WantRetryFailed bool
@@ -31,6 +32,10 @@ type Settings struct {
 	Reports     []string
 	MetricsFile string   // empty: none
 	PingURL     *url.URL // nil: none. As good as a password: do not print it
+
+	Listen         string        // the live page's address; empty: there is none
+	ListenAnywhere bool          // other machines may reach it
+	Linger         time.Duration // for which the page stays after the run
 
 	Verbose  bool
 	LogJSON  bool

@@ -178,6 +178,26 @@ func badPort() error {
 // HoldsSecret reports whether the text that was parsed held a password, even one that is of no use.
 func (d DSN) HoldsSecret() bool { return !d.Password.IsZero() || d.otherSecret }
 
+// Keywords are the DSN's host, port, user, password, database and sslmode as libpq's keywords and values, each followed by a
+// blank: another reader's own way with an address is not GroupServer's. They hold the password as it is.
+func (d DSN) Keywords() string {
+	var b strings.Builder
+	quote := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
+	for _, word := range [][2]string{
+		{"host", d.Host},
+		{"port", strconv.Itoa(d.Port)},
+		{"user", d.User},
+		{"password", d.Password.Reveal()},
+		{"dbname", d.Database},
+		{"sslmode", d.SSLMode},
+	} {
+		if word[1] != "" {
+			b.WriteString(word[0] + "='" + quote.Replace(word[1]) + "' ")
+		}
+	}
+	return b.String()
+}
+
 // String names the database without user and password: HOST:PORT/DATABASE. The host of a local socket is [local], as in
 // psql.
 func (d DSN) String() string {

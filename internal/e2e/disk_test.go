@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,15 +36,22 @@ func mounted(t *testing.T, options string) (dir string, ok bool) {
 	return dir, true
 }
 
-// fullSite is a site with too many groups for a small disk, and its configuration.
-func fullSite(t *testing.T, guard time.Duration) *victim {
+// fullSite is a site with too many groups for a small disk, and its configuration. What a request costs follows from how many
+// there were; nil: nothing.
+func fullSite(t *testing.T, guard time.Duration, cost func(request int) time.Duration) *victim {
 	v := &victim{
 		config: filepath.Join(t.TempDir(), "gsconfig.ini"), groups: standin.Generate(200, 1),
 		started: make(chan standin.Group, 10_000),
 	}
 	v.site = standin.New(standin.Options{
 		Groups: v.groups, Threads: 16, Guard: guard,
-		Cost: func(g standin.Group) time.Duration { v.started <- g; return 0 },
+		Cost: func(g standin.Group) time.Duration {
+			v.started <- g
+			if cost == nil {
+				return 0
+			}
+			return cost(len(v.started))
+		},
 	})
 	server, err := v.site.Start()
 	if err != nil {
@@ -81,7 +89,7 @@ func TestADiskThatFillsUpCostsTheJournalAndNoDigest(t *testing.T) {
 // fillDisk makes a run whose journal is too long for the disk that dir is on, and one that goes on with it.
 func fillDisk(t *testing.T, guard time.Duration, dir string, small func(args ...string) *exec.Cmd) {
 	t.Helper()
-	v := fullSite(t, guard)
+	v := fullSite(t, guard, nil)
 	args := []string{"--config", v.config, "--state-dir", dir, "--workers", "4", v.url}
 	out, err := small(args...).CombinedOutput()
 	if code := program.ExitCode(err); code != 73 {
@@ -109,9 +117,65 @@ func fillDisk(t *testing.T, guard time.Duration, dir string, small func(args ...
 	v.mailedOnce(t)
 }
 
+// The socket needs no room, and what an operator changed is in the report though the journal does not have it.
+func TestARunIsSteeredAlthoughItsDiskIsFull(t *testing.T) {
+	t.Parallel()
+	v := fullSite(t, 0, func(request int) time.Duration {
+		if request > 130 { // the disk is full by then, and the run is to go on for longer than this takes
+			return 2 * time.Second
+		}
+		return 0
+	})
+	dir, report := t.TempDir(), filepath.Join(t.TempDir(), "report.json")
+	args := []string{"--config", v.config, "--state-dir", dir, "--workers", "4", "--report", report, v.url}
+	run := limited(t, 20, args...)
+	if disk, ok := mounted(t, "size=24k"); ok {
+		dir, args[3] = disk, disk
+		run = program.Command(t, args...)
+	}
+	stderr, err := run.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = run.Process.Kill() }) // or, where control has not stopped it, it sends for minutes
+	said := bufio.NewScanner(stderr)
+	for said.Scan() && !strings.Contains(said.Text(), "the journal of this run was set aside") {
+	}
+	control := func(action ...string) string {
+		out, err := program.Command(t, append([]string{"control", "--config", v.config, "--state-dir", dir, v.url}, action...)...).CombinedOutput()
+		if err != nil {
+			t.Errorf("control %v: %v: %s", action, err, out)
+		}
+		return string(out)
+	}
+	if out := control("workers", "1"); !strings.Contains(out, "workers   1\n") {
+		t.Errorf("got %s", out)
+	}
+	if out := control("stop"); !strings.Contains(out, "stopping  stopped by control\n") {
+		t.Errorf("got %s", out)
+	}
+	for said.Scan() { // until its end
+	}
+	if code := program.ExitCode(run.Wait()); code != 75 {
+		t.Errorf("exit code %d, want 75", code)
+	}
+	text, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"what": "workers"`, `"what": "stop"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the report lacks %s", want)
+		}
+	}
+}
+
 func TestAGroupThatFailsIsWorseThanALostJournal(t *testing.T) {
 	t.Parallel()
-	v := fullSite(t, 0)
+	v := fullSite(t, 0, nil)
 	v.site.SetFaults(standin.Fault{Pattern: v.groups[0].Site + "/" + v.groups[0].Group, Kind: standin.Login})
 	out, err := limited(t, 20, "--config", v.config, "--state-dir", t.TempDir(), v.url).CombinedOutput()
 	if code := program.ExitCode(err); code != 1 || !strings.Contains(string(out), "the journal of this run was set aside") {
@@ -122,7 +186,7 @@ func TestAGroupThatFailsIsWorseThanALostJournal(t *testing.T) {
 func TestANewRunWaitsForWhatOneHadUnderWayThatWasKilledAfterItsJournalWasSetAside(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	killedInDoubt(t, dir, fullSite(t, 0), func(args ...string) *exec.Cmd { return limited(t, 20, args...) })
+	killedInDoubt(t, dir, fullSite(t, 0, nil), func(args ...string) *exec.Cmd { return limited(t, 20, args...) })
 }
 
 func TestANewRunWaitsForWhatOneHadUnderWayThatWasKilledAndHadNoJournal(t *testing.T) {
@@ -131,7 +195,7 @@ func TestANewRunWaitsForWhatOneHadUnderWayThatWasKilledAndHadNoJournal(t *testin
 	if !ok {
 		dir = t.TempDir()
 	}
-	v := fullSite(t, 0)
+	v := fullSite(t, 0, nil)
 	first := []string{"--config", v.config, "--state-dir", dir, "--only", "none/none", v.url}
 	if out, err := program.Command(t, first...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -195,7 +259,7 @@ func TestAStateDirectoryThatCannotBeUsedCostsOneWarning(t *testing.T) {
 	}
 	for name, dir := range dirs {
 		for _, named := range []bool{true, false} {
-			v := fullSite(t, 0)
+			v := fullSite(t, 0, nil)
 			args, want := []string{"--config", v.config, v.url}, 0
 			if named {
 				args, want = append([]string{"--state-dir", dir}, args...), 73
@@ -217,7 +281,7 @@ func TestAStateDirectoryThatCannotBeUsedCostsOneWarning(t *testing.T) {
 
 func TestADiskThatIsFullFromTheStartCostsOneWarning(t *testing.T) {
 	t.Parallel()
-	v := fullSite(t, 0)
+	v := fullSite(t, 0, nil)
 	out, err := limited(t, 0, "--config", v.config, "--state-dir", t.TempDir(), v.url).CombinedOutput()
 	if code := program.ExitCode(err); code != 73 {
 		t.Errorf("exit code %d, want 73", code)

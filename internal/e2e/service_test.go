@@ -113,10 +113,31 @@ func TestTheServiceManagerIsToldOfTheStartTheWayAndTheEnd(t *testing.T) {
 	}
 }
 
-func TestTheServiceManagerIsToldOfASignalAndAskedForTheTimeThatTheGraceIs(t *testing.T) {
+func TestTheServiceManagerIsToldWhereTheLivePageIs(t *testing.T) {
 	t.Parallel()
 	m := newManager(t)
-	cmd := service(t, m, 2000, "", "--grace", "7m")
+	if out, err := service(t, m, 20, "", "--listen", "127.0.0.1:0").CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	ready := regexp.MustCompile(`^READY=1\nSTATUS=0 of 20 groups .*; live page: http://127\.0\.0\.1:\d+/$`)
+	if told := m.rest(); !slices.ContainsFunc(told, ready.MatchString) {
+		t.Errorf("got %q", told)
+	}
+}
+
+func TestTheServiceManagerIsToldOfASignalAndAskedForTheTimeThatTheGraceIs(t *testing.T) {
+	for asked, more := range map[string][]string{
+		"450000000":  nil,                                            // half a minute is for the last words
+		"1050000000": {"--listen", "127.0.0.1:0", "--linger", "10m"}, // which the page may stay
+	} {
+		t.Run(asked, func(t *testing.T) { askedForTime(t, asked, more...) })
+	}
+}
+
+func askedForTime(t *testing.T, asked string, more ...string) {
+	t.Parallel()
+	m := newManager(t)
+	cmd := service(t, m, 2000, "", append(more, "--grace", "7m")...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +145,7 @@ func TestTheServiceManagerIsToldOfASignalAndAskedForTheTimeThatTheGraceIs(t *tes
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	m.until("STOPPING=1\nEXTEND_TIMEOUT_USEC=450000000") // and half a minute for the last words
+	m.until("STOPPING=1\nEXTEND_TIMEOUT_USEC=" + asked)
 	if code := program.ExitCode(cmd.Wait()); code != 143 {
 		t.Errorf("exit code %d, want 143", code)
 	}

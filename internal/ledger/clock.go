@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"iter"
 	"time"
 
 	"github.com/groupserver/senddigest/internal/guard"
@@ -78,7 +79,7 @@ type Sample struct {
 // Calibrate finds by how much the server's clock is ahead of that of its zone, from at least five samples that agree. Samples
 // whose digest is older than the request, because that one mailed nothing, do no harm. With too few the clock stays as
 // it is.
-func (c Clock) Calibrate(samples []Sample) Clock {
+func (c Clock) Calibrate(samples iter.Seq[Sample]) Clock {
 	votes := c.votes(samples)
 	// Of a group that a request mailed nothing to, the digest is of an earlier night. So it is the latest that counts.
 	for n := int(farthest / step); n >= -int(farthest/step); n-- {
@@ -95,7 +96,7 @@ func (c Clock) Calibrate(samples []Sample) Clock {
 
 // CalibrateNew is Calibrate by digests none of which is older than its run. A few may be from somebody else's sends in the
 // course of it, before or after the request: so it is where most agree.
-func (c Clock) CalibrateNew(samples []Sample) Clock {
+func (c Clock) CalibrateNew(samples iter.Seq[Sample]) Clock {
 	votes, most := c.votes(samples), 0
 	for n := int(farthest / step); n >= -int(farthest/step); n-- {
 		if votes[n] > votes[most] || votes[most] == 0 {
@@ -109,10 +110,10 @@ func (c Clock) CalibrateNew(samples []Sample) Clock {
 }
 
 // votes counts the samples that fit each number of steps by which the clock may be ahead.
-func (c Clock) votes(samples []Sample) map[int]int {
+func (c Clock) votes(samples iter.Seq[Sample]) map[int]int {
 	zone := c.Set(0)
 	votes := map[int]int{}
-	for _, s := range samples {
+	for s := range samples {
 		if s.Row == 0 || s.End.Before(s.Start) || s.End.Sub(s.Start) > longestSample {
 			continue
 		}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"testing"
 	"time"
 	_ "time/tzdata" // wherever the tests run
@@ -49,7 +50,7 @@ func TestTheServersClockIsFoundFromFiveSendsThatAgree(t *testing.T) {
 				start := night.Add(time.Duration(i) * 90 * time.Second)
 				samples = append(samples, Sample{start, start.Add(tt.length), mailed(t, tt.theirs, start.Add(tt.length/3))})
 			}
-			got := clockIn(t, tt.ours).Calibrate(samples)
+			got := clockIn(t, tt.ours).Calibrate(slices.Values(samples))
 			if got.Known != tt.known || got.Ahead() != tt.want {
 				t.Errorf("got %v (known: %v), want %v (%v)", got.Ahead(), got.Known, tt.want, tt.known)
 			}
@@ -69,7 +70,7 @@ func TestDigestsOfTheNightBeforeDoNotMoveTheClockByADay(t *testing.T) {
 		}
 		samples = append(samples, Sample{start, start.Add(time.Second), mailed(t, "Europe/Berlin", row)})
 	}
-	if got := clockIn(t, "Europe/Berlin").Calibrate(samples); !got.Known || got.Ahead() != 0 {
+	if got := clockIn(t, "Europe/Berlin").Calibrate(slices.Values(samples)); !got.Known || got.Ahead() != 0 {
 		t.Errorf("got %v (known: %v)", got.Ahead(), got.Known)
 	}
 }
@@ -88,10 +89,10 @@ func TestAHandMadeRunInTheCourseOfOursDoesNotMoveTheClock(t *testing.T) {
 			}
 			samples = append(samples, Sample{start, start.Add(time.Second), mailed(t, "Europe/Berlin", row)})
 		}
-		if got := clockIn(t, "Europe/Berlin").CalibrateNew(samples); !got.Known || got.Ahead() != 0 {
+		if got := clockIn(t, "Europe/Berlin").CalibrateNew(slices.Values(samples)); !got.Known || got.Ahead() != 0 {
 			t.Errorf("by %v: got %v (known: %v)", by, got.Ahead(), got.Known)
 		}
-		if got := clockIn(t, "Europe/Berlin").CalibrateNew(samples[:fits-1]); got.Known {
+		if got := clockIn(t, "Europe/Berlin").CalibrateNew(slices.Values(samples[:fits-1])); got.Known {
 			t.Errorf("by %v: %v is found from too few", by, got.Ahead())
 		}
 	}
@@ -110,7 +111,7 @@ func TestAClockThatIsFoundIsRight(t *testing.T) {
 			at := start.Add(time.Duration(rapid.Int64Range(0, int64(length)).Draw(t, "row")))
 			samples = append(samples, Sample{start, start.Add(length), mailed(t, theirs, at.Add(off))})
 		}
-		got := clockIn(t, ours).Calibrate(samples)
+		got := clockIn(t, ours).Calibrate(slices.Values(samples))
 		if !got.Known {
 			if ahead := mailed(t, theirs, night).sub(mailed(t, ours, night)); len(samples) >= fits && ahead.Abs() <= farthest {
 				t.Fatalf("%d samples, and it is not known", len(samples))

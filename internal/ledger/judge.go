@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"iter"
 	"time"
 )
 
@@ -30,37 +31,53 @@ type Gaps struct {
 	Later time.Duration
 }
 
-// Judge asks the tables what became of the groups of a run, all of which have ended. It finds out the server's clock on the
-// way. pending: there are digests that cannot be seen yet, so that none that is not seen is missing.
-func (b *Book) Judge(ctx context.Context, sent []Sent, pending bool) (*Verdicts, error) {
+// Judge asks the tables what became of n groups of a run, all of which have ended. They are gone through several times. It finds
+// out the server's clock on the way. pending: there are digests that cannot be seen yet, so that none that is not seen is missing.
+func (b *Book) Judge(ctx context.Context, n int, sent iter.Seq[Sent], pending bool) (*Verdicts, error) {
 	if err := b.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	groups := make([]Group, len(sent))
-	for i := range sent {
-		groups[i] = sent[i].Group
-	}
-	rows, err := b.source.Newest(ctx, groups)
+	rows, err := b.newest(ctx, n, sent)
 	if err != nil {
 		return nil, err
 	}
-	var samples []Sample
-	for i := range sent {
-		if s := &sent[i]; s.Accepted && rows[i] > b.facts[s.Group].digest {
-			samples = append(samples, Sample{s.From, s.To, rows[i]})
+	b.Calibrate(func(yield func(Sample) bool) {
+		i := 0
+		for s := range sent {
+			if row := rows[i]; s.Accepted && row > b.Digest(s.Group) && !yield(Sample{s.From, s.To, row}) {
+				return
+			}
+			i++
 		}
-	}
-	b.Calibrate(samples, true)
-	v := &Verdicts{Mails: make([]Mail, len(sent))}
-	for i := range sent {
-		v.Mails[i] = b.judge(&sent[i], rows[i], pending)
-		v.Gaps.add(b, &sent[i], rows[i])
+	}, true)
+	v := &Verdicts{Mails: make([]Mail, 0, n)}
+	for s := range sent {
+		row := rows[len(v.Mails)]
+		v.Mails = append(v.Mails, b.judge(&s, row, pending))
+		v.Gaps.add(b, &s, row)
 	}
 	return v, nil
 }
 
+// newest asks for the newest digests of n groups that were sent to.
+func (b *Book) newest(ctx context.Context, n int, sent iter.Seq[Sent]) ([]Reading, error) {
+	rows, some := make([]Reading, 0, n), make([]Group, 0, min(n, chunk))
+	for s := range sent {
+		some = append(some, s.Group)
+		if len(some) < chunk && len(rows)+len(some) < n {
+			continue
+		}
+		newest, err := b.source.Newest(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		rows, some = append(rows, newest...), some[:0]
+	}
+	return rows, nil
+}
+
 func (b *Book) judge(s *Sent, row Reading, pending bool) Mail {
-	newer := row > b.facts[s.Group].digest
+	newer := row > b.Digest(s.Group)
 	// A try of an earlier run may have mailed what was in the tables before this one. One of this run has not, however near
 	// its start that digest was.
 	if s.From.Before(b.opened) {
@@ -80,7 +97,7 @@ func (b *Book) judge(s *Sent, row Reading, pending bool) Mail {
 // server to count them now. Posts that are older still were looked at in the run of the day before. A group that never had
 // a digest, or that nobody gets digests of, has lost none.
 func (gaps *Gaps) add(b *Book, s *Sent, row Reading) {
-	f := b.facts[s.Group]
+	f := b.fact(s.Group)
 	if f.digest == 0 || !f.subscribed || !(s.Accepted || row > f.digest) {
 		return
 	}
@@ -93,7 +110,7 @@ func (gaps *Gaps) add(b *Book, s *Sent, row Reading) {
 	}
 	window = window.add(-day)
 	n := 0
-	for _, p := range b.posts[s.Group] {
+	for _, p := range b.postsOf(s.Group) {
 		if p > f.digest && p < window && p >= window.add(-day) {
 			n++
 		}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -28,12 +29,14 @@ func (s *shelf) Newest(_ context.Context, groups []Group) ([]Reading, error) {
 	return list, s.fails
 }
 
-func (s *shelf) Posts(_ context.Context, since Reading) (map[Group][]Reading, error) {
-	all := map[Group][]Reading{}
+func (s *shelf) Posts(_ context.Context, since Reading, each func(Group, Reading)) error {
 	for g := range s.posts {
-		all[g], _ = s.PostsOf(context.Background(), g, since)
+		list, _ := s.PostsOf(context.Background(), g, since)
+		for _, p := range list {
+			each(g, p)
+		}
 	}
-	return all, s.fails
+	return s.fails
 }
 
 func (s *shelf) PostsOf(_ context.Context, g Group, since Reading) ([]Reading, error) {
@@ -45,8 +48,23 @@ func (s *shelf) PostsOf(_ context.Context, g Group, since Reading) ([]Reading, e
 func (s *shelf) Digests(_ context.Context, g Group, _ int) ([]Reading, error) {
 	return []Reading{s.rows[g]}, s.fails
 }
-func (s *shelf) Topics(context.Context) (map[Group]Reading, error)   { return s.topics, s.fails }
-func (s *shelf) Subscribed(context.Context) (map[string]bool, error) { return s.subscribed, s.fails }
+
+func (s *shelf) Topics(_ context.Context, each func(Group, Reading)) error {
+	for g, at := range s.topics {
+		each(g, at)
+	}
+	return s.fails
+}
+
+func (s *shelf) Subscribed(_ context.Context, each func(string)) error {
+	for name, some := range s.subscribed {
+		if some {
+			each(name)
+		}
+	}
+	return s.fails
+}
+
 func (s *shelf) Pending(context.Context, time.Duration) (int, error) { return 0, s.fails }
 
 var alpha = Group{"main", "alpha"}
@@ -111,7 +129,7 @@ func TestASendIsJudgedByItsWindowItsGuardAndItsSubscribers(t *testing.T) {
 			if tt.later != nil {
 				tt.shelf.posts = map[Group][]Reading{alpha: tt.later}
 			}
-			v, err := b.Judge(t.Context(), []Sent{{Group: alpha, From: night, To: night.Add(time.Second), Accepted: !tt.failed}}, false)
+			v, err := b.Judge(t.Context(), 1, slices.Values([]Sent{{Group: alpha, From: night, To: night.Add(time.Second), Accepted: !tt.failed}}), false)
 			if err != nil || v.Mails[0] != tt.want {
 				t.Errorf("got %v, %v, want %v", v.Mails, err, tt.want)
 			}
@@ -134,7 +152,7 @@ func TestOnlyATryOfAnEarlierRunMayHaveMailedADigestFromBeforeThisOne(t *testing.
 			rows:  map[Group]Reading{alpha: ReadingOf(night.Add(-30 * time.Second))},
 			posts: map[Group][]Reading{alpha: {at("23 12:00")}}, subscribed: map[string]bool{"alpha": true},
 		}, night, true)
-		v, err := b.Judge(t.Context(), []Sent{{Group: alpha, From: tt.from, To: night.Add(2 * time.Second), Accepted: true}}, false)
+		v, err := b.Judge(t.Context(), 1, slices.Values([]Sent{{Group: alpha, From: tt.from, To: night.Add(2 * time.Second), Accepted: true}}), false)
 		if err != nil || v.Mails[0] != tt.want {
 			t.Errorf("%s: got %v, %v, want %v", tt.name, v.Mails, err, tt.want)
 		}
@@ -213,12 +231,22 @@ func TestPostsBetweenTwoDigestsAreFoundOnceAndWithWhatMadeThemFallThrough(t *tes
 	start := at("24 04:10").Time()
 	b := book(t, s, start, true)
 	s.rows = map[Group]Reading{alpha: at("24 04:10")}
-	v, err := b.Judge(t.Context(), []Sent{{Group: alpha, From: start, To: start.Add(time.Second), Accepted: true}}, false)
+	v, err := b.Judge(t.Context(), 1, slices.Values([]Sent{{Group: alpha, From: start, To: start.Add(time.Second), Accepted: true}}), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if v.Gaps.Posts != 2 || !slices.Equal(v.Gaps.Groups, []Group{alpha}) || v.Gaps.Later != 2*time.Hour+10*time.Minute {
 		t.Errorf("got %+v", v.Gaps)
+	}
+}
+
+func TestPostsThatCouldNotBeReadAnewAreThoseOfBefore(t *testing.T) {
+	night := at("24 02:00")
+	s := &shelf{posts: map[Group][]Reading{alpha: {night.add(-time.Hour)}}, subscribed: map[string]bool{"alpha": true}}
+	b := book(t, s, night.Time(), true)
+	s.posts, s.fails = nil, errors.New("gone")
+	if err := b.Refresh(t.Context()); err == nil || b.Idle(alpha, night.Time(), night.Time()) {
+		t.Errorf("%v; the group has nothing to mail: %v", err, b.Idle(alpha, night.Time(), night.Time()))
 	}
 }
 
@@ -243,5 +271,37 @@ func TestAWeekIsNotKnownWhereTheClocksOfServerAndDatabaseDiffer(t *testing.T) {
 		if got := auckland.weekly(topic, night, night); got != want {
 			t.Errorf("%v: got %v, want %v", topic.Time(), got, want)
 		}
+	}
+}
+
+// A book of more groups than are asked for at once, of which two sites have one of the same name, one is in the list twice, and
+// of one the tables tell more than the list.
+func TestABookOfManyGroupsTellsOfEach(t *testing.T) {
+	s := &shelf{rows: map[Group]Reading{}, posts: map[Group][]Reading{}, topics: map[Group]Reading{}, subscribed: map[string]bool{"twin": true, "unlisted": true}}
+	groups := []Group{{"main", "twin"}, {"parks", "twin"}, {"main", "alpha"}, {"main", "alpha"}}
+	night := at("24 02:00")
+	for i := range 2*chunk + 7 {
+		g := Group{"main", fmt.Sprintf("group%05d", i)}
+		groups = append(groups, g)
+		s.rows[g], s.posts[g], s.subscribed[g.Group] = night.add(-time.Duration(i)*time.Minute), []Reading{night.add(-time.Hour), night.add(-2 * time.Hour)}, i%2 == 0
+	}
+	s.posts[Group{"main", "unlisted"}] = []Reading{night.add(-time.Hour)}
+	b, err := Open(t.Context(), s, Clock{guard.NewClock(time.UTC, 0), true}, slices.Clone(groups), night.Time())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, g := range groups[4:] {
+		told := b.Tell(g, night.Time())
+		if b.Digest(g) != s.rows[g] || told.Subscribed != (i%2 == 0) || (i > 120) != (told.Posts == 2) {
+			t.Errorf("%v: a digest at %v and %+v", g, b.Digest(g), told)
+		}
+	}
+	for _, g := range groups[:2] {
+		if !b.Tell(g, night.Time()).Subscribed {
+			t.Errorf("%v: nobody gets digests", g)
+		}
+	}
+	if b.Tell(Group{"main", "unlisted"}, night.Time()) != (Telling{Certain: true}) || b.Idle(Group{"main", "unlisted"}, night.Time(), night.Time()) {
+		t.Error("something is told of a group that is not in the list")
 	}
 }

@@ -15,9 +15,9 @@ type Telling struct {
 
 // Tell tells of a group that the book was opened with.
 func (b *Book) Tell(g Group, now time.Time) Telling {
-	f := b.facts[g]
+	f := b.fact(g)
 	t := Telling{Subscribed: f.subscribed, Digest: f.digest}
-	for _, p := range b.posts[g] {
+	for _, p := range b.postsOf(g) {
 		if p > f.digest {
 			t.Posts++
 			t.Post = p

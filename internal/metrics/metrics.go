@@ -29,7 +29,7 @@ import (
 	"github.com/groupserver/senddigest/internal/report"
 )
 
-// Run is a run that has ended.
+// Run is a run that has ended, or one that goes on: of that there are no metrics of an end, and there is what is in flight.
 type Run struct {
 	Program        string // whose names begin so; two programs may write for one site, and no two files may have the same series
 	Document       *report.Document
@@ -56,6 +56,15 @@ func (r Run) WriteFile(path string) error {
 		return &report.WriteError{Path: path, Err: err}
 	}
 	return nil
+}
+
+// Write writes the metrics of a run for a scraper that asks for them now. It knows of no earlier run.
+func (r Run) Write(w io.Writer) error {
+	var success float64
+	if r.ExitCode == 0 {
+		success = unix(r.Document.Finished)
+	}
+	return r.write(w, success)
 }
 
 // lastSuccess is when a run last ended with exit code 0, in seconds since 1970; 0 if none is known to have. A file
@@ -96,7 +105,8 @@ func (r Run) write(w io.Writer, success float64) error {
 	out := bufio.NewWriter(w)
 	things := d.Things()
 	r.head(out, things.String(), "gauge", printable.Title(things.String())+" of the last run, by what became of them.")
-	counts := d.Outcomes()
+	counts, running := d.Outcomes(), d.State == report.Running
+	counts[dispatcher.Ambiguous] -= d.InFlight()
 	for _, o := range dispatcher.Outcomes() {
 		r.line(out, things.String(), `outcome="`+o.String()+`"`, float64(counts[o]))
 	}
@@ -106,20 +116,29 @@ func (r Run) write(w io.Writer, success float64) error {
 			r.line(out, "mail", `verdict="`+m.String()+`"`, float64(mails[m]))
 		}
 	}
-	for _, g := range []struct {
+	type gauge struct {
 		name, help string
 		value      float64
-	}{
+	}
+	ends := []gauge{
+		{"exit_code", "Exit code of the last run.", float64(r.ExitCode)},
+		{"last_run_timestamp_seconds", "When the last run ended, however it did.", unix(d.Finished)},
+		{lastSuccess, "When a run last ended with exit code 0; 0 if none has.", success},
+	}
+	if running {
+		ends = []gauge{
+			{"in_flight", "Sends that are in flight now.", float64(d.InFlight())},
+			{"in_flight_limit", "Most sends that may be in flight now; 0 while control pauses the run.", float64(d.InFlightLimit())},
+		}
+	}
+	for _, g := range append([]gauge{
 		{"guarded_" + things.String(), printable.Title(things.String()) + " of the last run that were sent to although the server may have skipped them for an earlier " + d.Mail() + ".", float64(c.Guarded)},
 		{"retries", "Extra tries of the last run.", float64(c.Retries)},
 		{"in_flight_peak", "Most sends that were in flight at once in the last run.", float64(r.Sends.peak)},
 		{"sent_bytes", "Bytes written to the site's connections in the last run, with headers and TLS.", float64(r.Sent)},
 		{"received_bytes", "Bytes read from the site's connections in the last run, with headers and TLS.", float64(r.Received)},
 		{"run_duration_seconds", "How long the last run took.", d.Seconds.Wall},
-		{"exit_code", "Exit code of the last run.", float64(r.ExitCode)},
-		{"last_run_timestamp_seconds", "When the last run ended, however it did.", unix(d.Finished)},
-		{lastSuccess, "When a run last ended with exit code 0; 0 if none has.", success},
-	} {
+	}, ends...) {
 		r.head(out, g.name, "gauge", g.help)
 		r.line(out, g.name, "", g.value)
 	}

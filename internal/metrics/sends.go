@@ -21,6 +21,9 @@ type Sends struct {
 	sum          time.Duration
 }
 
+// Peak is the most that were in flight at once.
+func (s *Sends) Peak() int { return s.peak }
+
 // Observe counts a try when it has ended.
 func (s *Sends) Observe(event campaign.Event) {
 	e, ok := event.(campaign.Send)

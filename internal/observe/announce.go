@@ -33,6 +33,8 @@ func (a Announcer) Observe(e campaign.Event) {
 		fmt.Fprintln(a.W, printable.Line(e.Text))
 	case campaign.Locking:
 		fmt.Fprintf(a.W, "%v; waiting for it, for up to %v\n", e.Held, e.For)
+	case campaign.Queueing:
+		fmt.Fprintln(a.W, "Another machine's run is at it; waiting for its end")
 	case campaign.Listing:
 		fmt.Fprintf(a.W, "Retrieving the list of %v\n", e.Things)
 	case campaign.Planned:

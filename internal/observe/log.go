@@ -54,6 +54,9 @@ type Logger struct {
 // Observe logs the end of a try: a panic as an error, a failure for information, all else for debugging. The
 // summary tells of failures anyway.
 func (l *Logger) Observe(event campaign.Event) {
+	if e, ok := event.(campaign.Steered); ok {
+		l.Log.Info("steered", slog.String("what", e.What), slog.String("from", e.From), slog.String("to", e.To), slog.Int("limit", e.Sends))
+	}
 	e, ok := event.(campaign.Send)
 	if !ok || e.Kind == dispatcher.Started {
 		return

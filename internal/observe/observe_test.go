@@ -54,6 +54,15 @@ func TestTheLogNamesPeopleForDebuggingAlone(t *testing.T) {
 	}
 }
 
+func TestTheLogSaysWhatAnOperatorChanged(t *testing.T) {
+	var text strings.Builder
+	log := observe.Logger{Log: observe.NewLog(&text, "info", false), Scrub: scrub}
+	log.Observe(campaign.Steered{Steer: report.Steer{What: "workers", From: "4", To: "1"}, Sends: 1})
+	if got := text.String(); !strings.Contains(got, "steered what=workers from=4 to=1 limit=1") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestAPanicIsAnErrorInTheLogWithoutTheToken(t *testing.T) {
 	var text strings.Builder
 	log := observe.Logger{Log: observe.NewLog(&text, "error", true), Scrub: scrub}
@@ -133,7 +142,7 @@ func TestTheMonitorHearsOfRunsThatBegan(t *testing.T) {
 }
 
 func TestWithoutAServiceManagerNobodyIsToldAndNothingHangs(t *testing.T) {
-	v, err := observe.Manage("", func() string { t.Error("asked how far it is"); return "" })
+	v, err := observe.Manage("", func() string { t.Error("asked how far it is"); return "" }, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,14 +20,15 @@ const (
 type Service struct {
 	socket     *notify.Socket
 	status     func() string
+	linger     time.Duration
 	done, gone chan struct{}
 }
 
-// Manage keeps the service manager at an address up to date until End: status says how far the run is. An error leaves a
-// Service that tells nobody.
-func Manage(address string, status func() string) (*Service, error) {
+// Manage keeps the service manager at an address up to date until End: status says how far the run is. linger is how long the
+// program stays after a run that was not ended by a signal. An error leaves a Service that tells nobody.
+func Manage(address string, status func() string, linger time.Duration) (*Service, error) {
 	socket, err := notify.Open(address)
-	v := &Service{socket, status, make(chan struct{}), make(chan struct{})}
+	v := &Service{socket, status, linger, make(chan struct{}), make(chan struct{})}
 	if socket == nil {
 		close(v.gone)
 		return v, err
@@ -56,7 +57,7 @@ func (v *Service) Observe(e campaign.Event) {
 	case campaign.Planned: // the lock is had, and the list of groups is there
 		v.socket.Ready(v.status())
 	case campaign.Stopping:
-		v.socket.Stopping(e.Grace + LastWords)
+		v.socket.Stopping(e.Grace + LastWords + v.linger)
 	case campaign.Ended:
 		v.last(e.Document.Headline())
 	}

@@ -19,8 +19,9 @@ const together = 20 * time.Millisecond
 // ends, at the second signal, what is in flight is cut. Both carry the cause. SIGHUP is never the second: it says that a
 // terminal is gone, which a shell and the system both tell its programs. A third one ends the process, and so does each
 // after end, which releases what watches for all this: nothing that is written then, to whoever does not read it, can keep
-// the program from being ended. w must not block: a second signal is heard only after the word about the first.
-func (p Process) Stops(w io.Writer, program string) (ctx, abort context.Context, end func()) {
+// the program from being ended. w must not block: a second signal is heard only after the word about the first. It is told
+// why, and what follows.
+func (p Process) Stops(w io.Writer, program, follows string) (ctx, abort context.Context, end func()) {
 	abort, cut := context.WithCancelCause(context.Background())
 	ctx, stop := context.WithCancelCause(abort)
 
@@ -32,7 +33,7 @@ func (p Process) Stops(w io.Writer, program string) (ctx, abort context.Context,
 		if sig == syscall.SIGHUP {
 			passBy(signals, together, done)
 		}
-		fmt.Fprintf(w, "%s: %v: nothing more starts; once more to cut what is in flight\n", program, why)
+		fmt.Fprintf(w, "%s: %v: %s\n", program, why, follows)
 	}
 	go func() {
 		defer close(gone)

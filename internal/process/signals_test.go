@@ -41,7 +41,7 @@ func TestASecondSignalCutsWhatIsInFlightAndAHangUpNeverDoes(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var signals chan<- os.Signal
 			p := Process{HearSignals: func(c chan<- os.Signal) func() { signals = c; return func() {} }}
-			ctx, abort, end := p.Stops(io.Discard, "senddigest")
+			ctx, abort, end := p.Stops(io.Discard, "senddigest", "")
 			for _, s := range row.signals {
 				if s == later {
 					time.Sleep(time.Second)

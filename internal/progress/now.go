@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/printable"
 )
 
@@ -28,6 +29,20 @@ func (d *Display) view() view {
 	return v
 }
 
+// steered tells what an operator changed. Paused time is no measure of how fast the run is.
+func (d *Display) steered(e campaign.Steered) {
+	switch e.What {
+	case "pause":
+		d.halted = e.At
+	case "resume":
+		d.rested += e.At.Sub(d.halted)
+		d.halted = time.Time{}
+	case "workers":
+		d.limit = e.Sends
+	}
+	d.say(printable.Line(fmt.Sprintf("%v, by control", e.Steer)), yellow)
+}
+
 // waits says what the run waits for: what holds all of it, else what keeps one send from starting; empty: nothing.
 func (d *Display) waits(now time.Time) string {
 	switch {
@@ -36,6 +51,8 @@ func (d *Display) waits(now time.Time) string {
 			return ""
 		}
 		return fmt.Sprintf("what is in flight, for %s at most", clock(d.ending.Sub(now)))
+	case !d.halted.IsZero():
+		return "control to resume it, paused since " + printable.Instant(d.halted)
 	case d.breaker.Open && now.Before(d.breaker.Probe):
 		return fmt.Sprintf("the site, which is asked again in %s", clock(d.breaker.Probe.Sub(now)))
 	case d.breaker.Open:
@@ -54,7 +71,9 @@ func (d *Display) waits(now time.Time) string {
 }
 
 // heldAlone tells whether all that is left is held back.
-func (d *Display) heldAlone(now time.Time) bool { return d.flying == 0 && now.Before(d.held) }
+func (d *Display) heldAlone(now time.Time) bool {
+	return d.flying == 0 && now.Before(d.held) && d.total-d.done() <= d.waiting
+}
 
 // settles says how many groups wait to be settled, and until when the last of them does; empty: none does.
 func (d *Display) settles(now time.Time) string {
@@ -83,8 +102,12 @@ func (d *Display) settled() (last time.Time) {
 
 // left is how long the run is expected to go on; negative where nobody knows.
 func (d *Display) left(now time.Time) time.Duration {
-	done, elapsed := d.done(), now.Sub(d.began)
+	done, elapsed := d.done(), now.Sub(d.began)-d.rested
+	if !d.halted.IsZero() {
+		elapsed -= now.Sub(d.halted)
+	}
 	left, settled := d.total-done, d.settled().Sub(now) // negative, too, where none is to be settled
+	least := max(settled, d.paced(left-d.flying))
 	switch {
 	case left <= 0, !d.ending.IsZero():
 		return -1
@@ -93,12 +116,21 @@ func (d *Display) left(now time.Time) time.Duration {
 	case !d.breaker.Open && d.heldAlone(now): // what they take cannot be guessed from the others
 		return -1
 	case d.expected > 0 && d.allWork > 0:
-		return max(d.expectedLeft(now, elapsed), settled)
+		return max(d.expectedLeft(now, elapsed), least)
 	case done*20 < d.total: // a guess from less than a twentieth of the work would jump about
 		return -1
 	}
 	// In floats: the product may be too long for a duration.
-	return max(time.Duration(float64(elapsed)*float64(left)/float64(done)), settled)
+	return max(time.Duration(float64(elapsed)*float64(left)/float64(done)), least)
+}
+
+// paced is how long the rate keeps so many starts apart. A forecast counts the work, of which the longest goes first, and the
+// rate the groups: as many as are left may have nearly no work.
+func (d *Display) paced(starts int) time.Duration {
+	if d.rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(starts) / float64(d.rate) * float64(time.Second))
 }
 
 // trust is how much of the run the forecast is worth: this part of it weighs as much as what was forecast.

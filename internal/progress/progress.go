@@ -54,12 +54,17 @@ type Display struct {
 	backing  map[string]struct{}  // those that wait for another try
 	settling map[string]time.Time // those that wait to be settled, until when
 	breaker  ratelimit.BreakerState
-	paused   time.Time       // until when the site asked for a pause
-	ending   time.Time       // when what is in flight is cut; zero: it is not
-	held     time.Time       // until when some groups are held back; zero: none are
-	measures bool            // what the site's page takes while nothing is sent
-	waitsFor func() []string // what else the run waits for; nil: nothing
-	reasons  []string        // what it said last
+	paused   time.Time             // until when the site asked for a pause
+	halted   time.Time             // since when an operator has the run paused; zero: it is not
+	rested   time.Duration         // for which operators had it paused before
+	ending   time.Time             // when what is in flight is cut; zero: it is not
+	held     time.Time             // until when some groups are held back; zero: none are
+	waiting  int                   // .. and how many are at first
+	rateOf   func() ratelimit.Rate // tells rate; nil: not yet
+	rate     ratelimit.Rate        // how many may start a second, when last asked
+	measures bool                  // what the site's page takes while nothing is sent
+	waitsFor func() []string       // what else the run waits for; nil: nothing
+	reasons  []string              // what it said last
 	began    time.Time
 	pace     pace
 	expected time.Duration                  // how long the run takes; 0: nobody knows
@@ -93,12 +98,15 @@ func (d *Display) Quiet() {
 // plan begins to follow a run of which it is known now what it sends to, and to show it.
 func (d *Display) plan(p *campaign.Plan) {
 	d.total, d.began, d.things, d.private = len(p.Groups), time.Now(), p.Things, p.Private
-	d.pace.began = d.began
+	d.pace.began, d.rested = d.began, 0
+	if !d.halted.IsZero() {
+		d.rested = d.halted.Sub(d.began) // negative: what was paused before counts from here on
+	}
 	if p.Forecast != nil {
 		d.expected, d.allWork, d.cost = p.Forecast.Expected, p.Work, p.Cost
 	}
 	if p.Waiting > 0 {
-		d.held = p.Until
+		d.held, d.waiting = p.Until, p.Waiting
 	}
 	if !d.quiet {
 		d.live = true
@@ -150,19 +158,23 @@ func (d *Display) tick() {
 	}
 }
 
-// ask asks what the run waits for. The display is not locked meanwhile: who answers has locks, which others may hold who
+// ask asks what the run waits for, and what rate holds. The display is not locked meanwhile: who answers has locks, which others may hold who
 // have news for the display.
 func (d *Display) ask() {
 	d.mu.Lock()
-	waitsFor := d.waitsFor
+	waitsFor, rateOf := d.waitsFor, d.rateOf
 	d.mu.Unlock()
-	if waitsFor == nil {
-		return
+	var reasons []string
+	var rate ratelimit.Rate
+	if waitsFor != nil {
+		reasons = waitsFor()
 	}
-	reasons := waitsFor()
+	if rateOf != nil {
+		rate = rateOf()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.reasons = reasons
+	d.reasons, d.rate = reasons, rate
 }
 
 // Observe follows the run and tells of what people want to know.
@@ -172,7 +184,9 @@ func (d *Display) Observe(e campaign.Event) {
 	switch e := e.(type) {
 	case campaign.Locking:
 		d.prepares = "waiting for the lock"
-	case campaign.Locked:
+	case campaign.Queueing:
+		d.prepares = "waiting for the run of another machine"
+	case campaign.Locked, campaign.Began:
 		d.prepares = ""
 	case campaign.Unlisted:
 		d.unlisted(e)
@@ -185,13 +199,15 @@ func (d *Display) Observe(e campaign.Event) {
 	case campaign.Measuring:
 		d.measures = true
 	case campaign.Sending:
-		d.measures, d.waitsFor = false, e.Waits
+		d.measures, d.waitsFor, d.rateOf = false, e.Waits, e.Rate
 	case campaign.Send:
 		d.send(e.Event)
 	case campaign.Limited:
 		if d.limit = e.Sends; !d.began.IsZero() {
 			d.say(fmt.Sprintf("%d at a time now: %s", e.Sends, e.Why), 0)
 		}
+	case campaign.Steered:
+		d.steered(e)
 	case campaign.Paused:
 		d.paused = time.Now().Add(e.For)
 		d.say(fmt.Sprintf("the site asked for a pause of %s; nothing starts until it is over", clock(e.For)), yellow)
@@ -259,6 +275,34 @@ func (d *Display) unlisted(e campaign.Unlisted) {
 	d.say(text, yellow)
 }
 
+// Left is how long the run is expected to go on; negative where nobody knows.
+func (d *Display) Left() time.Duration {
+	d.ask()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.began.IsZero() {
+		return -1
+	}
+	return d.left(time.Now())
+}
+
+// Waits says in one line what the run waits for; empty: nothing.
+func (d *Display) Waits() string {
+	d.ask()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now, waits := time.Now(), ""
+	if d.began.IsZero() {
+		waits = d.prepares
+	} else if waits = d.waits(now); waits != "" {
+		waits = "waiting for " + waits
+	}
+	if settles := d.settles(now); settles != "" {
+		waits = strings.TrimPrefix(waits+"; "+settles, "; ")
+	}
+	return waits
+}
+
 // Status says in one line how far the run is, whether it is shown or not.
 func (d *Display) Status() string {
 	d.ask()
@@ -283,6 +327,9 @@ func (d *Display) down(e campaign.Down) {
 
 // stopping tells that nothing more starts, and how long what is in flight has to end.
 func (d *Display) stopping(e campaign.Stopping) {
+	if e.Left {
+		return
+	}
 	d.ending = time.Now().Add(e.Grace)
 	if d.flying > 0 {
 		d.say(fmt.Sprintf("%d in flight, which may take up to %s", d.flying, clock(e.Grace)), yellow)

@@ -16,6 +16,8 @@ import (
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/progress"
+	"github.com/groupserver/senddigest/internal/report"
+	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
 )
@@ -134,6 +136,7 @@ func TestGroupsThatAreHeldBackAreWaitedForWhenNothingElseIsLeft(t *testing.T) {
 		want         string
 	}{
 		{"all the others are done", 190, 190, time.Second, "190 of 200 groups (95%), 0 in flight, 0:01, waiting for groups that are held back until " + in(time.Minute) + " at the latest"},
+		{"there are others to start", 150, 150, time.Second, "150 of 200 groups (75%), 0 in flight, 0:01, about 0:00 left"},
 		{"others are in flight", 1, 0, time.Second, "0 of 200 groups (0%), 1 in flight, 0:01"},
 		{"their time has come", 190, 190, time.Minute, "190 of 200 groups (95%), 0 in flight, 1:00, about 0:03 left"},
 	} {
@@ -141,7 +144,7 @@ func TestGroupsThatAreHeldBackAreWaitedForWhenNothingElseIsLeft(t *testing.T) {
 			d := progress.New(io.Discard, nil)
 			d.Quiet()
 			p := plan(200)
-			p.Waiting, p.Until = 3, time.Now().Add(time.Minute)
+			p.Waiting, p.Until = 10, time.Now().Add(time.Minute)
 			d.Observe(p)
 			start(d, tt.begun)
 			finish(d, tt.ended, dispatcher.Accepted, "")
@@ -151,6 +154,31 @@ func TestGroupsThatAreHeldBackAreWaitedForWhenNothingElseIsLeft(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestARunIsNotExpectedToEndBeforeItsRateLetsAllStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := progress.New(io.Discard, nil)
+		d.Quiet()
+		p := plan(200)
+		p.Forecast = &schedule.Forecast{Expected: 20 * time.Second}
+		p.Work, p.Cost = 200*time.Second, func(string) time.Duration { return time.Second }
+		d.Observe(p)
+		rate := ratelimit.Rate(0)
+		d.Observe(campaign.Sending{Rate: func() ratelimit.Rate { return rate }})
+		start(d, 50)
+		finish(d, 50, dispatcher.Accepted, "")
+		time.Sleep(5 * time.Second)
+		for _, tt := range []struct {
+			rate ratelimit.Rate
+			want time.Duration
+		}{{0, 15 * time.Second}, {5, 30 * time.Second}, {100, 15 * time.Second}} {
+			rate = tt.rate
+			if got := d.Left().Round(time.Second); got != tt.want {
+				t.Errorf("at %v: %v are left, want %v", tt.rate, got, tt.want)
+			}
+		}
+	})
 }
 
 func TestStatusSaysWhatIsWaitedForBeforeThereIsAList(t *testing.T) {
@@ -163,6 +191,8 @@ func TestStatusSaysWhatIsWaitedForBeforeThereIsAList(t *testing.T) {
 		}{
 			{campaign.Locking{}, "waiting for the lock"},
 			{campaign.Locked{}, "waiting for the list of groups"},
+			{campaign.Queueing{}, "waiting for the run of another machine"},
+			{campaign.Began{}, "waiting for the list of groups"},
 			{campaign.Listing{}, "waiting for the list of groups"},
 			{
 				campaign.Unlisted{Err: errors.New("502"), Again: time.Now().Add(time.Minute)},
@@ -355,6 +385,42 @@ func TestADisplaySaysWhyARunWaits(t *testing.T) {
 		}
 		if diff := cmp.Diff(out.lines, want); diff != "" {
 			t.Errorf("got -, want +:\n%s", diff)
+		}
+	})
+}
+
+// A run of a hundred is halfway after 50 s, and paused for an hour.
+func TestADisplayTellsOfAnOperatorAndLeavesAPauseOutOfItsEstimate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &timed{began: time.Now()}
+		d := progress.New(out, nil)
+		begin(d, 100)
+		time.Sleep(50 * time.Second)
+		finish(d, 50, dispatcher.Accepted, "")
+		steer := func(what, from, to string, sends int) {
+			d.Observe(campaign.Steered{Steer: report.Steer{At: time.Now(), What: what, From: from, To: to}, Sends: sends})
+		}
+		steer("workers", "4", "1", 1)
+		steer("pause", "", "", 0)
+		for range 2 {
+			time.Sleep(30 * time.Minute)
+			if left := d.Left(); left != 50*time.Second {
+				t.Errorf("paused: %v left, want 50s", left)
+			}
+			if !strings.Contains(d.Status(), "waiting for control to resume it") { // as systemd shows it
+				t.Errorf("got %q", d.Status())
+			}
+		}
+		steer("resume", "", "", 1)
+		if left := d.Left(); left != 50*time.Second || strings.Contains(d.Status(), "control") {
+			t.Errorf("resumed: %v left, %q", left, d.Status())
+		}
+		d.Close()
+		said := strings.Join(out.lines, "\n")
+		for _, want := range []string{"workers 4 → 1, by control", "paused, by control", "resumed, by control"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("%q is not said:\n%s", want, said)
+			}
 		}
 	})
 }

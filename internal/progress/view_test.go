@@ -14,6 +14,7 @@ import (
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/progress"
+	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/schedule"
 	"github.com/groupserver/senddigest/ratelimit"
 )
@@ -162,6 +163,14 @@ func TestTheLinesSayWhyTheRunWaits(t *testing.T) {
 			d.Observe(campaign.Down{BreakerState: ratelimit.BreakerState{Open: true, Since: time.Now(), Probe: time.Now().Add(time.Minute)}})
 		}, "the site, which is asked again in 0:59"},
 		{"a pause", func(d *progress.Display) { d.Observe(campaign.Paused{For: time.Minute}) }, "the end of the pause that the site asked for, in 0:59"},
+		{"an operator", func(d *progress.Display) {
+			waiting(d, "the rate of 5/s")
+			d.Observe(campaign.Steered{Steer: report.Steer{At: time.Now(), What: "pause"}})
+		}, "control to resume it, paused since " + time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Local().Format(time.TimeOnly)},
+		{"an operator no more", func(d *progress.Display) {
+			d.Observe(campaign.Steered{Steer: report.Steer{At: time.Now(), What: "pause"}})
+			d.Observe(campaign.Steered{Steer: report.Steer{At: time.Now(), What: "resume"}, Sends: 4})
+		}, ""},
 		{"a pause that is over", func(d *progress.Display) { d.Observe(campaign.Paused{For: time.Second / 2}) }, ""},
 		{"what visitors wait", func(d *progress.Display) { d.Observe(campaign.Measuring{}) }, "what the site's page takes while nothing is sent"},
 		{"not after that", func(d *progress.Display) { d.Observe(campaign.Measuring{}); waiting(d) }, ""},

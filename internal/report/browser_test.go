@@ -1,299 +1,61 @@
 package report_test
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
+	"slices"
 	"testing"
-	"time"
+
+	"github.com/groupserver/senddigest/internal/browser"
+	"github.com/groupserver/senddigest/internal/report"
 )
 
-// A browser is headless Chromium with one page, spoken to over a pair of pipes in its DevTools protocol: a message is
-// JSON with a zero byte behind it. Nothing of it is shared between goroutines, and nothing is read unless it is waited
-// for.
-type browser struct {
-	t       *testing.T
-	to      *os.File
-	from    *bufio.Reader
-	pipe    *os.File // from's
-	last    int      // number of the last call
-	session string
-	events  []message
-}
-
-type message struct {
-	ID     int             `json:"id"`
-	Method string          `json:"method"`
-	Params json.RawMessage `json:"params"`
-	Result json.RawMessage `json:"result"`
-	Error  *struct {
-		Message string `json:"message"`
-	} `json:"error"`
-}
-
-// answerTime is how long the browser may take for one answer on a busy machine.
-const answerTime = 2 * time.Minute
-
-func startBrowser(t *testing.T) *browser {
+// open shows the report of 20,000 groups, held against another, in a browser.
+func open(t *testing.T) (b *browser.Browser, url string) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: no processes")
-	}
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		t.Fatal("no Chromium, in which the HTML report is looked at: scripts/needs chromium")
-	}
-	// Not t.TempDir: a process that ends late may still write there, and that is no failure.
-	home, err := os.MkdirTemp("", "chromium")
-	if err != nil {
+	run, m := night(20_000)
+	before, _ := night(20_000)
+	before.Results[20].Verdict, before.Results[21].Verdict = database, database
+	d := report.New(run, m)
+	d.CompareWith(report.Past{Run: "20261122T020000Z-01c2", Results: before})
+	path := filepath.Join(t.TempDir(), "run.html")
+	if err := d.WriteFile(path); err != nil {
 		t.Fatal(err)
 	}
-	toRead, to, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	from, fromWrite, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	args := []string{
-		"--headless", "--remote-debugging-pipe", "--user-data-dir=" + home, "--no-first-run", "--disable-gpu",
-		"--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--disable-extensions", "--disable-crash-reporter", "--hide-scrollbars",
-	}
-	if os.Getuid() == 0 {
-		args = append(args, "--no-sandbox") // it has none for root
-	}
-	var said bytes.Buffer
-	cmd := exec.Command(path, append(args, "about:blank")...)
-	cmd.Env = append(os.Environ(), "HOME="+home)
-	cmd.ExtraFiles = []*os.File{toRead, fromWrite} // 3 and 4
-	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	_, _ = toRead.Close(), fromWrite.Close()
-	b := &browser{t: t, to: to, pipe: from, from: bufio.NewReader(from)}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it has nothing to lose
-		_ = cmd.Wait()
-		_, _ = to.Close(), from.Close()
-		_ = os.RemoveAll(home)
-		if t.Failed() {
-			t.Logf("Chromium said:\n%s", &said)
-		}
-	})
-
-	var target struct {
-		TargetID string `json:"targetId"`
-	}
-	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
-	var attached struct {
-		SessionID string `json:"sessionId"`
-	}
-	b.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
-	b.session = attached.SessionID
-	for _, domain := range []string{"Page", "Runtime", "Log", "Network"} {
-		b.call(domain+".enable", nil, nil)
-	}
-	return b
+	b = browser.Start(t)
+	b.Open("file://" + path)
+	return b, "file://" + path
 }
 
-// read gives the next message.
-func (b *browser) read() message {
-	b.t.Helper()
-	_ = b.pipe.SetReadDeadline(time.Now().Add(answerTime))
-	text, err := b.from.ReadBytes(0)
-	if err != nil {
-		b.t.Fatalf("Chromium: %v", err)
-	}
-	var m message
-	if err := json.Unmarshal(bytes.TrimSuffix(text, []byte{0}), &m); err != nil {
-		b.t.Fatalf("Chromium: %v", err)
-	}
-	return m
+func TestTheHTMLReportIsForEverybody(t *testing.T) {
+	b, _ := open(t)
+	b.Judge("report", 360, 800, 1400)
 }
 
-// call makes a call and waits for its answer; events that come meanwhile are kept.
-func (b *browser) call(method string, params, result any) {
-	b.t.Helper()
-	b.last++
-	call := map[string]any{"id": b.last, "method": method}
-	if params != nil {
-		call["params"] = params
-	}
-	if b.session != "" {
-		call["sessionId"] = b.session
-	}
-	text, err := json.Marshal(call)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if _, err := b.to.Write(append(text, 0)); err != nil {
-		b.t.Fatalf("Chromium: %v", err)
-	}
-	for {
-		m := b.read()
-		if m.ID != b.last {
-			b.events = append(b.events, m)
-			continue
-		}
-		if m.Error != nil {
-			b.t.Fatalf("%s: %s", method, m.Error.Message)
-		}
-		if result != nil {
-			if err := json.Unmarshal(m.Result, result); err != nil {
-				b.t.Fatalf("%s: %v", method, err)
-			}
-		}
-		return
-	}
-}
+// longestFrame is how long, in milliseconds, the page may keep the browser from drawing. The machine may have other work: the
+// best of three times is judged.
+const longestFrame = 200
 
-// open loads a file and waits until all of it is there.
-func (b *browser) open(path string) {
-	b.t.Helper()
-	b.events = nil
-	b.call("Page.navigate", map[string]any{"url": "file://" + path}, nil)
-	for {
-		for _, e := range b.events {
-			if e.Method == "Page.loadEventFired" {
-				return
-			}
+func TestTheTableOfTwentyThousandGroupsAnswersAtOnce(t *testing.T) {
+	b, url := open(t)
+	judge := func(name string, act func()) {
+		var frames []int
+		for range 3 {
+			b.LongTasks()
+			act()
+			frames = append(frames, slices.Max(append(b.LongTasks(), 0)))
 		}
-		b.events = append(b.events, b.read())
-	}
-}
-
-// eval gives what an expression is, in the page. A promise is waited for.
-func (b *browser) eval(expression string, result any) {
-	b.t.Helper()
-	var r struct {
-		Result struct {
-			Value json.RawMessage `json:"value"`
-		} `json:"result"`
-		ExceptionDetails json.RawMessage `json:"exceptionDetails"`
-	}
-	b.call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &r)
-	if r.ExceptionDetails != nil {
-		b.t.Fatalf("%s: %s", expression, r.ExceptionDetails)
-	}
-	if result != nil {
-		if err := json.Unmarshal(r.Result.Value, result); err != nil {
-			b.t.Fatalf("%s: %v", expression, err)
+		t.Logf("%s: longest frames %v ms", name, frames)
+		if got := slices.Min(frames); got > longestFrame {
+			t.Errorf("%s takes %d ms, want at most %d", name, got, longestFrame)
 		}
 	}
-}
-
-// text is what an element says.
-func (b *browser) text(selector string) string {
-	b.t.Helper()
-	var s string
-	b.eval(fmt.Sprintf("document.querySelector(%q).textContent", selector), &s)
-	return s
-}
-
-func (b *browser) number(expression string) int {
-	b.t.Helper()
-	var n int
-	b.eval(expression, &n)
-	return n
-}
-
-// write types into an element, in the place of what stood there, as a person does.
-func (b *browser) write(selector, text string) {
-	b.t.Helper()
-	b.eval(fmt.Sprintf("{const e = document.querySelector(%q); e.focus(); e.select()}", selector), nil)
-	if text == "" {
-		for _, kind := range []string{"keyDown", "keyUp"} {
-			b.call("Input.dispatchKeyEvent", map[string]any{"type": kind, "key": "Delete", "code": "Delete", "windowsVirtualKeyCode": 46}, nil)
-		}
-		return
+	judge("loading", func() { b.Open(url) })
+	for _, tt := range []struct{ name, script string }{
+		{"sorting by name", `document.querySelector("#columns th:nth-child(1) button").click()`},
+		{"sorting by time", `document.querySelector("#columns th:nth-child(3) button").click()`},
+		{"searching", `const e = document.getElementById("search"); e.value = e.value ? "" : "group 0"; e.dispatchEvent(new Event("input"))`},
+		{"the next page", `document.getElementById("later").click()`},
+	} {
+		judge(tt.name, func() { b.Eval(`new Promise((over) => setTimeout(() => { `+tt.script+`; over(0); }))`, nil) })
 	}
-	b.call("Input.insertText", map[string]any{"text": text}, nil)
-}
-
-func (b *browser) click(selector string) {
-	b.t.Helper()
-	b.eval(fmt.Sprintf("document.querySelector(%q).click()", selector), nil)
-}
-
-// complaints are what the page has logged, and requests what it has asked for besides itself.
-func (b *browser) complaints() (logged, requests []string) {
-	for _, e := range b.events {
-		switch e.Method {
-		case "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded":
-			logged = append(logged, string(e.Params))
-		case "Network.requestWillBeSent":
-			var p struct {
-				Request struct{ URL string } `json:"request"`
-			}
-			if err := json.Unmarshal(e.Params, &p); err != nil {
-				b.t.Fatal(err)
-			}
-			if u := p.Request.URL; !strings.HasPrefix(u, "file://") && !strings.HasPrefix(u, "data:") {
-				requests = append(requests, u)
-			}
-		}
-	}
-	return logged, requests
-}
-
-// media has the page shown on a screen or on paper, in light or dark.
-func (b *browser) media(kind, scheme string) {
-	b.t.Helper()
-	b.call("Emulation.setEmulatedMedia", map[string]any{
-		"media": kind, "features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}},
-	}, nil)
-}
-
-func (b *browser) width(pixels int) {
-	b.t.Helper()
-	b.call("Emulation.setDeviceMetricsOverride", map[string]any{
-		"width": pixels, "height": 900, "deviceScaleFactor": 1, "mobile": false,
-	}, nil)
-}
-
-// keep keeps what a call gives, a picture or a document, as an artefact of the test.
-func (b *browser) keep(name, method string, params map[string]any) []byte {
-	b.t.Helper()
-	var r struct{ Data string }
-	b.call(method, params, &r)
-	data, err := base64.StdEncoding.DecodeString(r.Data)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(b.t.ArtifactDir(), name), data, 0o644); err != nil {
-		b.t.Fatal(err)
-	}
-	return data
-}
-
-func (b *browser) screenshot(name string) {
-	b.t.Helper()
-	b.keep(name, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true})
-}
-
-// screenshotOf is a picture of one element alone.
-func (b *browser) screenshotOf(name, selector string) {
-	b.t.Helper()
-	var clip map[string]float64
-	b.eval(fmt.Sprintf("(() => {const r = document.querySelector(%q).getBoundingClientRect();"+
-		"return {x: 0, y: r.y + scrollY, width: innerWidth, height: r.height, scale: 1}})()", selector), &clip)
-	b.keep(name, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "clip": clip})
 }

@@ -18,9 +18,9 @@ const (
 	slowBy    = 5 * time.Second
 )
 
-// Comparison is what is different from the run before.
+// Comparison is what is different from the run before, or from one that was chosen.
 type Comparison struct {
-	Run         string     `json:"run"` // the one before
+	Run         string     `json:"run"` // the other one
 	Started     time.Time  `json:"started"`
 	Wall        float64    `json:"wall"`
 	Accepted    int        `json:"accepted"`
@@ -33,6 +33,7 @@ type Comparison struct {
 	Gone        int        `json:"gone"`         // groups that are not in the list any more
 
 	things printable.Noun
+	chosen bool // it may be any run, also a later one
 }
 
 // Change is a group whose outcome changed.
@@ -118,15 +119,47 @@ func (d *Document) CompareWith(earlier ...Past) {
 	c.things, d.Compare = d.meta.Things, c
 }
 
+// CompareWithRun notes what is different from one run alone, which may be a later one.
+func (d *Document) CompareWithRun(other Past) {
+	d.CompareWith(other)
+	d.Compare.chosen = true
+}
+
+// words are how a comparison speaks of the other run.
+type words struct{ title, other, appeared, gone, same, failed, mended, usual, usually string }
+
+func (c *Comparison) words() words {
+	if c.chosen {
+		return words{
+			title: "Compared with another run", other: "run " + c.Run, appeared: "only in this run's list", gone: "only in the other's",
+			same:   "no " + c.things.One() + " failed in only one of the two, and none was much slower here",
+			failed: "failed here, and not in that run", mended: "accepted here, failed in that run", usual: "in that run", usually: "there",
+		}
+	}
+	w := words{
+		title: "Compared with the run before", other: "the run before, " + c.Run, appeared: "in the list since", gone: "no longer in it",
+		same:   "no new failure, none mended, no " + c.things.One() + " much slower than usual",
+		failed: "newly failed", mended: "mended, failed before", usual: "in the run before", usually: "usually",
+	}
+	if c.Usual > 1 {
+		w.usual = fmt.Sprintf("in the %d runs before, in the median", c.Usual)
+	}
+	return w
+}
+
+// Title is the heading of the comparison.
+func (c *Comparison) Title() string { return c.words().title }
+
 // Lead says what the comparison is with.
 func (c *Comparison) Lead() []string {
-	list := []string{fmt.Sprintf("the run before, %s, which began %s: %d of %s accepted in %s",
-		c.Run, clock(c.Started), c.Accepted, c.things.Count(c.Groups), length(c.Wall))}
+	w := c.words()
+	list := []string{fmt.Sprintf("%s, which began %s: %d of %s accepted in %s",
+		w.other, clock(c.Started), c.Accepted, c.things.Count(c.Groups), length(c.Wall))}
 	if c.Appeared > 0 || c.Gone > 0 {
-		list = append(list, fmt.Sprintf("in the list since: %d, no longer in it: %d", c.Appeared, c.Gone))
+		list = append(list, fmt.Sprintf("%s: %d, %s: %d", w.appeared, c.Appeared, w.gone, c.Gone))
 	}
 	if len(c.NewFailures)+len(c.Mended)+len(c.Slower) == 0 {
-		list = append(list, "no new failure, none mended, no "+c.things.One()+" much slower than usual")
+		list = append(list, w.same)
 	}
 	return list
 }
@@ -146,18 +179,15 @@ func (c *Comparison) Lists() []namedList {
 		}
 		return names
 	}
-	usual := "in the run before"
-	if c.Usual > 1 {
-		usual = fmt.Sprintf("in the %d runs before, in the median", c.Usual)
-	}
-	slower := namedList{Title: "much slower than " + usual}
+	w := c.words()
+	slower := namedList{Title: "much slower than " + w.usual}
 	for _, s := range c.Slower {
-		slower.Names = append(slower.Names, fmt.Sprintf("%s (%s, usually %s)", fullName(s.Site, s.Group), length(s.Seconds), length(s.Usual)))
+		slower.Names = append(slower.Names, fmt.Sprintf("%s (%s, %s %s)", fullName(s.Site, s.Group), length(s.Seconds), w.usually, length(s.Usual)))
 	}
 	var list []namedList
 	for _, l := range []namedList{
-		{"newly failed", changes(c.NewFailures, func(c Change) string { return c.Now })},
-		{"mended, failed before", changes(c.Mended, func(c Change) string { return c.Before })},
+		{w.failed, changes(c.NewFailures, func(c Change) string { return c.Now })},
+		{w.mended, changes(c.Mended, func(c Change) string { return c.Before })},
 		slower,
 	} {
 		if len(l.Names) > 0 {

@@ -41,6 +41,7 @@ type Meta struct {
 	Error    string        // why there was nothing to send, if the list could not be had; one line
 	State    State         // of a run that has not ended by itself, as its record tells
 	Notes    []string      // what a reader has to know besides; one line each
+	Steered  []Steer       // what operators changed while it went, in the order of time
 	Limits   []Limit       // how the most sends in flight changed, in the order of time; nil: it was Workers all along
 
 	// Private: the names of what was sent to are personal data, and stand in reports that are files alone.
@@ -79,7 +80,8 @@ type Document struct {
 	Burst     int       `json:"burst"`
 	Counts    Counts    `json:"counts"`
 	Seconds   Seconds   `json:"seconds"`
-	Limits    []Limit   `json:"limits,omitempty"` // how many sends might be in flight, where that changed
+	Limits    []Limit   `json:"limits,omitempty"`  // how many sends might be in flight, where that changed
+	Steered   []Steer   `json:"steered,omitempty"` // what operators changed while the run went
 	Notes     []string  `json:"notes,omitempty"`
 	Causes    []Cause   `json:"causes"`
 	// Ledger is what the site's own tables told of the run's groups; nil: they were not read.
@@ -120,6 +122,18 @@ type Counts struct {
 // Outcomes counts the groups by what became of them.
 func (d *Document) Outcomes() dispatcher.Counts { return d.results.Counts() }
 
+// InFlight counts the sends that are under way in a run that goes on. They are among the ambiguous.
+func (d *Document) InFlight() int { return d.inFlight }
+
+// InFlightLimit is the most sends that may be in flight at the end of what the document tells of; 0 while an operator pauses
+// the run.
+func (d *Document) InFlightLimit() int {
+	if n := len(d.meta.Limits); n > 0 {
+		return d.meta.Limits[n-1].Sends
+	}
+	return d.meta.Workers
+}
+
 // Failed counts the groups that failed.
 func (c Counts) Failed() int {
 	return c.Rejected + c.NotOK + c.Unexpected + c.Unreachable + c.Ambiguous
@@ -155,7 +169,7 @@ type Group struct {
 	Reason   string  `json:"reason"`
 	Error    string  `json:"error"`
 	Attempts int     `json:"attempts"`
-	Start    float64 `json:"start"` // seconds since the run started; 0 if the group was not tried
+	Start    float64 `json:"start"` // seconds since the run started; 0 if the group was not tried, below 0 if another machine's run had begun the night
 	Seconds  float64 `json:"seconds"`
 	Worker   int     `json:"worker"` // from 1; 0 if the group was not tried
 	// Mail is what became of its digest by the site's own tables; nil: nobody asked.
@@ -181,6 +195,10 @@ func New(results *dispatcher.Report, meta Meta) *Document {
 		l.At = instant(l.At)
 		d.Limits = append(d.Limits, l)
 	}
+	for _, s := range meta.Steered {
+		s.At = instant(s.At)
+		d.Steered = append(d.Steered, s)
+	}
 	if meta.StopWord != "" {
 		d.StoppedBy = &meta.StopWord
 	}
@@ -195,13 +213,20 @@ func New(results *dispatcher.Report, meta Meta) *Document {
 	d.count()
 	d.measure()
 	d.Causes = []Cause{}
-	for _, c := range results.Causes(examples) {
+	for _, c := range d.causes(examples) {
 		d.Causes = append(d.Causes, Cause{
 			Outcome: c.Outcome.String(), Reason: c.Reason, Groups: c.Jobs,
 			First: instant(c.First), Last: instant(c.Last), Examples: c.Examples,
 		})
 	}
 	return d
+}
+
+// causes are those of the results, without what is merely under way or to come in a run that goes on: that has no reason.
+func (d *Document) causes(examples int) []dispatcher.Cause {
+	return slices.DeleteFunc(d.results.Causes(examples), func(c dispatcher.Cause) bool {
+		return d.State == Running && c.Reason == ""
+	})
 }
 
 func (d *Document) count() {
@@ -232,7 +257,7 @@ func (d *Document) underWay(r *dispatcher.Result) bool {
 func (d *Document) measure() {
 	var sum time.Duration
 	for i := range d.results.Results {
-		if r := &d.results.Results[i]; r.Attempts > 0 {
+		if r := &d.results.Results[i]; r.Attempts > 0 && !d.underWay(r) {
 			d.took = append(d.took, r.Took)
 			sum += r.Took
 		}
@@ -281,6 +306,12 @@ func (d *Document) Groups() iter.Seq[Group] {
 			}
 		}
 	}
+}
+
+// Note adds a line that a reader has to know besides.
+func (d *Document) Note(text string) {
+	d.meta.Notes = append(slices.Clip(d.meta.Notes), text)
+	d.Notes = d.meta.Notes
 }
 
 func (d *Document) group(r *dispatcher.Result) Group {

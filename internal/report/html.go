@@ -30,10 +30,14 @@ import (
 var (
 	//go:embed page/page.html
 	pageHTML string
+	//go:embed page/archive.html
+	archiveHTML string
 	//go:embed page/page.css
 	pageStyle string
 	//go:embed page/page.js
 	pageScript string
+	//go:embed page/live.js
+	liveScript string
 )
 
 const (
@@ -63,6 +67,15 @@ type page struct {
 	Percentiles []fact
 	Histogram   []histogramRow
 	Slowest     []*dispatcher.Result
+	Among
+	Live *live // nil: the page is a report, which does not change
+}
+
+// Among is where the report of a run stands among those of others. The zero value is a page by itself.
+type Among struct {
+	Home   string    // the address of the page that leads to all; empty: there is none
+	Others []PastRun // that it can be compared with, by ?with=RUN
+	Chosen string    // the one of these that it is compared with; empty: the runs before
 }
 
 type fact struct{ Name, Value string }
@@ -117,18 +130,28 @@ func (d *Document) functions() template.FuncMap {
 }
 
 // WriteHTML writes the document as one page that needs nothing else.
-func (d *Document) WriteHTML(w io.Writer) error {
+func (d *Document) WriteHTML(w io.Writer) error { return d.writePage(w, d.page()) }
+
+// WriteHTMLAmong writes the same page with links to those of other runs.
+func (d *Document) WriteHTMLAmong(others Among, w io.Writer) error {
+	p := d.page()
+	p.Among = others
+	return d.writePage(w, p)
+}
+
+func (d *Document) writePage(w io.Writer, p *page) error {
 	t, err := template.New("").Funcs(d.functions()).Parse(pageHTML)
 	if err != nil {
 		return err
 	}
-	p := d.page()
 	out := bufio.NewWriterSize(w, 64<<10)
 	if err := t.ExecuteTemplate(out, "top", p); err != nil {
 		return err
 	}
-	if err := d.writeData(out); err != nil {
-		return err
+	if p.Live == nil {
+		if err := d.writeData(out); err != nil {
+			return err
+		}
 	}
 	if err := t.ExecuteTemplate(out, "bottom", p); err != nil {
 		return err
@@ -136,13 +159,18 @@ func (d *Document) WriteHTML(w io.Writer) error {
 	return out.Flush()
 }
 
+// Policy is the Content-Security-Policy of a page, and LivePolicy that of a live one, which asks its own server.
+var (
+	Policy = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src " + digest(pageStyle) +
+		"; script-src " + digest(pageScript)
+	LivePolicy = Policy + " " + digest(liveScript) + "; connect-src 'self'"
+)
+
 func (d *Document) page() *page {
 	p := &page{
-		Document: d,
-		Policy: "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src " + digest(pageStyle) +
-			"; script-src " + digest(pageScript),
+		Document: d, Policy: Policy,
 		Style: template.CSS(pageStyle), Script: template.JS(pageScript),
-		Sign: "✓", Mood: "good", Notes: d.notes(d.settledNotes(true), d.mailNote()), Facts: d.facts(), Causes: d.results.Causes(htmlNames),
+		Sign: "✓", Mood: "good", Notes: d.notes(d.settledNotes(true), d.mailNote()), Facts: d.facts(), Causes: d.causes(htmlNames),
 	}
 	switch {
 	case d.Counts.Failed() > 0 || d.Error != "":
@@ -154,6 +182,7 @@ func (d *Document) page() *page {
 		p.Next = next[1:] // the first sets it off from a text
 	}
 	n := d.Outcomes()
+	n[dispatcher.Ambiguous] -= d.inFlight
 	for _, o := range dispatcher.Outcomes() {
 		if n[o] > 0 || o == dispatcher.Accepted {
 			p.Outcomes = append(p.Outcomes, outcomeCount{o, n[o]})
@@ -174,10 +203,16 @@ func (d *Document) page() *page {
 	}
 	sends := d.sends()
 	p.Timeline = d.timeline(sends)
+	sends = slices.DeleteFunc(sends, d.underWay)
 	slices.SortStableFunc(sends, func(a, b *dispatcher.Result) int { return cmp.Compare(b.Took, a.Took) })
 	p.Percentiles, p.Histogram = percentiles(d.took), histogram(d.took)
 	p.Slowest = sends[:min(len(sends), htmlSlowest)]
 	return p
+}
+
+// Title is the title of the page.
+func (d *Document) Title() string {
+	return fmt.Sprintf("%d of %s accepted, run %s", d.Counts.Accepted, d.meta.Things.Count(d.Counts.Groups), d.Run)
 }
 
 // figuresOf are the counts of the mail, in the order of reports.
@@ -209,7 +244,7 @@ func (d *Document) facts() []fact {
 	}
 	switch d.meta.State {
 	case Running:
-		list[2] = fact{"Ended", "not yet; the last record is of " + clock(d.Finished)}
+		list[2], list[3].Name = fact{"Ended", "not yet; this is of " + clock(d.Finished)}, "Takes, so far"
 	case CutOff:
 		list[2] = fact{"Ended", "cut off; the last record is of " + clock(d.Finished)}
 	}
@@ -221,7 +256,7 @@ func (d *Document) facts() []fact {
 	if d.StoppedBy != nil {
 		list = append(list, fact{"Stopped by", *d.StoppedBy})
 	}
-	if d.Seconds.LowerBound > 0 {
+	if d.Seconds.LowerBound > 0 && d.State != Running {
 		list = append(list, fact{"No schedule could take less than", length(d.Seconds.LowerBound)})
 	}
 	if d.Seconds.Forecast != nil {

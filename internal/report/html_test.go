@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/browser"
 	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/report"
 	"golang.org/x/net/html"
@@ -179,19 +180,19 @@ func TestTheHTMLReportWorksInABrowser(t *testing.T) {
 	if err := d.WriteFile(path); err != nil {
 		t.Fatal(err)
 	}
-	b := startBrowser(t)
-	b.width(1200)
-	b.open(path)
+	b := browser.Start(t)
+	b.Width(1200)
+	b.Open("file://" + path)
 
 	found := func(want string) {
 		t.Helper()
-		if got := b.text("#found"); got != want {
+		if got := b.Text("#found"); got != want {
 			t.Errorf("the table says %q, want %q", got, want)
 		}
 	}
 	count := func(what, expression string, want int) {
 		t.Helper()
-		if got := b.number(expression); got != want {
+		if got := b.Number(expression); got != want {
 			t.Errorf("%s: got %d, want %d", what, got, want)
 		}
 	}
@@ -200,49 +201,49 @@ func TestTheHTMLReportWorksInABrowser(t *testing.T) {
 	// All groups, searched.
 	found("20000 of 20000 groups")
 	count("rows of a page", rows, 100)
-	b.write("#search", "GROUP-01234")
+	b.Write("#search", "GROUP-01234")
 	found("1 of 20000 groups")
 	count("rows found", rows, 1)
-	if got := b.text("#rows th"); got != "council/group-01234" && got != "main/group-01234" && got != "parks/group-01234" {
+	if got := b.Text("#rows th"); got != "council/group-01234" && got != "main/group-01234" && got != "parks/group-01234" {
 		t.Errorf("found %q", got)
 	}
-	b.write("#search", "parks 0123")
-	count("all words count", "[...document.querySelectorAll('#rows th')].filter(e => e.textContent.startsWith('parks/')).length", b.number(rows))
-	b.write("#search", "group-99999")
+	b.Write("#search", "parks 0123")
+	count("all words count", "[...document.querySelectorAll('#rows th')].filter(e => e.textContent.startsWith('parks/')).length", b.Number(rows))
+	b.Write("#search", "group-99999")
 	found("0 of 20000 groups")
 	count("rows found", rows, 0)
-	b.write("#search", "</script><script>")
-	if got := b.text("#rows th"); !strings.HasSuffix(got, "/"+hostile[0]) {
+	b.Write("#search", "</script><script>")
+	if got := b.Text("#rows th"); !strings.HasSuffix(got, "/"+hostile[0]) {
 		t.Errorf("found %q, want %q", got, hostile[0])
 	}
-	b.write("#search", "")
+	b.Write("#search", "")
 	found("20000 of 20000 groups")
 
 	// Sorted by length, by the outcome, by a cause's button, and page by page.
-	b.click("#columns th:nth-child(3) button")
-	if got, want := b.text("#rows tr td:nth-child(3)"), fmt.Sprintf("%.3f", d.Seconds.Max); got != want {
+	b.Click("#columns th:nth-child(3) button")
+	if got, want := b.Text("#rows tr td:nth-child(3)"), fmt.Sprintf("%.3f", d.Seconds.Max); got != want {
 		t.Errorf("the longest took %s, want %s", got, want)
 	}
-	if got := b.text("#columns [aria-sort=descending]"); got != "Took, s ▼" {
+	if got := b.Text("#columns [aria-sort=descending]"); got != "Took, s ▼" {
 		t.Errorf("sorted by %q", got)
 	}
-	b.eval("{const e = document.getElementById('outcome'); e.value = [...e.options].find(o => o.text === 'ambiguous').value; e.dispatchEvent(new Event('change'))}", nil)
+	b.Eval("{const e = document.getElementById('outcome'); e.value = [...e.options].find(o => o.text === 'ambiguous').value; e.dispatchEvent(new Event('change'))}", nil)
 	found(fmt.Sprintf("%d of 20000 groups", d.Counts.Ambiguous))
-	b.click("button[data-outcome=not_ok]")
+	b.Click("button[data-outcome=not_ok]")
 	found(fmt.Sprintf("%d of 20000 groups", d.Counts.NotOK))
-	b.eval("{const e = document.getElementById('outcome'); e.value = ''; e.dispatchEvent(new Event('change'))}", nil)
-	b.write("#search", "")
+	b.Eval("{const e = document.getElementById('outcome'); e.value = ''; e.dispatchEvent(new Event('change'))}", nil)
+	b.Write("#search", "")
 	for range 3 {
-		b.click("#later")
+		b.Click("#later")
 	}
-	if got := b.text("#page"); got != "page 4 of 200" {
+	if got := b.Text("#page"); got != "page 4 of 200" {
 		t.Errorf("got %q", got)
 	}
 
 	// The timeline is drawn: each send is a piece of some path, and the paths cover the run.
 	bars := 0
 	for _, class := range []string{"even", "odd", "gone", "doubt", "bad"} {
-		n := b.number(fmt.Sprintf("(document.querySelector('#bars .%s').getAttribute('d').match(/M/g)).length", class))
+		n := b.Number(fmt.Sprintf("(document.querySelector('#bars .%s').getAttribute('d').match(/M/g)).length", class))
 		if class == "doubt" {
 			n /= 2 // they are hollow
 		}
@@ -253,7 +254,7 @@ func TestTheHTMLReportWorksInABrowser(t *testing.T) {
 	}
 	for _, id := range []string{"bars", "starts", "flight"} {
 		var box struct{ Width, Height float64 }
-		b.eval(fmt.Sprintf("(() => {const r = document.getElementById(%q).getBoundingClientRect(); return {width: r.width, height: r.height}})()", id), &box)
+		b.Eval(fmt.Sprintf("(() => {const r = document.getElementById(%q).getBoundingClientRect(); return {width: r.width, height: r.height}})()", id), &box)
 		if box.Width < 600 || box.Height < 40 {
 			t.Errorf("%s is drawn on %v by %v", id, box.Width, box.Height)
 		}
@@ -268,40 +269,40 @@ func TestTheHTMLReportWorksInABrowser(t *testing.T) {
 	count("pictures without a text", "[...document.querySelectorAll('svg')].filter(s => !s.ariaLabel && s.ariaHidden !== 'true').length", 0)
 	count("fields without a label", "[...document.querySelectorAll('input, select')].filter(e => e.labels.length !== 1).length", 0)
 
-	b.eval("document.querySelector('#columns th button').click()", nil)
+	b.Eval("document.querySelector('#columns th button').click()", nil)
 	for _, look := range []struct {
 		name, media, scheme string
 		width               int
 	}{
 		{"light", "screen", "light", 1200}, {"dark", "screen", "dark", 1200}, {"print", "print", "dark", 720},
 	} {
-		b.media(look.media, look.scheme)
-		b.width(look.width)
+		b.Media(look.media, look.scheme)
+		b.Width(look.width)
 		var faint []string
-		if b.eval(contrast, &faint); len(faint) > 0 {
+		if b.Eval(contrast, &faint); len(faint) > 0 {
 			t.Errorf("%s: too little contrast: %q", look.name, faint)
 		}
-		b.screenshot(look.name + ".png")
+		b.Screenshot(look.name + ".png")
 	}
-	b.keep("print.pdf", "Page.printToPDF", map[string]any{"printBackground": false, "preferCSSPageSize": true})
-	b.media("screen", "light")
-	b.width(390)
-	b.screenshot("narrow.png")
-	if wide := b.number("document.documentElement.scrollWidth"); wide > 390 {
+	b.Keep("print.pdf", "Page.printToPDF", map[string]any{"printBackground": false, "preferCSSPageSize": true})
+	b.Media("screen", "light")
+	b.Width(390)
+	b.Screenshot("narrow.png")
+	if wide := b.Number("document.documentElement.scrollWidth"); wide > 390 {
 		t.Errorf("a narrow page is %d wide", wide)
 	}
 
-	if got := b.text("title"); strings.Contains(got, "obeyed") {
+	if got := b.Text("title"); strings.Contains(got, "obeyed") {
 		t.Errorf("a name was obeyed: the title is %q", got)
 	}
-	logged, requests := b.complaints()
+	logged, requests := b.Complaints()
 	if len(logged) > 0 || len(requests) > 0 {
 		t.Errorf("logged: %q; asked for: %q", logged, requests)
 	}
 
 	// Nothing could leave either: the page's policy is in force. This is the only thing that may be complained of.
 	var answer string
-	b.eval("fetch('http://127.0.0.1:9/').then(() => 'answered', () => 'refused')", &answer)
+	b.Eval("fetch('http://127.0.0.1:9/').then(() => 'answered', () => 'refused')", &answer)
 	count("policies broken", `new Promise(r => {
 		let n = 0;
 		document.addEventListener('securitypolicyviolation', () => r(++n));
@@ -309,8 +310,8 @@ func TestTheHTMLReportWorksInABrowser(t *testing.T) {
 		s.textContent = 'document.title = "obeyed"';
 		document.body.append(s);
 	})`, 1)
-	if _, requests := b.complaints(); answer != "refused" || len(requests) > 0 || strings.Contains(b.text("title"), "obeyed") {
-		t.Errorf("a request was %s; asked for: %q; the title is %q", answer, requests, b.text("title"))
+	if _, requests := b.Complaints(); answer != "refused" || len(requests) > 0 || strings.Contains(b.Text("title"), "obeyed") {
+		t.Errorf("a request was %s; asked for: %q; the title is %q", answer, requests, b.Text("title"))
 	}
 }
 
@@ -321,14 +322,14 @@ func TestAReportWithoutJavaScriptLacksOnlyTheTable(t *testing.T) {
 	if err := os.WriteFile(path, htmlOf(t, report.New(run, m)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := startBrowser(t)
-	b.call("Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
-	b.open(path)
-	if got := b.number("document.querySelectorAll('[aria-labelledby=slowest] tbody tr').length"); got != 50 {
+	b := browser.Start(t)
+	b.Call("Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
+	b.Open("file://" + path)
+	if got := b.Number("document.querySelectorAll('[aria-labelledby=slowest] tbody tr').length"); got != 50 {
 		t.Errorf("%d of the slowest, want 50", got)
 	}
 	var text string
-	b.eval("document.body.innerText", &text)
+	b.Eval("document.body.innerText", &text)
 	for _, want := range []string{"of 300 groups accepted", "database error", "90 %", "This table needs JavaScript", "Sends in flight"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not say %q", want)

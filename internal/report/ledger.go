@@ -109,7 +109,7 @@ func (d *Document) mailNotes(named bool) []string {
 		list = append(list, l.Text+": "+printable.Names(l.Names, len(l.Names)))
 	}
 	if text, names := d.gaps(); named && len(names) > 0 {
-		list = append(list, text+": "+printable.Names(names, len(names)))
+		list = append(list, text+": "+printable.Names(names, d.Ledger.Gaps.Groups))
 	} else if text != "" {
 		list = append(list, text)
 	}

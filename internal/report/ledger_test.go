@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/dispatcher"
+	"github.com/groupserver/senddigest/internal/browser"
 	"github.com/groupserver/senddigest/internal/ledger"
 	"github.com/groupserver/senddigest/internal/report"
 )
@@ -175,54 +176,54 @@ func TestTheMailIsSeenInABrowser(t *testing.T) {
 	if err := d.WriteFile(path); err != nil {
 		t.Fatal(err)
 	}
-	b := startBrowser(t)
-	b.width(1200)
-	b.open(path)
+	b := browser.Start(t)
+	b.Width(1200)
+	b.Open("file://" + path)
 	filterByMail(t, b, d)
 	lookAtNights(t, b)
-	b.eval("document.querySelector('#nights details').open = true", nil)
+	b.Eval("document.querySelector('#nights details').open = true", nil)
 	for _, width := range []int{360, 800, 1400} {
-		b.width(width)
+		b.Width(width)
 		for _, scheme := range []string{"light", "dark"} {
-			b.media("screen", scheme)
+			b.Media("screen", scheme)
 			name := fmt.Sprintf("%d %s", width, scheme)
 			var faint []string
-			if b.eval(contrast, &faint); len(faint) > 0 {
+			if b.Eval(contrast, &faint); len(faint) > 0 {
 				t.Errorf("%s: too little contrast: %q", name, faint)
 			}
-			if wide := b.number("document.documentElement.scrollWidth"); wide > width {
+			if wide := b.Number("document.documentElement.scrollWidth"); wide > width {
 				t.Errorf("%s: the page is %d wide", name, wide)
 			}
 			var least float64 // one lost digest is seen beside 160, and in a month's width
-			b.eval("Math.min(...[...document.querySelectorAll('.mails .swallowed, .mails .missing')].map(e => { const r = e.getBoundingClientRect(); return Math.min(r.width, r.height); }))", &least)
+			b.Eval("Math.min(...[...document.querySelectorAll('.mails .swallowed, .mails .missing')].map(e => { const r = e.getBoundingClientRect(); return Math.min(r.width, r.height); }))", &least)
 			if least < 3 {
 				t.Errorf("%s: what was lost is drawn on %v pixels", name, least)
 			}
-			b.screenshot(name + ".png")
-			b.screenshotOf(name+", mail.png", "[aria-labelledby=mail]")
-			b.screenshotOf(name+", figures.png", "[aria-labelledby=run]")
+			b.Screenshot(name + ".png")
+			b.ScreenshotOf(name+", mail.png", "[aria-labelledby=mail]")
+			b.ScreenshotOf(name+", figures.png", "[aria-labelledby=run]")
 		}
 	}
-	if logged, requests := b.complaints(); len(logged) > 0 || len(requests) > 0 {
+	if logged, requests := b.Complaints(); len(logged) > 0 || len(requests) > 0 {
 		t.Errorf("logged: %q; asked for: %q", logged, requests)
 	}
 }
 
 // filterByMail checks the table of all groups: its column, and the filter, which goes with that by outcome.
-func filterByMail(t *testing.T, b *browser, d *report.Document) {
+func filterByMail(t *testing.T, b *browser.Browser, d *report.Document) {
 	t.Helper()
 	found := func(want int) {
 		t.Helper()
-		if got, want := b.text("#found"), fmt.Sprintf("%d of 600 groups", want); got != want {
+		if got, want := b.Text("#found"), fmt.Sprintf("%d of 600 groups", want); got != want {
 			t.Errorf("the table says %q, want %q", got, want)
 		}
 	}
 	choose := func(id, word string) {
 		t.Helper()
-		b.eval(fmt.Sprintf("{const e = document.getElementById(%q); e.value = [...e.options].find(o => o.text === %q).value; e.dispatchEvent(new Event('change'))}", id, word), nil)
+		b.Eval(fmt.Sprintf("{const e = document.getElementById(%q); e.value = [...e.options].find(o => o.text === %q).value; e.dispatchEvent(new Event('change'))}", id, word), nil)
 	}
 
-	if got := b.text("#columns th:nth-child(3)"); got != "Mail" {
+	if got := b.Text("#columns th:nth-child(3)"); got != "Mail" {
 		t.Errorf("the third column is %q", got)
 	}
 	for word, want := range map[string]int{
@@ -235,17 +236,17 @@ func filterByMail(t *testing.T, b *browser, d *report.Document) {
 	choose("outcome", "accepted")
 	choose("verdict", "unknown")
 	found(0)
-	b.click("button[data-mail=swallowed]")
+	b.Click("button[data-mail=swallowed]")
 	found(2)
-	if got := b.text("#rows td:nth-child(3)"); got != "✗ swallowed" {
+	if got := b.Text("#rows td:nth-child(3)"); got != "✗ swallowed" {
 		t.Errorf("the table says %q", got)
 	}
-	b.click("button[data-outcome=not_ok]")
+	b.Click("button[data-outcome=not_ok]")
 	found(d.Counts.NotOK)
 }
 
 // lookAtNights checks the picture: a bar a run, the present one last and marked.
-func lookAtNights(t *testing.T, b *browser) {
+func lookAtNights(t *testing.T, b *browser.Browser) {
 	t.Helper()
 	for _, tt := range []struct {
 		what, expression string
@@ -262,12 +263,12 @@ func lookAtNights(t *testing.T, b *browser) {
 		{"rows without a header", "[...document.querySelectorAll('tbody tr')].filter(r => !r.querySelector('th[scope=row]')).length", 0},
 		{"fields without a label", "[...document.querySelectorAll('input, select')].filter(e => e.labels.length !== 1).length", 0},
 	} {
-		if got := b.number(tt.expression); got != tt.want {
+		if got := b.Number(tt.expression); got != tt.want {
 			t.Errorf("%s: got %d, want %d", tt.what, got, tt.want)
 		}
 	}
 	var title string
-	b.eval("document.querySelectorAll('.mails title')[15].textContent", &title)
+	b.Eval("document.querySelectorAll('.mails title')[15].textContent", &title)
 	if want := "20261016T020000Z-000f, 2026-11-09 02:00:00 UTC: 330 mailed, 90 nothing to mail, 160 swallowed, 2 missing, 8 unknown, 12 posts in no digest"; title != want {
 		t.Errorf("got %q, want %q", title, want)
 	}

@@ -115,7 +115,11 @@ func (d *Document) nights() *nights {
 		return nil
 	}
 	counts, _ := d.Mails()
-	all := append(slices.Clone(d.meta.Nights), Night{d.Run, d.Started, counts, d.Ledger.Gaps.Posts})
+	return d.drawNights(append(slices.Clone(d.meta.Nights), Night{d.Run, d.Started, counts, d.Ledger.Gaps.Posts}), true)
+}
+
+// drawNights draws runs, at least one and the oldest first. now: the last of them is the one that the page is of.
+func (d *Document) drawNights(all []Night, now bool) *nights {
 	p := &nights{Height: nightHeight, Line: nightLine}
 	var total ledger.Counts
 	mostLost, mostRest, gaps := lostLeast, 1, 0
@@ -133,11 +137,11 @@ func (d *Document) nights() *nights {
 	slots := max(len(all), nightSlots)
 	for i := range all {
 		bar := drawNight(all[i], slots-len(all)+i, slots, mostLost, mostRest)
-		bar.Now = i == len(all)-1
+		bar.Now = now && i == len(all)-1
 		bar.Things = d.mailCounts(&all[i])
 		p.Bars = append(p.Bars, bar)
 	}
-	p.Ticks = nightTicks(p.Bars)
+	p.Ticks = nightTicks(p.Bars, now)
 	for _, m := range ledger.Mails() {
 		if m != ledger.Unknown || total[m] > 0 {
 			p.Legend = append(p.Legend, nightKey{Class: m.String(), Name: mailWord(m)})
@@ -216,11 +220,16 @@ func drawNight(n Night, slot, slots, mostLost, mostRest int) nightBar {
 	return bar
 }
 
-// nightTicks are this run's mark, and dates some equal numbers of runs before it.
-func nightTicks(bars []nightBar) []nightTick {
+// nightTicks are the mark of the last run, which is this one now, and dates some equal numbers of runs before it, at least a
+// quarter of the picture apart: on a phone a date takes a sixth of it.
+func nightTicks(bars []nightBar, now bool) []nightTick {
 	last := len(bars) - 1
 	list := []nightTick{{At: "100", Anchor: "end", Text: "this run", Now: true}}
-	for by, i := (len(bars)+nightFoot-1)/nightFoot, last; i-by >= 0; {
+	if !now {
+		list[0] = nightTick{At: "100", Anchor: "end", Text: bars[last].Started.UTC().Format("2 Jan")}
+	}
+	by := max((len(bars)+nightFoot-1)/nightFoot, (nightSlots+3)/4)
+	for i := last; i-by >= 0; {
 		i -= by
 		list = append(list, nightTick{At: bars[i].Mid, Anchor: "middle", Text: bars[i].Started.UTC().Format("2 Jan")})
 	}

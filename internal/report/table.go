@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -12,12 +13,22 @@ import (
 	"github.com/groupserver/senddigest/internal/printable"
 )
 
-// writeData writes the groups for the page's script: an array each, of the numbers of site, outcome and reason, and, of
+// writeData writes what the page's script makes the table of all groups of.
+func (d *Document) writeData(out *bufio.Writer) error {
+	_, _ = out.WriteString(`<script type="application/json" id="data">`)
+	if err := d.writeTable(out); err != nil {
+		return err
+	}
+	_, err := out.WriteString("</script>\n")
+	return err
+}
+
+// writeTable writes the groups for the page's script: an array each, of the numbers of site, outcome and reason, and, of
 // what was tried, tries, start and length in milliseconds, worker and status. 20,000 groups are some 1 MB. What the
 // numbers mean follows them, when all are known.
-func (d *Document) writeData(out *bufio.Writer) error {
+func (d *Document) writeTable(out io.Writer) error {
 	var sites, reasons numbered
-	_, _ = out.WriteString(`<script type="application/json" id="data">{"groups":[`)
+	_, _ = io.WriteString(out, `{"groups":[`)
 	for i := range d.results.Results {
 		r := &d.results.Results[i]
 		site, group := d.meta.Names(r.Job)
@@ -30,10 +41,11 @@ func (d *Document) writeData(out *bufio.Writer) error {
 		if err != nil {
 			return err
 		}
-		if i > 0 {
-			_ = out.WriteByte(',')
+		separator := ",\n"
+		if i == 0 {
+			separator = "\n"
 		}
-		_, _ = fmt.Fprintf(out, "\n%s", text)
+		_, _ = fmt.Fprintf(out, "%s%s", separator, text)
 	}
 	var words, signs []string
 	for o := range dispatcher.Outcome(len(dispatcher.Counts{})) {
@@ -51,7 +63,7 @@ func (d *Document) writeData(out *bufio.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "],\n%s</script>\n", text[len("{"):])
+	_, err = fmt.Fprintf(out, "],\n%s", text[len("{"):])
 	return err
 }
 

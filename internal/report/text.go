@@ -96,7 +96,7 @@ func (d *Document) notes(settled, mail []string) []string {
 	case CutOff:
 		list = append(list, "no end is on record, the last record is of "+clock(d.Finished)+"; what was in flight then counts as ambiguous")
 	}
-	return slices.Concat(list, d.meta.Notes, settled, mail, d.leftOutNotes())
+	return slices.Concat(list, d.steeredNotes(), d.meta.Notes, settled, mail, d.leftOutNotes())
 }
 
 // leftOutNotes is a line that says why the site left some out, if it did: most first.
@@ -230,6 +230,9 @@ func (d *Document) next() []string {
 	default:
 		lines = append(lines, "    "+d.meta.Again(),
 			"    which asks for the accepted "+d.meta.Things.String()+" too; the server skips who had a digest within 21.6 hours")
+	}
+	if strings.TrimSpace(lines[2]) == "" { // the program has none
+		return nil
 	}
 	if d.meta.Unguarded {
 		if c.Ambiguous+c.Unexpected > 0 {

@@ -48,6 +48,12 @@ func TestTextIsAHeadlineThenCausesThenTheNextCommand(t *testing.T) {
 		m.State, m.Notes = state, notes
 		return m
 	}
+	steered := meta()
+	steered.Steered = []report.Steer{
+		{At: steered.Started.Add(time.Minute), What: "workers", From: "4", To: "1"},
+		{At: steered.Started.Add(2 * time.Minute), What: "pause"},
+		{At: steered.Started.Add(time.Hour), What: "resume"},
+	}
 	unclear := dispatcher.Verdict{Reason: "it is in flight"}
 	underWay := sent(job{"main", "now"}, unclear, 4*time.Second, 0, 1)
 	notYet := errors.New("the run is still going on")
@@ -70,6 +76,7 @@ func TestTextIsAHeadlineThenCausesThenTheNextCommand(t *testing.T) {
 		},
 		{"stored", storedRun, storedMeta},
 		{"all accepted", ended(12*time.Second, nil, every(12, accepted)...), meta()},
+		{"steered", ended(2*time.Hour, nil, every(12, accepted)...), steered},
 		{"one accepted", ended(40*time.Millisecond, nil, every(1, accepted)...), meta()},
 		{"no group", ended(time.Second, nil), meta()},
 		{"all left out", ended(time.Second, nil, inUnits(3, dispatcher.Skipped, "not among --only")...), meta()},

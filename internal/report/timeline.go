@@ -77,21 +77,31 @@ var shapes = []shape{
 	{"left", "left out by the site", []int{12}, 4, 15},
 	{"doubt", "ambiguous", []int{2, 14}, 2, 25},
 	{"bad", "failed", []int{8}, 14, 25},
+	{"flying", "in flight", []int{8}, 4, 15},
 }
 
-// timeline draws the sends; nil where there were none.
+// timeline draws the sends; nil where there were none. In a night that another machine's run had begun there are some that
+// ended before this run began, for which the drawing has no place.
 func (d *Document) timeline(sends []*dispatcher.Result) *timeline {
+	began, wall := d.meta.Started, d.results.Finished.Sub(d.meta.Started)
+	sends = slices.DeleteFunc(slices.Clone(sends), func(r *dispatcher.Result) bool {
+		return !d.underWay(r) && r.Start.Before(began) && r.Start.Add(r.Took).Before(began)
+	})
 	if len(sends) == 0 {
 		return nil
 	}
-	sends = slices.Clone(sends)
 	slices.SortStableFunc(sends, func(a, b *dispatcher.Result) int {
 		return cmp.Or(cmp.Compare(a.Worker, b.Worker), a.Start.Compare(b.Start))
 	})
-	began, wall := d.meta.Started, d.results.Finished.Sub(d.meta.Started)
 	workers := max(sends[len(sends)-1].Worker, 1)
-	for _, r := range sends {
-		wall = max(wall, r.Start.Add(r.Took).Sub(began))
+	flying := map[*dispatcher.Result]bool{}
+	for i, r := range sends {
+		if d.underWay(r) {
+			soFar := *r
+			soFar.Took = max(d.results.Finished.Sub(r.Start), 0)
+			sends[i], flying[&soFar] = &soFar, true
+		}
+		wall = max(wall, sends[i].Start.Add(sends[i].Took).Sub(began))
 	}
 	wall = max(wall, time.Millisecond)
 	x := func(t time.Duration) int { return int(math.Round(across * float64(t) / float64(wall))) }
@@ -114,11 +124,15 @@ func (d *Document) timeline(sends []*dispatcher.Result) *timeline {
 	counts := make([]int, len(shapes))
 	for i, r := range sends {
 		at := i % 2
-		if class := lookOf(r.Outcome).Class; class != "good" {
+		class := lookOf(r.Outcome).Class
+		if flying[r] {
+			class = "flying"
+		}
+		if class != "good" {
 			at = slices.IndexFunc(shapes, func(s shape) bool { return s.Class == class })
 		}
 		counts[at]++
-		from := x(r.Start.Sub(began))
+		from := max(x(r.Start.Sub(began)), 0)
 		long := max(x(r.Start.Add(r.Took).Sub(began))-from, shapes[at].least, 1)
 		for _, line := range shapes[at].Lines {
 			y := strconv.FormatFloat(float64(row*(max(r.Worker, 1)-1))+float64(row*line)/16, 'f', -1, 64)
@@ -220,8 +234,8 @@ func (d *Document) flightCurve(sends []*dispatcher.Result, wall time.Duration) c
 	}
 	changes := make([]change, 0, 2*len(sends))
 	for _, r := range sends {
-		from := max(r.Start.Sub(d.meta.Started), 0)
-		changes = append(changes, change{from, +1}, change{from + r.Took, -1})
+		from := r.Start.Sub(d.meta.Started)
+		changes = append(changes, change{max(from, 0), +1}, change{max(from+r.Took, 0), -1})
 	}
 	slices.SortFunc(changes, func(a, b change) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.by, b.by)) })
 	inFlight, upTo := 0, -1

@@ -82,4 +82,18 @@ func (in Installation) locks() []string {
 	return names
 }
 
+// Sockets gives the paths of the sockets by which a run of an installation is steered, beside its locks. The directory at dir
+// need not be there. campaign is as of [Dir.For].
+func Sockets(dir, campaign string, in Installation) (paths []string) {
+	return (&Dir{path: dir}).For(campaign).Sockets(in)
+}
+
+// Sockets are those of [Sockets] in this directory.
+func (d *Dir) Sockets(in Installation) (paths []string) {
+	for _, lock := range in.locks() {
+		paths = append(paths, d.file(strings.TrimSuffix(lock, lockSuffix)+".sock"))
+	}
+	return paths
+}
+
 const lockSuffix = ".lock"

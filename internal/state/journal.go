@@ -48,14 +48,24 @@ import (
 //	{"open":1,"t":-12.5}                          of group 1 an earlier run left a try open, begun before "started"; and,
 //	                                              where it is known, "since" the first such try began, and its "reason"
 //	{"listed":4}                                  the list is whole, sends may start
-//	{"start":0,"t":0.5,"w":1}                     worker 1 is about to send to group 0
+//	{"start":0,"t":0.5,"w":1}                     worker 1 is about to send to group 0; t is below 0 where that was before
+//	                                              "started", in a night that another machine had begun
 //	{"end":0,"t":1.25,"outcome":"not_ok","status":500,"not_delivered":true,"reason":"…","error":"…","retry":true}
 //	                                              that is proven to have delivered nothing, and another try follows
 //	{"start":0,"t":2.75,"w":1,"n":2}              the second try
 //	{"end":0,"t":3.5,"outcome":"accepted","status":200,"n":2}
 //	{"limit":2,"t":3.6}                           two sends may be in flight from here on
 //	{"limit":1,"t":3.9,"crowded":2}               one, since of two in flight the service undid one for the other
+//	{"limit":0,"t":3.95,"steer":"pause"}          an operator steers the run: none, until the same with "resume"
+//	{"limit":4,"t":4,"steer":"workers","from":"1","to":"4"}
+//	                                              from here on; every steer has the limit that holds then, for older readers;
+//	                                              they stand without a list where the run ended before it had one
 //	{"finished":4.1,"stopped_by":"deadline","error":"…","accepted":1,"not_attempted":1,"skipped":2}
+//
+// Where the service's own tables were read, the last line has what they told, too: "mail":"mu", a letter for each group that
+// is sent to (see [ledger.Letters]); and of posts that were in no digest "gaps":[3,12], groups and posts, "gap_groups":[0,1,7],
+// the first [mostGaps] of these groups, and "gap_later":7800, how much later than a day after their last digests the run came.
+// Of the groups that were accepted already, "left_mail" and "left_gaps" say the same, numbered from the first that is left out.
 
 // Version is the number of the format that this package writes, and the newest that it reads.
 const Version = 1
@@ -182,8 +192,9 @@ type Summary struct {
 	// StoppedBy and Error are those of the [Ending].
 	StoppedBy, Error string
 	Counts           dispatcher.Counts // of a run that is finished and listed
-	// Judged: the service's own tables were read after the run. Mails counts what they told of the groups that were to be
-	// sent to, GapPosts the posts of GapGroups groups that were in no digest.
+	// Judged: the service's own tables were read after the run. Mails counts what became of the mail of the groups that were to be
+	// sent to, or had been accepted already. GapPosts counts the posts of GapGroups groups that were in no digest; [Run.Gaps]
+	// names the first of these.
 	Judged              bool
 	Mails               ledger.Counts
 	GapGroups, GapPosts int

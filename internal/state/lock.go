@@ -218,11 +218,19 @@ func (d *Dir) Running(s *Summary) bool {
 	if !s.Finished.IsZero() {
 		return false
 	}
-	for _, name := range s.Installation.locks() {
+	h, held := d.Holder(s.Installation)
+	return held && h.Run == s.Run
+}
+
+// HolderOf is [Dir.Holder] of the directory at dir, which need not be there. campaign is as of [Dir.For].
+func HolderOf(dir, campaign string, in Installation) (h Holder, held bool) {
+	return (&Dir{path: dir, flock: syscall.Flock}).For(campaign).Holder(in)
+}
+
+// Holder says whether the lock of an installation is held, and by whom.
+func (d *Dir) Holder(in Installation) (h Holder, held bool) {
+	for _, name := range in.locks() {
 		path := d.file(name)
-		if readHolder(path).Run != s.Run {
-			continue
-		}
 		f, err := os.Open(path)
 		if err != nil {
 			continue
@@ -230,10 +238,10 @@ func (d *Dir) Running(s *Summary) bool {
 		free, err := d.lock(f, syscall.LOCK_SH)
 		_ = f.Close()
 		if err == nil && !free {
-			return true
+			return readHolder(path), true
 		}
 	}
-	return false
+	return Holder{}, false
 }
 
 // readHolder says who holds a lock, as far as its file tells.

@@ -37,6 +37,9 @@ func year(t time.Time) bool { y := t.UTC().Year(); return y >= firstYear && y <=
 // word tells whether text may be a word of the report's, such as max_failures, or none.
 func word(text string) bool { return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_") == "" }
 
+// brief tells whether text may be a value of what an operator can change.
+func brief(text string) bool { return len(text) <= 64 && printable.Line(text) == text }
+
 func within(n, most int) bool { return n >= 0 && n <= most }
 
 // plausible tells whether a run can have put this on record.
@@ -45,10 +48,12 @@ func (r *record) plausible() bool {
 		return false
 	}
 	during := r.At != nil && *r.At >= 0 && time.Duration(*r.At) <= longestRun
+	// A run that goes on with what another one planned has tries on record that are older than itself.
+	about := r.At != nil && time.Duration(*r.At).Abs() <= longestRun
 	tried := within(r.Attempts-1, mostAttempts)
 	switch {
 	case r.Start != nil:
-		return during && tried && within(r.Worker-1, mostWorkers)
+		return about && tried && within(r.Worker-1, mostWorkers)
 	case r.End != nil:
 		outcomes := dispatcher.Outcomes()
 		i := slices.IndexFunc(outcomes, func(o dispatcher.Outcome) bool { return o.String() == r.Outcome })
@@ -56,11 +61,12 @@ func (r *record) plausible() bool {
 			return false
 		}
 		r.outcome = outcomes[i]
-		return during && tried && within(r.Status, mostStatus)
+		return about && tried && within(r.Status, mostStatus)
 	case r.Limit != nil:
-		return during && within(r.n, mostWorkers)
+		return during && within(r.n, mostWorkers) && word(r.Steer) && brief(r.From) && brief(r.To)
 	case r.Finished != nil:
-		if len(r.Gaps) > 0 && (len(r.Gaps) != 2 || slices.Min(r.Gaps) < 0) {
+		if len(r.Gaps) > 0 && (len(r.Gaps) != 2 || slices.Min(r.Gaps) < 0) ||
+			slices.ContainsFunc(slices.Concat(r.GapGroups, r.LeftGaps), func(i int) bool { return i < 0 }) {
 			return false
 		}
 		return during && word(r.StoppedBy) && (r.counts == nil || slices.Min(r.counts[:]) >= 0)

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
+	"time"
 	"unique"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -92,6 +94,8 @@ func (r *reader) take(line []byte) error {
 		inOrder = !r.listing && !run.Listed
 	case c.Text != nil, c.Open != nil, c.Listed != nil:
 		inOrder = r.listing
+	case c.Limit != nil && c.Steer != "":
+		inOrder = !r.listing // also before there is a list
 	case c.Finished != nil:
 		inOrder = run.Listed == (c.counts != nil)
 	}
@@ -110,12 +114,20 @@ func (r *reader) take(line []byte) error {
 		}
 		r.listing = false
 	case c.Limit != nil:
-		run.Limits = append(run.Limits, Limit{At: run.time(c.At), Sends: c.n, Crowded: c.Crowded})
+		if c.Steer != "" {
+			run.Steers = append(run.Steers, Steer{At: run.time(c.At), What: c.Steer, From: c.From, To: c.To, Sends: c.n})
+		}
+		if n := len(run.Limits); c.Steer == "" || n > 0 && run.Limits[n-1].Sends != c.n || n == 0 && c.n != max(run.Workers, 1) {
+			run.Limits = append(run.Limits, Limit{At: run.time(c.At), Sends: c.n, Crowded: c.Crowded})
+		}
+		if !run.Listed { // or what comes next would seem to follow a list
+			return nil
+		}
 	case c.Finished != nil:
 		if c.counts != nil && total(*c.counts) != len(run.entries) {
 			return errCounts
 		}
-		if err := r.mails(c.Mail); err != nil {
+		if err := r.judged(&c); err != nil {
 			return err
 		}
 	default:
@@ -157,16 +169,29 @@ func (r *reader) group(line []byte) error {
 	return nil
 }
 
-// mails takes what the service's own tables told.
-func (r *reader) mails(letters string) error {
-	if len(letters) > min(r.groups, len(r.run.entries)) {
-		return errNumber
-	}
-	for i := range len(letters) {
-		e := &r.run.entries[i]
-		if e.Mail = ledger.MailOf(letters[i]); idle(e.Outcome, e.Mail) {
-			e.Outcome, e.Reason = dispatcher.Skipped, IdleReason
+// judged takes what the service's own tables told.
+func (r *reader) judged(c *record) error {
+	sent := min(r.groups, len(r.run.entries))
+	for _, part := range []struct {
+		of      []Entry
+		letters string
+		gaps    []int
+	}{{r.run.entries[:sent], c.Mail, c.GapGroups}, {r.run.entries[sent:], c.LeftMail, c.LeftGaps}} {
+		if len(part.letters) > len(part.of) || len(part.gaps) > 0 && slices.Max(part.gaps) >= len(part.of) {
+			return errNumber
 		}
+		for _, i := range part.gaps {
+			r.run.Gaps = append(r.run.Gaps, part.of[i].Group)
+		}
+		for i := range len(part.letters) {
+			e := &part.of[i]
+			if e.Mail = ledger.MailOf(part.letters[i]); idle(e.Outcome, e.Mail) {
+				e.Outcome, e.Reason = dispatcher.Skipped, IdleReason
+			}
+		}
+	}
+	if c.Later != nil {
+		r.run.GapsLater = time.Duration(*c.Later)
 	}
 	return nil
 }

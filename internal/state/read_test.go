@@ -213,6 +213,10 @@ func TestGarbageInTheMiddleIsAnErrorThatNamesTheLine(t *testing.T) {
 		{"a second end of the list", with(`{"listed":2}`), 7},
 		{"a text after the list", with(`{"text":"y"}`), 7},
 		{"a record after the last", with(`{"finished":1,"not_attempted":1,"skipped":1}`, good), 8},
+		{"mail of more than are sent to", with(`{"finished":1,"mail":"mm","not_attempted":1,"skipped":1}`), 7},
+		{"mail of more than are left out", with(`{"finished":1,"left_mail":"mm","not_attempted":1,"skipped":1}`), 7},
+		{"posts of more than are left out", with(`{"finished":1,"gaps":[1,1],"left_gaps":[1],"not_attempted":1,"skipped":1}`), 7},
+		{"posts of less than the first", with(`{"finished":1,"gaps":[1,1],"left_gaps":[-1],"not_attempted":1,"skipped":1}`), 7},
 		{"counts without a list", lines(`{"finished":1,"accepted":0}`), 2},
 		{"a start before the list", lines(good), 2},
 		{"a start within the list", lines(list[0], list[1], good), 4},
@@ -266,15 +270,17 @@ func TestAFigureOrAWordThatNoRunCanHaveIsDamageThatNamesItsLine(t *testing.T) {
 		{"a start by worker 0", event(`{"start":0,"t":1,"w":0}`), start},
 		{"a start by worker 2,000,000,000", event(`{"start":0,"t":1,"w":2000000000}`), start},
 		{"a start at no time", event(`{"start":0,"w":1}`), start},
-		{"a start before the run", event(`{"start":0,"t":-1,"w":1}`), start},
+		{"a start a century before the run", event(`{"start":0,"t":-3155760000,"w":1}`), start},
 		{"a start a century later", event(`{"start":0,"t":3155760000,"w":1}`), start},
 		{"a try 0", event(`{"start":0,"t":1,"w":1,"n":0}`), start},
 		{"a try 2,000,000,000", event(`{"start":0,"t":1,"w":1,"n":2000000000}`), start},
 		{"an end at no time", event(began, `{"end":0,"outcome":"accepted"}`), start + 1},
-		{"an end before the run", event(began, `{"end":0,"t":-1,"outcome":"accepted"}`), start + 1},
+		{"an end a century before the run", event(began, `{"end":0,"t":-3155760000,"outcome":"accepted"}`), start + 1},
 		{"an end that says not attempted", event(began, `{"end":0,"t":2,"outcome":"not_attempted"}`), start + 1},
 		{"a status of ten digits", event(began, `{"end":0,"t":2,"outcome":"not_ok","status":2000000000}`), start + 1},
 		{"a limit of 2,000,000,000", event(`{"limit":2000000000,"t":1}`), start},
+		{"a steer that is no word", event(`{"limit":2,"t":1,"steer":"\u001b[2J"}`), start},
+		{"a value of a steer that a terminal would obey", event(`{"limit":2,"t":1,"steer":"rate","to":"\u001b[2J"}`), start},
 		{"a limit before the run", event(`{"limit":2,"t":-1}`), start},
 		{"an end of the run before its start", event(`{"finished":-1,"not_attempted":1}`), start},
 		{"an end of the run a century later", event(`{"finished":3155760000,"not_attempted":1}`), start},
@@ -297,6 +303,19 @@ func TestAFigureOrAWordThatNoRunCanHaveIsDamageThatNamesItsLine(t *testing.T) {
 		if e, ok := errors.AsType[*state.DamagedError](err); !ok || e.Line != row.line {
 			t.Errorf("%s: got %v, want damage in line %d", row.name, err, row.line)
 		}
+	}
+}
+
+// One that goes on with what another machine's run planned finds tries that are older than itself.
+func TestATryMayBeOlderThanTheRun(t *testing.T) {
+	run, err := state.LoadBytes(run1+".jsonl", lines(`{"list":1,"skipped":0}`, `["main","a"]`, `{"listed":1}`,
+		`{"start":0,"t":-90.5,"w":1}`, `{"end":0,"t":-60.25,"outcome":"accepted","status":200}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run.Report().Results[0]
+	if r.Outcome != dispatcher.Accepted || !r.Start.Equal(run.Started.Add(-90500*time.Millisecond)) || r.Took != 30250*time.Millisecond {
+		t.Errorf("got %+v", r)
 	}
 }
 
@@ -539,6 +558,10 @@ func TestTheReportOfAJournalIsThatOfTheRun(t *testing.T) {
 		}
 	}
 	again.Finished, again.Started = report.Finished, report.Started
+	if again.Peak > report.Peak || again.Peak == 0 { // a journal tells of the last tries alone
+		t.Errorf("at most %d were in flight, of %d", again.Peak, report.Peak)
+	}
+	again.Peak = report.Peak
 	if diff := cmp.Diff(report, again, same); diff != "" {
 		t.Error(diff)
 	}

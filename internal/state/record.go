@@ -49,11 +49,21 @@ type record struct {
 	// Not in files of programs that knew no such field, see [record.provesNothingSent].
 	NotDelivered bool `json:"not_delivered,omitempty"`
 	Crowded      int  `json:"crowded,omitempty"` // of a limit, see [Limit]
+	// Of a limit that an operator changed, or left as it was and changed something else, see [Steer].
+	Steer string `json:"steer,omitempty"`
+	From  string `json:"from,omitempty"`
+	To    string `json:"to,omitempty"`
 	// Of the last record: what the service's own tables told of each group, a letter for each in the order of their numbers
 	// ([ledger.Letters]), and of posts that were in no digest. A group that was not tried, and had nothing to mail, was left
 	// out for that.
 	Mail string `json:"mail,omitempty"`
 	Gaps []int  `json:"gaps,omitempty"` // groups, posts
+	// The numbers of some of these groups, and how much later than a day after their last digests the run came.
+	GapGroups []int    `json:"gap_groups,omitempty"`
+	Later     *seconds `json:"gap_later,omitempty"`
+	// Mail and GapGroups of the groups that were left out, numbered from the first of these.
+	LeftMail string `json:"left_mail,omitempty"`
+	LeftGaps []int  `json:"left_gaps,omitempty"`
 
 	n       int                // the number that says the kind; of a text and of the last record 0
 	outcome dispatcher.Outcome // of an end

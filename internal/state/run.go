@@ -16,6 +16,12 @@ import (
 type Run struct {
 	Summary
 	Limits []Limit // how the most sends in flight changed where that was found in the course of the run, in the order of time
+	// Gaps are the first groups with posts that were in no digest, see Summary.GapGroups, and GapsLater how much later than a
+	// day after their last digests the run came; 0: not known.
+	Gaps      []Group
+	GapsLater time.Duration
+
+	Steers []Steer // what operators changed while the run went, in the order of time
 
 	entries []Entry // as they are on record
 	order   []int32 // the entries by their groups; made when it is first needed, since a map takes ten times the memory
@@ -26,6 +32,14 @@ type Limit struct {
 	At      time.Time
 	Sends   int
 	Crowded int // how many were in flight when the service undid one for the others, which is why; 0: that is not why
+}
+
+// Steer is what an operator changed while a run went.
+type Steer struct {
+	At       time.Time
+	What     string // a word: workers, pause
+	From, To string // values, 64 bytes at most; empty: What says it all
+	Sends    int    // how many might be in flight from then on
 }
 
 // Load reads the journal of a run. Its error is a [*RunError], [*VersionError] or [*DamagedError].

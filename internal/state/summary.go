@@ -83,9 +83,11 @@ func (s *Summary) end(r *record) {
 		s.Last = s.time(r.At)
 		s.Finished = s.Last
 		s.StoppedBy, s.Error = r.StoppedBy, r.Error
-		s.Judged = r.Mail != ""
-		for i := range len(r.Mail) {
-			s.Mails[ledger.MailOf(r.Mail[i])]++
+		s.Judged = r.Mail != "" || r.LeftMail != ""
+		for _, letters := range []string{r.Mail, r.LeftMail} {
+			for i := range len(letters) {
+				s.Mails[ledger.MailOf(letters[i])]++
+			}
 		}
 		if len(r.Gaps) == 2 {
 			s.GapGroups, s.GapPosts = r.Gaps[0], r.Gaps[1]

@@ -17,7 +17,7 @@ func (w *Writer) List(groups []Group, skipped []Skip, opened ...LeftOpen) {
 		}
 		w.jobs = make(map[key]int, len(groups))
 		w.outcomes = make([]dispatcher.Outcome, len(groups))
-		w.skipped = len(skipped)
+		w.skips = skipped
 		w.add(record{List: new(len(groups)), Skipped: len(skipped)})
 		for i, g := range groups {
 			k := keyOf(g.Key())
@@ -48,6 +48,7 @@ func (w *Writer) List(groups []Group, skipped []Skip, opened ...LeftOpen) {
 			w.add(r)
 		}
 		w.add(record{Listed: new(len(groups) + len(skipped))})
+		w.addEarly()
 		return w.flush()
 	})
 }

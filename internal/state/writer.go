@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,8 +40,10 @@ type Writer struct {
 	enc      *json.Encoder        // writes to buf
 	jobs     map[key]int          // the number of each group that is sent to; nil before the list
 	outcomes []dispatcher.Outcome // of each group that is sent to, as far as it has come
-	skipped  int
+	skips    []Skip
+	early    []Steer       // what an operator changed before the list, and is not written yet
 	mails    []ledger.Mail // of each group that is sent to; nil: not known
+	left     []ledger.Mail // of each of skips; nil: nothing is known of any
 	gaps     ledger.Gaps
 	closed   bool
 	err      *JournalWriteError
@@ -161,13 +164,51 @@ func (w *Writer) Limit(sends, crowded int) {
 	})
 }
 
+// Steer writes what an operator changed. Before there is a list it is kept: it is written behind the list, where older readers
+// bear it, or before the end of a run that had none.
+func (w *Writer) Steer(s Steer) {
+	w.change(func() error {
+		if w.jobs == nil {
+			w.early = append(w.early, s)
+			return nil
+		}
+		w.addSteer(s)
+		return w.flush()
+	})
+}
+
+func (w *Writer) addSteer(s Steer) {
+	w.add(record{Limit: &s.Sends, At: w.since(s.At), Steer: s.What, From: s.From, To: s.To})
+}
+
+// addEarly adds what an operator changed before there was a list.
+func (w *Writer) addEarly() {
+	for _, s := range w.early {
+		w.addSteer(s)
+	}
+	w.early = nil
+}
+
+// mostGaps is how many groups with posts that were in no digest a journal names: so many as people read, and no more than a line
+// may hold.
+const mostGaps = 100
+
 // Judge keeps what the service's own tables told of the run, for its last record.
 func (w *Writer) Judge(mails iter.Seq2[Group, ledger.Mail], gaps ledger.Gaps) {
 	w.change(func() error {
 		w.mails, w.gaps = make([]ledger.Mail, len(w.jobs)), gaps
+		left := map[Group]ledger.Mail{}
 		for g, m := range mails {
 			if i, known := w.jobs[keyOf(g.Key())]; known {
 				w.mails[i] = m
+			} else if m != ledger.NotAsked {
+				left[g] = m
+			}
+		}
+		if len(left) > 0 {
+			w.left = make([]ledger.Mail, len(w.skips))
+			for i := range w.skips {
+				w.left[i] = left[w.skips[i].Group]
 			}
 		}
 		return nil
@@ -177,14 +218,16 @@ func (w *Writer) Judge(mails iter.Seq2[Group, ledger.Mail], gaps ledger.Gaps) {
 // Finish writes how the run ended. It is called once, after the last event.
 func (w *Writer) Finish(e Ending) {
 	w.change(func() error {
-		r := record{Finished: w.since(e.At), StoppedBy: clip(e.StoppedBy), Error: clip(e.Error), Mail: ledger.Letters(w.mails)}
-		if w.gaps.Posts > 0 {
-			r.Gaps = []int{len(w.gaps.Groups), w.gaps.Posts}
+		w.addEarly()
+		r := record{
+			Finished: w.since(e.At), StoppedBy: clip(e.StoppedBy), Error: clip(e.Error),
+			Mail: ledger.Letters(w.mails), LeftMail: ledger.Letters(w.left),
 		}
+		w.addGaps(&r)
 		w.add(r)
 		if w.jobs != nil {
 			var counts dispatcher.Counts
-			counts[dispatcher.Skipped] = w.skipped
+			counts[dispatcher.Skipped] = len(w.skips)
 			for i, o := range w.outcomes {
 				if w.mails != nil && idle(o, w.mails[i]) {
 					o = dispatcher.Skipped
@@ -195,6 +238,24 @@ func (w *Writer) Finish(e Ending) {
 		}
 		return w.flush()
 	})
+}
+
+// addGaps adds to the last record what was found of posts that were in no digest.
+func (w *Writer) addGaps(r *record) {
+	if w.gaps.Posts == 0 {
+		return
+	}
+	r.Gaps = []int{len(w.gaps.Groups), w.gaps.Posts}
+	for _, g := range w.gaps.Groups[:min(len(w.gaps.Groups), mostGaps)] {
+		if i, known := w.jobs[keyOf(Group(g).Key())]; known {
+			r.GapGroups = append(r.GapGroups, i)
+		} else if i := slices.IndexFunc(w.skips, func(s Skip) bool { return s.Group == Group(g) }); i >= 0 {
+			r.LeftGaps = append(r.LeftGaps, i)
+		}
+	}
+	if w.gaps.Later > 0 {
+		r.Later = (*seconds)(&w.gaps.Later)
+	}
 }
 
 // idle reports whether a group was left out because it had nothing to mail.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func TestALargeSiteIsReadWhole(t *testing.T) {
 	}
 	b := newBase(t)
 	groups := b.large(200_000, 1, 20_000)
-	book, err := ledger.Open(t.Context(), b.reader(), ledger.Clock{Clock: guard.NewClock(time.UTC, 0), Known: true}, groups, time.Now())
+	book, err := ledger.Open(t.Context(), b.reader(), ledger.Clock{Clock: guard.NewClock(time.UTC, 0), Known: true}, slices.Clone(groups), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func BenchmarkBaseline(b *testing.B) {
 	for b.Loop() {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		book, err := ledger.Open(context.Background(), r, clock, groups, time.Now())
+		book, err := ledger.Open(context.Background(), r, clock, slices.Clone(groups), time.Now())
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -88,7 +89,7 @@ func BenchmarkBaseline(b *testing.B) {
 func BenchmarkSettle(b *testing.B) {
 	base := newBase(b)
 	groups := base.large(20_000, largeDigests, 200_000)
-	book, err := ledger.Open(context.Background(), base.reader(), ledger.Clock{Clock: guard.NewClock(time.UTC, 0), Known: true}, groups, time.Now())
+	book, err := ledger.Open(context.Background(), base.reader(), ledger.Clock{Clock: guard.NewClock(time.UTC, 0), Known: true}, slices.Clone(groups), time.Now())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -25,8 +25,6 @@ const (
 	patience         = statementTimeout + 5*time.Second
 	// lockTimeout is how long a lock of somebody else is waited for, such as that of a dump.
 	lockTimeout = time.Second
-	// chunk is how many groups are asked about in one statement.
-	chunk = 5000
 )
 
 // A Reader reads one database. It connects when it is first asked, and again after a connection was lost. Several goroutines
@@ -64,20 +62,7 @@ func (r *Reader) Close() {
 // each part is handed over by itself.
 func (r *Reader) config() (*pgconn.Config, error) {
 	d := r.dsn
-	var b strings.Builder
-	quote := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
-	set := func(name, value string) {
-		if value != "" {
-			b.WriteString(name + "='" + quote.Replace(value) + "' ")
-		}
-	}
-	set("host", d.Host)
-	set("port", strconv.Itoa(d.Port))
-	set("user", d.User)
-	set("password", d.Password.Reveal())
-	set("dbname", d.Database)
-	set("sslmode", d.SSLMode)
-	config, err := pgconn.ParseConfig(b.String())
+	config, err := pgconn.ParseConfig(d.Keywords())
 	if err != nil {
 		return nil, err
 	}

@@ -10,35 +10,27 @@ import (
 	"github.com/groupserver/senddigest/internal/ledger"
 )
 
-// Newest implements [ledger.Source]. It looks each group up by the table's key, in chunks: a scan of the table grows with the
-// years.
+// Newest implements [ledger.Source]. It looks each group up by the table's key: a scan of the table grows with the years.
 func (r *Reader) Newest(ctx context.Context, groups []ledger.Group) ([]ledger.Reading, error) {
 	newest := make([]ledger.Reading, 0, len(groups))
-	for len(groups) > 0 {
-		some := groups[:min(chunk, len(groups))]
-		groups = groups[len(some):]
-		sites, names := make([]string, len(some)), make([]string, len(some))
-		for i, g := range some {
-			if storable(g) { // otherwise no group has the empty name
-				sites[i], names[i] = g.Site, g.Group
-			}
-		}
-		err := r.ask(ctx, "group_digest", `
-SELECT (SELECT `+shown("max(sent_date)")+` FROM group_digest d WHERE d.site_id = q.site AND d.group_id = q.name)
-FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q(site, name, place) ORDER BY place`,
-			[]string{array(sites), array(names)}, func(values [][]byte) error {
-				row, err := reading(values[0])
-				newest = append(newest, row)
-				return err
-			})
-		if err != nil {
-			return nil, err
+	sites, names := make([]string, len(groups)), make([]string, len(groups))
+	for i, g := range groups {
+		if storable(g) { // otherwise no group has the empty name
+			sites[i], names[i] = g.Site, g.Group
 		}
 	}
-	return newest, nil
+	err := r.ask(ctx, "group_digest", `
+SELECT (SELECT `+shown("max(sent_date)")+` FROM group_digest d WHERE d.site_id = q.site AND d.group_id = q.name)
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q(site, name, place) ORDER BY place`,
+		[]string{array(sites), array(names)}, func(values [][]byte) error {
+			row, err := reading(values[0])
+			newest = append(newest, row)
+			return err
+		})
+	return newest, err
 }
 
-// storable reports whether PostgreSQL can hold the names: one that it cannot would be an error for the whole chunk.
+// storable reports whether PostgreSQL can hold the names: one that it cannot would be an error for all of them.
 func storable(g ledger.Group) bool {
 	name := g.Site + g.Group
 	return utf8.ValidString(name) && !strings.Contains(name, "\x00")
@@ -63,16 +55,20 @@ FROM topic t JOIN topic_keywords k ON k.topic_id = t.topic_id JOIN post p ON p.t
 WHERE t.last_post_date >= $1::timestamp AND p.date >= $1::timestamp`
 
 // Posts implements [ledger.Source].
-func (r *Reader) Posts(ctx context.Context, since ledger.Reading) (map[ledger.Group][]ledger.Reading, error) {
-	posts := map[ledger.Group][]ledger.Reading{}
-	err := r.ask(ctx, "post, topic and topic_keywords", "SELECT t.site_id, t.group_id, "+shown("p.date")+counted+" ORDER BY p.date",
-		[]string{timestamp(since)}, func(values [][]byte) error {
-			g := ledger.Group{Site: string(values[0]), Group: string(values[1])}
-			at, err := reading(values[2])
-			posts[g] = append(posts[g], at)
-			return err
-		})
-	return posts, err
+func (r *Reader) Posts(ctx context.Context, since ledger.Reading, each func(ledger.Group, ledger.Reading)) error {
+	return r.ask(ctx, "post, topic and topic_keywords", "SELECT t.site_id, t.group_id, "+shown("p.date")+counted+" ORDER BY p.date",
+		[]string{timestamp(since)}, of(each))
+}
+
+// of takes rows of a group and a reading.
+func of(each func(ledger.Group, ledger.Reading)) func(values [][]byte) error {
+	return func(values [][]byte) error {
+		at, err := reading(values[2])
+		if err == nil {
+			each(ledger.Group{Site: string(values[0]), Group: string(values[1])}, at)
+		}
+		return err
+	}
 }
 
 // PostsOf implements [ledger.Source].
@@ -89,27 +85,19 @@ func (r *Reader) PostsOf(ctx context.Context, g ledger.Group, since ledger.Readi
 }
 
 // Topics implements [ledger.Source].
-func (r *Reader) Topics(ctx context.Context) (map[ledger.Group]ledger.Reading, error) {
-	topics := map[ledger.Group]ledger.Reading{}
-	err := r.ask(ctx, "topic and topic_keywords", "SELECT t.site_id, t.group_id, "+shown("max(t.last_post_date)")+`
+func (r *Reader) Topics(ctx context.Context, each func(ledger.Group, ledger.Reading)) error {
+	return r.ask(ctx, "topic and topic_keywords", "SELECT t.site_id, t.group_id, "+shown("max(t.last_post_date)")+`
 FROM topic t JOIN topic_keywords k ON k.topic_id = t.topic_id WHERE t.hidden IS NULL GROUP BY t.site_id, t.group_id`,
-		nil, func(values [][]byte) error {
-			at, err := reading(values[2])
-			topics[ledger.Group{Site: string(values[0]), Group: string(values[1])}] = at
-			return err
-		})
-	return topics, err
+		nil, of(each))
 }
 
 // Subscribed implements [ledger.Source].
-func (r *Reader) Subscribed(ctx context.Context) (map[string]bool, error) {
-	groups := map[string]bool{}
-	err := r.ask(ctx, "email_setting", "SELECT DISTINCT group_id FROM email_setting WHERE setting = 'digest'",
+func (r *Reader) Subscribed(ctx context.Context, each func(name string)) error {
+	return r.ask(ctx, "email_setting", "SELECT DISTINCT group_id FROM email_setting WHERE setting = 'digest'",
 		nil, func(values [][]byte) error {
-			groups[string(values[0])] = true
+			each(string(values[0]))
 			return nil
 		})
-	return groups, err
 }
 
 // Pending implements [ledger.Source].

@@ -1,6 +1,7 @@
 "use strict";
-// The table of all groups: a page of rows at a time, so that it stays quick whatever their number is.
-(() => {
+// The table of all groups: a page of rows at a time, so that it stays quick whatever their number is. A live page has it when
+// its run has ended.
+const showTable = () => {
 	const byId = (id) => document.getElementById(id);
 	const data = JSON.parse(byId("data").textContent);
 	const pageSize = 100;
@@ -8,7 +9,7 @@
 	// Of a row: site, group, outcome, reason, and where it was tried, tries, start and length in ms, worker, status. The
 	// verdicts on the mail are a digit a row; there are none where nobody asked for them.
 	const name = (r) => (data.sites[r[0]] ? data.sites[r[0]] + "/" : "") + r[1];
-	const number = (i) => (r) => r[i] === undefined ? -1 : r[i];
+	const number = (i) => (r) => r[i] ?? Number.MIN_SAFE_INTEGER; // a start may be below 0
 	const columns = [
 		{title: data.thing[0].toUpperCase() + data.thing.slice(1), text: name, key: name, head: true},
 		{title: "Outcome", text: (r) => data.signs[r[2]] + " " + data.outcomes[r[2]], key: (r) => data.outcomes[r[2]]},
@@ -119,4 +120,5 @@
 	document.documentElement.classList.add("scripted");
 	byId("table").hidden = false;
 	filter();
-})();
+};
+if (document.getElementById("data")) showTable();

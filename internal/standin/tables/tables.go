@@ -97,6 +97,23 @@ func (d *DB) create(ctx context.Context) error {
 	})
 }
 
+// CreateEmpty makes a database of that name without any tables, for what is to stand beside GroupServer's.
+func CreateEmpty(ctx context.Context, c *cluster.Cluster, database string) error {
+	config, err := configFor(c, "postgres")
+	if err != nil {
+		return err
+	}
+	first, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = first.Close(ctx) }()
+	if _, err := first.Exec(ctx, "CREATE DATABASE "+name(database)).ReadAll(); err != nil {
+		return fmt.Errorf("create database %s: %w", database, err)
+	}
+	return nil
+}
+
 // configFor is how to reach a database over the cluster's socket, whatever the environment says of other servers.
 func configFor(c *cluster.Cluster, database string) (*pgconn.Config, error) {
 	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d sslmode=disable", c.SocketFolder(), c.Port()))

@@ -1,0 +1,31 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
+
+// A Steer is a change that an operator made to a run while it went.
+type Steer struct {
+	At   time.Time `json:"at"`
+	What string    `json:"what"` // workers, rate, deadline, pause, resume, stop or cut
+	From string    `json:"from"` // the value before, such as 4 or auto; empty where What says it all
+	To   string    `json:"to"`   // the value from then on; empty where What says it all
+}
+
+// String says what was done, as in "workers 4 → 1".
+func (s Steer) String() string {
+	if s.To == "" {
+		return cmp.Or(map[string]string{"pause": "paused", "resume": "resumed", "stop": "stopped"}[s.What], s.What)
+	}
+	return fmt.Sprintf("%s %s → %s", s.What, s.From, s.To)
+}
+
+// steeredNotes name what operators changed, a line each.
+func (d *Document) steeredNotes() (notes []string) {
+	for _, s := range d.meta.Steered {
+		notes = append(notes, fmt.Sprintf("at %s %v, by control", s.At.UTC().Format("15:04 UTC"), s))
+	}
+	return notes
+}
