@@ -40,6 +40,9 @@ BENCHPKG ?= .
 SOAK_NIGHTS ?= 10000
 SOAK_FIRST  ?= 1
 
+# make soak-fleet: how many workers are killed.
+FLEET_KILLS ?= 1000
+
 # make fuzz: how long each target is fuzzed.
 FUZZTIME ?= 30s
 
@@ -48,7 +51,7 @@ FUZZTIME ?= 30s
 silent = if out=$$($(1)) && [[ -z $$out ]]; then exit 0; fi; \
 	[[ -z $$out ]] || printf '%s\n' "$$out" "make: $(2)"; exit 1
 
-.PHONY: help quick test lint needs compiler everything browser fmt vet staticcheck fix tidy format soak fuzz bench bench-auto schedule-table outage-table screenshots build package deb-version package-test clean
+.PHONY: help quick test lint needs compiler everything browser fmt vet staticcheck fix tidy format soak soak-fleet fuzz bench bench-auto schedule-table outage-table screenshots build package deb-version package-test clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,6 +113,9 @@ soak: needs compiler ## SOAK_NIGHTS (10000) nights of cut runs on a failing site
 	@CGO_ENABLED=1 SOAK_NIGHTS=$(SOAK_NIGHTS) SOAK_FIRST=$(SOAK_FIRST) \
 		go test -race -count=1 -timeout 60m -run '^TestSoak' -v ./internal/campaign
 
+soak-fleet: needs compiler ## FLEET_KILLS (1000) workers of several machines are killed, each at a point of its own
+	@SENDDIGEST_FLEET_KILLS=$(FLEET_KILLS) go test -count=1 -timeout 0 -v -run 'KilledAtAnyPointWorkers' ./internal/e2e/fleet
+
 # An input that fails is kept by Go in that package's testdata/fuzz: fix the code, commit both. Without -fuzzminimizetime Go
 # spends a minute on shrinking each new input where coverage varies, and looks for no other meanwhile.
 fuzz: needs ## fuzz every fuzz target for FUZZTIME (30s)
@@ -130,23 +136,24 @@ schedule-table: needs ## docs/options.md's table of the orders on heavy-tailed s
 
 # Static, and the same bytes wherever it is built. -buildvcs=false: the version is passed, so Go need not ask git,
 # which refuses in a clone that belongs to somebody else.
-build: needs ## the programs, static, in ./senddigest and ./sendprofile
+build: needs ## the programs, static, in ./senddigest, ./sendprofile and ./senddigest-fleet
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false \
-		-ldflags '-s -w -buildid= -X $(VERSION_VARIABLE)=$(VERSION)' -o . . ./cmd/sendprofile
+		-ldflags '-s -w -buildid= -X $(VERSION_VARIABLE)=$(VERSION)' -o . . ./cmd/sendprofile ./cmd/senddigest-fleet
 
 # gzip -n: no time of its own.
-package: build ## the Debian package for this machine's kind of processor, in ./dist
+package: build ## the Debian packages for this machine's kind of processor, in ./dist
 	@rm -rf dist && mkdir dist
 	@umask 022; export SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH); \
 		go run ./contrib/generate dist/generated '$(VERSION)'; \
 		gzip -9n dist/generated/*.8; gzip -9nc CHANGELOG.md >dist/generated/changelog.gz; \
-		DEB_VERSION='$(DEB_VERSION)' GOARCH=$$(go env GOARCH) $(NFPM) package --config contrib/nfpm.yaml --packager deb --target dist
+		export DEB_VERSION='$(DEB_VERSION)' GOARCH=$$(go env GOARCH); \
+		for config in contrib/nfpm.yaml contrib/nfpm-fleet.yaml; do $(NFPM) package --config $$config --packager deb --target dist; done
 
 deb-version:
 	@echo '$(DEB_VERSION)'
 
 # As root on Debian: it installs the package that it makes, uses it, and removes it with all that belongs to it.
-package-test: needs ## install the package on THIS machine, run the unit's command, read the manual, purge it
+package-test: needs ## install the packages on THIS machine, run the units' commands, read the manuals, purge them
 	@scripts/needs git man zsh fish systemd-analyze tzdata
 	@echo '== go test contrib'
 	@go test -count=1 -tags packaging ./contrib
@@ -155,14 +162,15 @@ package-test: needs ## install the package on THIS machine, run the unit's comma
 bench-auto: needs ## what --workers auto does on sites of 2, 4 and 8 threads, over real sockets (2 minutes)
 	@go test -run '^$$' -bench '^BenchmarkAuto$$' -benchtime 1x -timeout 5m ./ratelimit
 
-screenshots: needs browser ## look at the HTML report: pictures of it in dist/screenshots
+screenshots: needs browser ## look at the HTML pages: pictures of them in dist/screenshots
 	@rm -rf dist/screenshots && mkdir -p dist/screenshots
-	@go test -count=1 -run '^TestTheHTMLReportWorks' -artifacts -outputdir "$$PWD/dist/screenshots" ./internal/report
+	@for package in report live browse; do \
+		go test -count=1 -run 'Browser|ForEverybody|SaysSo' -artifacts -outputdir "$$PWD/dist/screenshots" ./internal/$$package; done
 	@find dist/screenshots -type f
 
 outage-table: needs ## docs/design.md's table of outages among groups that fail by themselves
 	@go test -count=1 -run '^TestAnOutageAmong' -v ./dispatcher | sed -n 's/^ *outage_test.go:[0-9]*: |/|/p'
 
 clean: ## remove what make build, profiles and packaging leave behind
-	@rm -rf senddigest sendprofile dist
+	@rm -rf senddigest sendprofile senddigest-fleet dist
 	@find . \( -name .git -o -name testdata \) -prune -o -type f \( -name '*.test' -o -name '*.prof' \) -exec rm -f {} +

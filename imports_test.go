@@ -39,6 +39,7 @@ var table = []row{
 	{pkg: "internal/manual"},
 	{pkg: "internal/replace", outside: []string{"github.com/google/renameio/v2"}},
 	{pkg: "internal/screen", never: world}, // for tests
+	{pkg: "internal/browser"},              // for tests
 	{pkg: "ratelimit", outside: []string{"golang.org/x/time/rate"}, never: world},
 	{pkg: "hooks", outside: []string{"golang.org/x/net/html"}},
 	{pkg: "internal/canary", ours: []string{"ratelimit"}},
@@ -55,8 +56,13 @@ var table = []row{
 	{pkg: "internal/config", ours: []string{"hooks", "ratelimit", "internal/dsn", "internal/gsconfig", "internal/schedule", "internal/campaign"}}, // campaign for the settings of a run
 	{pkg: "internal/progress", ours: []string{"dispatcher", "ratelimit", "internal/campaign", "internal/printable"}, outside: []string{"github.com/clipperhouse/displaywidth"}},
 	{pkg: "internal/metrics", ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/ledger", "internal/printable", "internal/report", "internal/replace"}}, // hooks for the spelling of a site
+	{pkg: "internal/control", outside: []string{"golang.org/x/sys/unix"}},                                                                                                 // as internal/process: who the peer is
+	{pkg: "internal/web"},
+	{pkg: "internal/live", ours: []string{"dispatcher", "internal/campaign", "internal/metrics", "internal/report", "internal/state", "internal/web"}},
+	{pkg: "internal/browse", ours: []string{"internal/campaign", "internal/report", "internal/state", "internal/web"}},
 	{pkg: "internal/observe", ours: []string{"dispatcher", "internal/campaign", "internal/notify", "internal/ping", "internal/printable"}},
-	{pkg: "internal/cluster"}, // for tests and the demo
+	{pkg: "internal/child"},
+	{pkg: "internal/cluster", ours: []string{"internal/child"}}, // for tests and the demo
 	{pkg: "internal/standin", ours: []string{"testdata/groupserver"}},
 	// It does not know internal/ledger/postgres, for the reason of hooks above, so the driver lives in both.
 	{
@@ -64,7 +70,28 @@ var table = []row{
 		outside: []string{"github.com/jackc/pgx/v5/pgconn"},
 	},
 	{pkg: "internal/standin/tables/tablestest", ours: []string{"internal/cluster", "internal/standin/tables"}},
+	{pkg: "internal/fleet", ours: []string{"dispatcher", "internal/dsn", "internal/printable", "ratelimit"}, outside: []string{
+		"github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/pgxpool",
+	}},
+	{pkg: "internal/fleet/queue", ours: []string{"internal/fleet"}, outside: []string{
+		"github.com/jackc/pgx/v5", "github.com/riverqueue/river", "github.com/riverqueue/river/riverdriver/riverpgxv5",
+		"github.com/riverqueue/river/rivermigrate", "github.com/riverqueue/river/rivertype",
+	}},
+	{
+		pkg:  "internal/fleet/worker",
+		ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/fleet", "internal/fleet/queue", "internal/state"}, outside: []string{
+			"github.com/riverqueue/river", "github.com/riverqueue/river/riverdriver/riverpgxv5", "github.com/riverqueue/river/rivertype",
+		},
+	},
+	{pkg: "internal/fleet/night", ours: []string{
+		"dispatcher", "ratelimit", "internal/campaign", "internal/fleet", "internal/fleet/queue", "internal/guard", "internal/printable",
+		"internal/report", "internal/state",
+	}},
+	{pkg: "internal/fleet/fleettest", ours: []string{"internal/dsn", "internal/fleet", "internal/standin/tables", "internal/standin/tables/tablestest"}},
 	{pkg: "internal/demo", ours: []string{"internal/campaign", "internal/cluster", "internal/report", "internal/standin", "internal/standin/tables"}},
+	{pkg: "internal/fleet/demo", ours: []string{
+		"internal/child", "internal/cluster", "internal/config", "internal/demo", "internal/dsn", "internal/fleet", "internal/standin/tables",
+	}},
 	{
 		pkg: "internal/process", ours: []string{"internal/campaign", "internal/progress"},
 		outside: []string{"golang.org/x/sys/unix", "golang.org/x/term"},
@@ -75,18 +102,28 @@ var table = []row{
 			"ratelimit", "hooks", "dispatcher", "internal/canary", "internal/progress", "internal/report", "internal/config", "internal/gsconfig",
 			"internal/campaign", "internal/demo", "internal/printable", "internal/state", "internal/standin",
 			"internal/metrics", "internal/ping", "internal/notify", "internal/observe", "internal/manual", "internal/process",
-			"internal/ledger/postgres",
+			"internal/ledger/postgres", "internal/control", "internal/live", "internal/browse", "internal/web",
 		},
 		outside: []string{"github.com/urfave/cli/v2"},
 	},
+	{
+		pkg: "internal/fleet/program",
+		ours: []string{
+			"hooks", "ratelimit", "internal/campaign", "internal/command", "internal/config", "internal/fleet", "internal/fleet/demo", "internal/fleet/night", "internal/fleet/queue",
+			"internal/fleet/worker", "internal/live", "internal/manual", "internal/printable", "internal/report", "internal/web",
+		},
+		outside: []string{"riverqueue.com/riverui"},
+	},
 	{pkg: ".", ours: []string{"internal/command", "internal/process"}},
 	{pkg: "cmd/sendprofile", ours: []string{"internal/command", "internal/process"}},
+	{pkg: "cmd/senddigest-fleet", ours: []string{"internal/command", "internal/fleet/program", "internal/process"}},
 	{pkg: "internal/e2e/program", ours: []string{"internal/command", "internal/process"}}, // for tests
 	{pkg: "internal/e2e"}, // tests alone, as the next two
 	{pkg: "internal/e2e/ledger"},
+	{pkg: "internal/e2e/fleet"},
 	{pkg: "docs"},
 	{pkg: "contrib"},
-	{pkg: "contrib/generate", ours: []string{"internal/command"}},
+	{pkg: "contrib/generate", ours: []string{"internal/command", "internal/fleet/program"}},
 }
 
 // A listed package is what go list -json tells of one. Imports leaves the tests' imports out: a test may use what it
@@ -101,6 +138,32 @@ func TestPackagesImportWhatTheTableAllows(t *testing.T) {
 	for _, fault := range judge(table, list(t)) {
 		t.Error(fault)
 	}
+}
+
+// The cron program is not a byte larger for what several machines need: of the driver it has the connection, and what that
+// needs itself.
+func TestTheProgramsForOneMachineLinkNoQueue(t *testing.T) {
+	t.Parallel()
+	const driver = "github.com/jackc/pgx"
+	connection := deps(t, driver+"/v5/pgconn")
+	for _, program := range []string{".", "./cmd/sendprofile"} {
+		for _, pkg := range deps(t, program) {
+			queue := strings.Contains(pkg, "riverqueue") || strings.HasPrefix(pkg, module+"/internal/fleet")
+			if queue || strings.HasPrefix(pkg, driver) && !slices.Contains(connection, pkg) {
+				t.Errorf("%s links %s", program, pkg)
+			}
+		}
+	}
+}
+
+// deps are all packages that one links, itself included.
+func deps(t *testing.T, pkg string) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", pkg).Output()
+	if err != nil || len(out) == 0 {
+		t.Fatalf("%s: %v", pkg, err)
+	}
+	return strings.Fields(string(out))
 }
 
 func TestTheTableNamesOnlyRowsAbove(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/groupserver/senddigest/internal/command"
 	"github.com/groupserver/senddigest/internal/e2e/program"
+	fleetprogram "github.com/groupserver/senddigest/internal/fleet/program"
 	"github.com/groupserver/senddigest/internal/process"
 	"github.com/groupserver/senddigest/internal/standin"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -36,9 +37,10 @@ func TestMain(m *testing.M) {
 		os.Exit(bareClient(os.Args[1], os.Args[2]))
 	}
 	program.BeProgram()
-	testscript.Main(m, map[string]func(){
-		"senddigest":  main,
-		"sendprofile": func() { os.Exit(command.Main(command.Sendprofile(), process.OS(""))) },
+	testscript.Main(queues.Around(m), map[string]func(){
+		"senddigest":       main,
+		"sendprofile":      func() { os.Exit(command.Main(command.Sendprofile(), process.OS(""))) },
+		"senddigest-fleet": func() { os.Exit(command.Main(fleetprogram.New(), process.OS(""))) },
 	})
 }
 
@@ -58,7 +60,8 @@ func TestScripts(t *testing.T) {
 			"notoken": noToken, "exits": exits,
 			"monitor": startMonitor, "pinged": pinged,
 			"signal": signalProgram, "atwork": atWork,
-			"zone": makeZone,
+			"zone":     makeZone,
+			"freeport": freePort, "opened": opened, "takeport": takePort, "fetch": fetch, "queue": makeQueue(t),
 		},
 		Setup: func(e *testscript.Env) error {
 			// A proxy of this machine has no say, and neither has a user's own setting.
@@ -319,7 +322,7 @@ func nowhere(ts *testscript.TestScript, what, secret string) {
 		}
 	}
 	ts.Check(filepath.WalkDir(ts.MkAbs("."), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) == ".ini" {
+		if err != nil || entry.IsDir() || entry.Type() == fs.ModeSocket || filepath.Ext(path) == ".ini" {
 			return err
 		}
 		text, err := os.ReadFile(path)

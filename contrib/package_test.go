@@ -1,7 +1,7 @@
 //go:build packaging
 
-// Package contrib_test makes the Debian package, installs it on this machine, uses it as systemd, a reader and the shells
-// would, and purges it. It is for root on Debian, and on a machine where senddigest is not installed: make package-test.
+// Package contrib_test makes the Debian packages, installs them on this machine, uses them as systemd, a reader and the shells
+// would, and purges them. It is for root on Debian, and on a machine where senddigest is not installed: make package-test.
 package contrib_test
 
 import (
@@ -25,6 +25,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/groupserver/senddigest/internal/cluster"
 )
 
 // patience is how long a program may take that this test only looks at.
@@ -32,6 +34,9 @@ const patience = 2 * time.Minute
 
 // instance is that of the service, senddigest@packaging-test.
 const instance = "packaging-test"
+
+// packages are those that are made. The second needs the first.
+var packages = []string{"senddigest", "senddigest-fleet"}
 
 // ours are the folders that the package, its service or its user bring, besides what dpkg lists.
 var ours = []string{"/etc/senddigest", "/etc/sendprofile", "/var/lib/senddigest", "/var/log/senddigest"}
@@ -44,23 +49,21 @@ func TestThePackage(t *testing.T) {
 	for name, value := range map[string]string{"COUNT": "1", "KEY_0": "safe.directory", "VALUE_0": "*"} {
 		t.Setenv("GIT_CONFIG_"+name, value)
 	}
-	for _, path := range append(slices.Clone(ours), "/usr/bin/senddigest", "/usr/bin/sendprofile") {
+	purgeLeftOver(t)
+	for _, path := range append(slices.Clone(ours), "/usr/bin/senddigest", "/usr/bin/sendprofile", "/usr/bin/senddigest-fleet") {
 		if _, err := os.Lstat(path); err == nil {
 			t.Fatalf("%s is there already: this would end with its removal", path)
 		}
 	}
-	deb := made(t)
-	t.Cleanup(func() {
-		if t.Failed() {
-			_ = exec.Command("dpkg", "--purge", "senddigest").Run()
-		}
-	})
+	debs := made(t)
+	sign(t, debs[0])
 	// Images of containers often leave out manuals and documents.
-	run(t, "dpkg", "--path-include=/usr/share/man/*", "--path-include=/usr/share/doc/*", "--install", deb)
+	run(t, "dpkg", append([]string{"--path-include=/usr/share/man/*", "--path-include=/usr/share/doc/*", "--install"}, debs...)...)
 	files := installed(t)
 	ok := t.Run("the units are sound and hardened", unitsAreSound) &&
 		t.Run("a run of the unit's command ends 0 and leaves journal and reports", digestRuns) &&
 		t.Run("and so does one of sendprofile's, in files for their owner alone", profileRuns) &&
+		t.Run("and one of senddigest-fleet's, beside a worker", fleetRuns) &&
 		t.Run("the manual can be read", manualCanBeRead) &&
 		t.Run("zsh completes", zshCompletes) &&
 		t.Run("fish completes", fishCompletes) &&
@@ -69,6 +72,41 @@ func TestThePackage(t *testing.T) {
 		return
 	}
 	t.Run("removal keeps what the runs left, purging keeps nothing", func(t *testing.T) { removed(t, files) })
+}
+
+// signed says which version this test has installed, for as long as it is installed. A test that is killed purges nothing; by
+// this the next one knows that the package is no person's.
+const signed = "/var/tmp/senddigest-package-test"
+
+// sign is to be called before the package is installed. The package is purged when the test ends, however it fails.
+func sign(t *testing.T, deb string) {
+	t.Helper()
+	if err := os.WriteFile(signed, []byte(run(t, "dpkg-deb", "--field", deb, "Version")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = exec.Command("dpkg", append([]string{"--purge"}, packages...)...).Run()
+		}
+		if err := os.Remove(signed); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// purgeLeftOver purges what a killed test has left, and nothing of another version.
+func purgeLeftOver(t *testing.T) {
+	t.Helper()
+	version, err := os.ReadFile(signed)
+	if err != nil {
+		return
+	}
+	for _, name := range slices.Backward(packages) {
+		have, err := exec.Command("dpkg-query", "--show", "--showformat=${Version}\n", name).Output()
+		if err == nil && bytes.Equal(have, version) {
+			run(t, "dpkg", "--force-remove-reinstreq", "--purge", name)
+		}
+	}
 }
 
 // run runs a program that must end with 0, and returns what it says on standard output.
@@ -93,9 +131,9 @@ func runIn(t *testing.T, dir string, environ []string, name string, args ...stri
 	return string(out)
 }
 
-// made makes the package here and once more in another folder, at another time of the clock's zone, with every file of the
-// program compiled anew, and checks that both are the same bytes.
-func made(t *testing.T) (deb string) {
+// made makes the packages here and once more in another folder, at another time of the clock's zone, with every file of the
+// programs compiled anew, and checks that both times they are the same bytes.
+func made(t *testing.T) (debs []string) {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -129,21 +167,25 @@ func made(t *testing.T) (deb string) {
 	runIn(t, elsewhere, append(environ, "GOFLAGS=-a"), "make", "build", "VERSION="+version)
 	runIn(t, elsewhere, environ, "make", "package", "VERSION="+version, "SOURCE_DATE_EPOCH="+epoch)
 
-	var debs [2][]byte
-	for i, dir := range []string{elsewhere, root} {
-		found, err := filepath.Glob(filepath.Join(dir, "dist", "senddigest_*.deb"))
-		if err != nil || len(found) != 1 {
-			t.Fatalf("packages in %s: %q, %v", dir, found, err)
+	for _, name := range packages {
+		var texts [2][]byte
+		for i, dir := range []string{elsewhere, root} {
+			found, err := filepath.Glob(filepath.Join(dir, "dist", name+"_*.deb"))
+			if err != nil || len(found) != 1 {
+				t.Fatalf("packages in %s: %q, %v", dir, found, err)
+			}
+			if texts[i], err = os.ReadFile(found[0]); err != nil {
+				t.Fatal(err)
+			}
+			if dir == root {
+				debs = append(debs, found[0])
+			}
 		}
-		deb = found[0]
-		if debs[i], err = os.ReadFile(deb); err != nil {
-			t.Fatal(err)
+		if !bytes.Equal(texts[0], texts[1]) {
+			t.Errorf("the same source made two different packages %s", name)
 		}
 	}
-	if !bytes.Equal(debs[0], debs[1]) {
-		t.Error("the same source made two different packages")
-	}
-	for _, name := range []string{"senddigest", "sendprofile"} {
+	for _, name := range []string{"senddigest", "sendprofile", "senddigest-fleet"} {
 		binary := filepath.Join(root, name)
 		if got, want := run(t, binary, "--version"), name+" "+version+"\n"; got != want {
 			t.Errorf("--version: got %q, want %q", got, want)
@@ -157,14 +199,17 @@ func made(t *testing.T) (deb string) {
 			t.Errorf("%s is not static", name)
 		}
 	}
-	return deb
+	return debs
 }
 
-// installed lists the files of the package and checks that each belongs to root and is nobody else's to write.
+// installed lists the files of the packages and checks that each belongs to root and is nobody else's to write.
 func installed(t *testing.T) (files []string) {
 	t.Helper()
-	for path := range strings.Lines(run(t, "dpkg-query", "--listfiles", "senddigest")) {
+	for path := range strings.Lines(run(t, "dpkg-query", append([]string{"--listfiles"}, packages...)...)) {
 		path = strings.TrimSpace(path)
+		if path == "" { // from one package to the next
+			continue
+		}
 		info, err := os.Lstat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -190,13 +235,17 @@ func unitsAreSound(t *testing.T) {
 			verify = append(verify, unitFile(program+name))
 		}
 	}
+	for _, name := range []string{"@.service", "@.timer", "-worker@.service"} {
+		verify = append(verify, unitFile("senddigest-fleet"+name))
+	}
 	out, err := exec.CommandContext(t.Context(), "systemd-analyze", verify...).CombinedOutput()
 	// It says what it does not know, and ends with 0 all the same. Other units of the machine are not our business.
 	if err != nil || strings.Contains(string(out), "senddigest") || strings.Contains(string(out), "sendprofile") {
 		t.Errorf("systemd-analyze verify: %v, %s", err, out)
 	}
 	// Of 100; above 90 systemd calls a service unsafe.
-	for _, program := range []string{"senddigest", "sendprofile"} {
+	run(t, "systemd-analyze", "security", "--offline=true", "--threshold=15", unitFile("senddigest-fleet-worker@.service"))
+	for _, program := range []string{"senddigest", "sendprofile", "senddigest-fleet"} {
 		run(t, "systemd-analyze", "security", "--offline=true", "--threshold=15", unitFile(program+"@.service"))
 		timer, err := readUnit(unitFile(program+"@.timer"), instance)
 		if err != nil {
@@ -213,10 +262,10 @@ func unitsAreSound(t *testing.T) {
 	}
 }
 
-// demoSite serves a site of so many groups until the test ends.
-func demoSite(t *testing.T, groups int) (url, config string) {
+// demoSite serves a site of so many groups until the test ends. Each seed is an installation of its own.
+func demoSite(t *testing.T, groups, seed int) (url, config string) {
 	t.Helper()
-	site := exec.Command("/usr/bin/senddigest", "demo", "--serve-only", "--no-faults", "--groups", strconv.Itoa(groups))
+	site := exec.Command("/usr/bin/senddigest", "demo", "--serve-only", "--no-faults", "--groups", strconv.Itoa(groups), "--seed", strconv.Itoa(seed))
 	stdout, err := site.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -246,27 +295,69 @@ func demoSite(t *testing.T, groups int) (url, config string) {
 }
 
 func digestRuns(t *testing.T) {
-	serviceRuns(t, service{"senddigest", "example.conf", instance, "", 40, "groups", 0o644})
+	serviceRuns(t, service{"senddigest", "senddigest", "example.conf", instance, "", 40, "groups", 0o644, 1, nil})
 }
 
 func profileRuns(t *testing.T) {
-	serviceRuns(t, service{"sendprofile", "profile.conf", "profile-" + instance, "profile-", 20, "people", 0o600})
+	serviceRuns(t, service{"sendprofile", "sendprofile", "profile.conf", "profile-" + instance, "profile-", 20, "people", 0o600, 1, nil})
+}
+
+func fleetRuns(t *testing.T) {
+	serviceRuns(t, service{"senddigest", "senddigest-fleet", "example.conf", instance, "", 40, "groups", 0o644, 2, startWorker})
+}
+
+// startWorker makes a queue, names it in the configuration file, and starts a worker, until the test ends.
+func startWorker(t *testing.T, url, config string) {
+	queue, err := cluster.Start(t.Context(), cluster.Options{TCP: true, Password: "packaging"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = queue.Close() })
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := strings.Replace(string(text), "[config-default]\n", "[config-default]\nsenddigest = fleet\n", 1) + "\n[senddigest-fleet]\nqueue-dsn = " + queue.DSN("postgres") + "\n"
+	if err := os.WriteFile(config, []byte(named), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const program = "/usr/bin/senddigest-fleet"
+	run(t, program, "migrate", "--config", config)
+	worker := exec.Command(program, "work", "--config", config, "--state-dir", t.TempDir(), url)
+	var said bytes.Buffer
+	worker.Stdout, worker.Stderr = &said, &said
+	if err := worker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = worker.Process.Signal(syscall.SIGTERM)
+		if err := worker.Wait(); err != nil {
+			t.Errorf("the worker ended with %v\n%s", err, &said)
+		}
+	})
 }
 
 // A service of the package, and what its run is to leave.
 type service struct {
-	program, example string
-	report           string // the name of its report
-	journal          string // how the names of its files in the state directory begin
-	accepted         int
-	things           string
-	mode             fs.FileMode // of its report
+	program  string // whose folder in /etc, state and metrics are used
+	unit     string // without @.service
+	example  string
+	report   string // the name of its report
+	journal  string // how the names of its files in the state directory begin
+	accepted int
+	things   string
+	mode     fs.FileMode                            // of its report
+	seed     int                                    // of its site
+	before   func(t *testing.T, url, config string) // nil: there is nothing to do
 }
 
 // serviceRuns does what systemd does to start a service, without the sandbox.
 func serviceRuns(t *testing.T, s service) {
 	const groups = 40
-	url, config := demoSite(t, groups)
+	url, config := demoSite(t, groups, s.seed)
+	if s.before != nil {
+		s.before(t, url, config)
+	}
 	conf := "/etc/" + s.program + "/" + instance + ".conf"
 	example, err := os.ReadFile("/usr/share/doc/senddigest/examples/" + s.example)
 	if err != nil {
@@ -281,7 +372,7 @@ func serviceRuns(t *testing.T, s service) {
 		t.Fatal(err)
 	}
 
-	u, err := readUnit(unitFile(s.program+"@.service"), instance)
+	u, err := readUnit(unitFile(s.unit+"@.service"), instance)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -415,10 +506,10 @@ func serviceRuns(t *testing.T, s service) {
 		}
 	}
 	journals, err := filepath.Glob(filepath.Join(state, s.journal+"2*.jsonl"))
-	if err != nil || len(journals) != 1 {
-		t.Fatalf("journals: %q, %v; want one", journals, err)
+	if err != nil || len(journals) == 0 {
+		t.Fatalf("journals: %q, %v", journals, err)
 	}
-	if text := leaves(t, environ, journals[0]); bytes.Count(text, []byte("\n")) < 2*s.accepted {
+	if text := leaves(t, environ, journals[len(journals)-1]); bytes.Count(text, []byte("\n")) < 2*s.accepted {
 		t.Errorf("the journal has not two lines for each group:\n%s", text)
 	}
 }
@@ -444,6 +535,9 @@ func leaves(t *testing.T, environ map[string]string, path string) []byte {
 func manualCanBeRead(t *testing.T) {
 	if page := runIn(t, "", []string{"MANWIDTH=80", "LC_ALL=C.UTF-8", "MANPAGER=cat"}, "man", "8", "sendprofile"); !strings.Contains(page, "the monthly profile-status notifications") {
 		t.Errorf("the manual of sendprofile: %s", page)
+	}
+	if page := runIn(t, "", []string{"MANWIDTH=80", "LC_ALL=C.UTF-8", "MANPAGER=cat"}, "man", "8", "senddigest-fleet"); !strings.Contains(page, "--queue-dsn DSN") {
+		t.Errorf("the manual of senddigest-fleet: %s", page)
 	}
 	page := runIn(t, "", []string{"MANWIDTH=80", "MAN_KEEP_FORMATTING=", "LC_ALL=C.UTF-8", "MANPAGER=cat"}, "man", "8", "senddigest")
 	for _, text := range []string{"NAME\n", "SYNOPSIS\n", "OPTIONS\n", "EXIT STATUS\n", "ENVIRONMENT\n", "FILES\n", "EXAMPLES\n", "--max-failures N|P%", "COMMAND DEMO\n"} {
@@ -479,6 +573,8 @@ var completions = map[string][]string{
 	"senddigest --report gs.json ": {"check", "demo"},
 	"sendprofile --thr":            {"--throttle"},
 	"sendprofile --guard":          nil,
+	"senddigest-fleet migr":        {"migrate"},
+	"senddigest-fleet run --queue": {"--queue-dsn"},
 }
 
 func shellCompletes(t *testing.T, offers func(dir, line string) string) {
@@ -508,6 +604,7 @@ func shellCompletes(t *testing.T, offers func(dir, line string) string) {
 func zshCompletes(t *testing.T) {
 	run(t, "zsh", "-n", "/usr/share/zsh/vendor-completions/_senddigest")
 	run(t, "zsh", "-n", "/usr/share/zsh/vendor-completions/_sendprofile")
+	run(t, "zsh", "-n", "/usr/share/zsh/vendor-completions/_senddigest-fleet")
 	script, err := filepath.Abs("testdata/complete.zsh")
 	if err != nil {
 		t.Fatal(err)
@@ -538,7 +635,7 @@ func removed(t *testing.T, files []string) {
 			t.Errorf("%s is still there", path)
 		}
 	}
-	run(t, "dpkg", "--remove", "senddigest")
+	run(t, "dpkg", append([]string{"--remove"}, packages...)...)
 	for _, path := range files {
 		gone(path)
 	}
@@ -547,8 +644,8 @@ func removed(t *testing.T, files []string) {
 			t.Errorf("removed, and not only with --purge: %v", err)
 		}
 	}
-	run(t, "dpkg", "--purge", "senddigest")
-	for _, path := range append(slices.Clone(ours), "/usr/share/doc/senddigest") {
+	run(t, "dpkg", append([]string{"--purge"}, packages...)...)
+	for _, path := range append(slices.Clone(ours), "/usr/share/doc/senddigest", "/usr/share/doc/senddigest-fleet") {
 		gone(path)
 	}
 	if _, err := user.Lookup("senddigest"); err == nil {
@@ -557,7 +654,9 @@ func removed(t *testing.T, files []string) {
 	if _, err := user.LookupGroup("senddigest"); err == nil {
 		t.Error("the group senddigest is still there")
 	}
-	if out, err := exec.Command("dpkg-query", "--status", "senddigest").CombinedOutput(); err == nil {
-		t.Errorf("dpkg still knows it: %s", out)
+	for _, name := range packages {
+		if out, err := exec.Command("dpkg-query", "--status", name).CombinedOutput(); err == nil {
+			t.Errorf("dpkg still knows it: %s", out)
+		}
 	}
 }

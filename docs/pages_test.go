@@ -14,6 +14,8 @@ import (
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/command"
 	"github.com/groupserver/senddigest/internal/e2e/program"
+	fleetprogram "github.com/groupserver/senddigest/internal/fleet/program"
+	"github.com/groupserver/senddigest/internal/process"
 )
 
 // The pages for people: what they say to type is typed here. A code block is, by the word after its fence,
@@ -27,11 +29,14 @@ import (
 // to type.
 
 func TestMain(m *testing.M) {
+	if os.Args[0] == fleetName {
+		os.Exit(command.Main(fleetprogram.New(), process.OS("")))
+	}
 	program.BeProgram()
 	if err := os.Chdir(".."); err != nil { // the paths here are those of the project
 		panic(err)
 	}
-	os.Exit(m.Run())
+	os.Exit(queue.Around(m).Run())
 }
 
 // A block is a code block of a page.
@@ -198,7 +203,7 @@ func spans(prose string) (all []string) {
 
 func TestThePagesNameOnlyOptionsTestsAndFilesThatExist(t *testing.T) {
 	known := map[string]bool{"--conf": true} // an abbreviation, which the script took
-	for _, c := range command.Senddigest().Manual().Commands {
+	for _, c := range slices.Concat(command.Senddigest().Manual().Commands, fleetprogram.New().Manual().Commands) {
 		for _, o := range c.Options {
 			for _, name := range o.Names {
 				known["--"+name] = true
@@ -206,7 +211,7 @@ func TestThePagesNameOnlyOptionsTestsAndFilesThatExist(t *testing.T) {
 		}
 	}
 	tests := map[string]bool{}
-	for _, pattern := range []string{"*_test.go", "*/*_test.go", "*/*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "*/*/*_test.go", "*/*/*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -1,9 +1,9 @@
-// Generate writes what is packaged beside the program, and made from the definitions that --help shows: the man page and
+// Generate writes what is packaged beside the programs, and made from the definitions that --help shows: the man pages and
 // the shells' completions.
 //
 //	go run ./contrib/generate DIR VERSION
 //
-// The man page's date is that of SOURCE_DATE_EPOCH, which must be set: the same source makes the same files.
+// A man page's date is that of SOURCE_DATE_EPOCH, which must be set: the same source makes the same files.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/groupserver/senddigest/internal/command"
+	"github.com/groupserver/senddigest/internal/fleet/program"
 )
 
 func main() {
@@ -34,7 +35,7 @@ func generate(args []string) error {
 	if err := os.MkdirAll(args[0], 0o755); err != nil {
 		return err
 	}
-	for _, p := range []command.Program{command.Senddigest(), command.Sendprofile()} {
+	for _, p := range []command.Program{command.Senddigest(), command.Sendprofile(), program.New()} {
 		m := p.Manual()
 		for name, text := range map[string]string{
 			m.Name + ".8": m.Man(args[1], time.Unix(epoch, 0)), m.Name + ".bash": m.Bash(), "_" + m.Name: m.Zsh(), m.Name + ".fish": m.Fish(),

@@ -1,0 +1,184 @@
+-- The gate. Its functions belong to the version of the tables, and are made anew with each migration.
+--
+-- Both lock the installation's row first and read the clock afterwards: who waited for the lock must not start by the time at
+-- which it began to wait. In READ COMMITTED each statement sees what was committed before it, so what follows the lock sees
+-- all that earlier holders of it did.
+
+-- start asks whether a request for a task may leave. It does where the answer is go, and the attempt is on record then.
+-- wait, in seconds, is when to ask again at the earliest. p_least is the shortest time to settle that the worker's own
+-- time-out allows.
+DROP FUNCTION IF EXISTS senddigest.start;
+CREATE FUNCTION senddigest.start(
+    p_task bigint, p_worker text, p_least interval,
+    OUT answer text, OUT wait float8, OUT attempt bigint, OUT number int, OUT site text, OUT grp text
+) LANGUAGE plpgsql AS $$
+DECLARE
+    t senddigest.task;
+    n senddigest.night;
+    i senddigest.installation;
+    a senddigest.attempt;
+    now timestamptz;
+    taken int;
+    gap interval;
+    due timestamptz;
+    slack CONSTANT interval := '5 ms'; -- a timer may be so late, and is made up for
+BEGIN
+    wait := 0;
+    SELECT * INTO n FROM senddigest.night WHERE id = (SELECT night FROM senddigest.task WHERE id = p_task);
+    SELECT * INTO i FROM senddigest.installation WHERE id = n.installation FOR UPDATE;
+    now := clock_timestamp();
+    SELECT * INTO t FROM senddigest.task WHERE id = p_task;
+    SELECT * INTO n FROM senddigest.night WHERE id = t.night;
+    IF t.id IS NULL OR t.done THEN
+        answer := 'done';
+        RETURN;
+    END IF;
+    IF n.stopped IS NOT NULL OR n.ended IS NOT NULL THEN
+        answer := 'stopped';
+        RETURN;
+    END IF;
+    SELECT * INTO a FROM senddigest.attempt x
+        WHERE x.installation = i.id AND x.campaign = n.campaign AND x.site = t.site AND x.grp = t.grp AND x.ended IS NULL;
+    IF FOUND THEN
+        answer := 'open';
+        attempt := a.id;
+        wait := greatest(extract(epoch FROM a.settles - now), 0);
+        RETURN;
+    END IF;
+    IF t.not_before > now THEN
+        answer := 'open';
+        wait := CASE WHEN isfinite(t.not_before) THEN extract(epoch FROM t.not_before - now) ELSE 3600 END;
+        RETURN;
+    END IF;
+    due := CASE WHEN i.open THEN greatest(i.paused_until, i.probe_at) ELSE i.paused_until END;
+    IF i.paused OR due > now THEN
+        answer := 'paused';
+        wait := CASE WHEN i.paused THEN 1 ELSE extract(epoch FROM due - now) END;
+        RETURN;
+    END IF;
+    SELECT count(*) INTO taken FROM senddigest.attempt x WHERE x.installation = i.id AND x.holds > now;
+    IF taken >= i.workers THEN
+        answer := 'full';
+        RETURN;
+    END IF;
+    IF i.rate > 0 THEN
+        gap := make_interval(secs => 1 / i.rate);
+        due := i.tat - (i.burst - 1) * gap;
+        IF due > now THEN
+            answer := 'pace';
+            wait := extract(epoch FROM due - now);
+            RETURN;
+        END IF;
+        UPDATE senddigest.installation SET tat = greatest(tat, now - slack) + gap WHERE id = i.id;
+    END IF;
+    IF i.open THEN
+        UPDATE senddigest.installation SET probe_at = now + probe_pause WHERE id = i.id;
+    END IF;
+    UPDATE senddigest.task SET attempts = attempts + 1, counted = counted + 1 WHERE id = t.id;
+    INSERT INTO senddigest.attempt (task, night, installation, campaign, site, grp, worker, number, seq, started, settles, holds)
+        VALUES (t.id, n.id, i.id, n.campaign, t.site, t.grp, p_worker, t.attempts + 1, nextval('senddigest.seq'), now,
+            now + greatest(t.settle, p_least), now + greatest(t.settle, p_least))
+        RETURNING id INTO attempt;
+    answer := 'go';
+    number := t.attempts + 1;
+    site := t.site;
+    grp := t.grp;
+END $$;
+
+-- finish puts on record how an attempt ended, by its id and no other way. An attempt that is closed already stays as it is,
+-- but for one of unknown fate: what its worker knows of it comes late, and is better.
+--
+-- p_outcome unsent: the request never left, and nothing was learnt. p_verdict is what follows for the task: done; again, in
+-- p_wait seconds, where its tries are not used up; ambiguous, of which whoever runs the night decides.
+DROP FUNCTION IF EXISTS senddigest.finish;
+CREATE FUNCTION senddigest.finish(
+    p_attempt bigint, p_outcome text, p_status int, p_reason text, p_detail text, p_not_delivered boolean, p_took float8,
+    p_verdict text, p_wait float8, p_rest boolean, p_health text, p_pause float8, p_stop text, p_worker text,
+    OUT verdict text, OUT wait float8
+) LANGUAGE plpgsql AS $$
+DECLARE
+    a senddigest.attempt;
+    n senddigest.night;
+    i senddigest.installation;
+    t senddigest.task;
+    now timestamptz;
+    counts boolean := true;
+BEGIN
+    wait := 0;
+    SELECT * INTO i FROM senddigest.installation
+        WHERE id = (SELECT installation FROM senddigest.attempt WHERE id = p_attempt) FOR UPDATE;
+    now := clock_timestamp();
+    SELECT * INTO a FROM senddigest.attempt WHERE id = p_attempt FOR UPDATE;
+    SELECT * INTO t FROM senddigest.task WHERE id = a.task;
+    SELECT * INTO n FROM senddigest.night WHERE id = a.night;
+    -- A database that was restored gives numbers out again, of which a worker may still keep the ends.
+    IF p_worker <> '' AND p_worker <> a.worker THEN
+        verdict := 'done';
+        RETURN;
+    END IF;
+    IF a.id IS NULL OR a.ended IS NOT NULL AND (a.outcome NOT IN ('ambiguous', 'unsent') OR p_outcome IN ('unsent', a.outcome)) THEN
+        verdict := 'done';
+        RETURN;
+    END IF;
+    verdict := p_verdict;
+    IF t.attempts > a.number AND p_outcome <> 'accepted' THEN
+        verdict := 'done'; -- another attempt has been made since, and says what becomes of the task
+        RETURN;
+    END IF;
+
+    IF p_health IN ('down', 'failing') THEN
+        IF i.open THEN
+            counts := false;
+            i.probe_pause := CASE WHEN p_health = 'failing' THEN interval '5 s' ELSE least(2 * i.probe_pause, interval '1 min') END;
+            i.probe_at := now + i.probe_pause;
+        ELSIF i.down_task IS DISTINCT FROM t.id THEN
+            i.streak := i.streak + 1;
+            i.open := i.streak >= 5;
+            i.probe_pause := '5 s';
+            i.probe_at := now + i.probe_pause;
+        END IF;
+        IF i.open AND counts THEN -- those that led to this do not count either
+            counts := false;
+            UPDATE senddigest.task x SET counted = greatest(x.counted - 1, 0)
+                WHERE NOT x.done AND x.id <> t.id AND x.id IN (SELECT y.task FROM senddigest.attempt y
+                    WHERE y.installation = i.id AND y.ended >= i.down_since AND y.verdict = 'again');
+        END IF;
+        i.down_since := coalesce(i.down_since, now);
+        i.down_task := t.id;
+        i.down_health := p_health;
+    ELSIF p_health IN ('up', 'crowded') AND i.down_since IS NOT NULL AND a.started >= i.down_since THEN
+        i.streak := 0;
+        i.open := false;
+        i.down_since := NULL;
+        i.down_task := NULL;
+    END IF;
+    IF p_outcome = 'unsent' OR p_health IN ('crowded', 'noroom') THEN
+        counts := false;
+    END IF;
+    i.paused_until := greatest(i.paused_until, now + make_interval(secs => p_pause));
+    UPDATE senddigest.installation SET paused_until = i.paused_until, down_since = i.down_since, down_task = i.down_task,
+        down_health = i.down_health,
+        streak = i.streak, open = i.open, probe_at = i.probe_at, probe_pause = i.probe_pause WHERE id = i.id;
+
+    IF NOT counts THEN
+        t.counted := greatest(t.counted - 1, 0);
+    END IF;
+    IF verdict = 'again' AND t.counted > n.retries THEN
+        verdict := 'done';
+    END IF;
+    IF verdict = 'again' THEN
+        wait := p_wait;
+    END IF;
+    UPDATE senddigest.task SET counted = t.counted, done = done OR verdict = 'done',
+        not_before = CASE verdict WHEN 'again' THEN now + make_interval(secs => p_wait)
+            WHEN 'ambiguous' THEN 'infinity' ELSE not_before END
+        WHERE id = t.id;
+    UPDATE senddigest.attempt SET ended = coalesce(ended, now), seq = nextval('senddigest.seq'),
+        holds = CASE WHEN a.ended IS NOT NULL THEN holds WHEN p_rest THEN now + n.throttle ELSE now END,
+        took = make_interval(secs => p_took), outcome = p_outcome, status = p_status, reason = p_reason, detail = p_detail,
+        not_delivered = p_not_delivered, verdict = finish.verdict, again = now + make_interval(secs => finish.wait)
+        WHERE id = a.id;
+    IF p_stop <> '' THEN
+        UPDATE senddigest.night SET stopped = coalesce(stopped, p_stop) WHERE id = n.id;
+    END IF;
+END $$;
