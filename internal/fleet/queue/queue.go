@@ -207,3 +207,30 @@ func (q *Queue) resume(ctx context.Context, tx pgx.Tx, name string) error {
 	}
 	return q.client.QueueResumeTx(ctx, tx, name, nil) // tells the workers, too
 }
+
+// held are the jobs of a queue that River has given to a worker, and that are not over.
+const held = "queue = $1 AND state = 'running' AND attempted_by[array_upper(attempted_by, 1)] = $2"
+
+// HeldBy returns the jobs that River has given to a worker: those that it works, those whose end is about to be written, and
+// those of which it never heard, since the answer was lost on its way.
+func HeldBy(ctx context.Context, db *fleet.DB, installation int64, worker string) (jobs []int64, err error) {
+	err = db.Transact(ctx, "read which jobs this worker has", func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, "SELECT id FROM "+Schema+".river_job WHERE "+held, Name(installation), worker)
+		if err != nil {
+			return err
+		}
+		jobs, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	return jobs, err
+}
+
+// PutBack gives jobs that a worker has back to the queue. River itself does that when their time is up, after ten minutes and
+// more; until then [Queue.Fill] takes them for worked, since the worker lives.
+func PutBack(ctx context.Context, db *fleet.DB, installation int64, worker string, jobs []int64) error {
+	return db.Transact(ctx, "put jobs back into the queue", func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "UPDATE "+Schema+".river_job SET state = 'available', scheduled_at = now() WHERE "+held+" AND id = ANY($3)",
+			Name(installation), worker, jobs)
+		return err
+	})
+}

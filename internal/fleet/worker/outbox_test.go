@@ -10,6 +10,8 @@ import (
 	"github.com/groupserver/senddigest/internal/fleet"
 )
 
+// These tests are not parallel: a process that another test starts has the locks of the open files too, until it is the program.
+
 func open(t *testing.T, dir string) *outbox {
 	t.Helper()
 	b, err := openOutbox(dir)
@@ -23,7 +25,6 @@ func open(t *testing.T, dir string) *outbox {
 func attempts(b *outbox) map[int64]fleet.End { return b.pending }
 
 func TestWhatADeadWorkerKnewIsFoundByTheNext(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	first, second := open(t, dir), open(t, dir) // at once: each has a file
 	a, b := fleet.End{Attempt: 1, Outcome: dispatcher.Accepted, Status: 200}, fleet.End{Attempt: 2, Unsent: true}
@@ -47,7 +48,6 @@ func TestWhatADeadWorkerKnewIsFoundByTheNext(t *testing.T) {
 }
 
 func TestATornLineSpoilsNoOther(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "worker-0.jsonl"), []byte("{\"attempt\":7}\n{\"attempt\":8,\"outc"), 0o600); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,6 @@ func TestATornLineSpoilsNoOther(t *testing.T) {
 }
 
 func TestWithoutAFolderTheMemoryHasToDo(t *testing.T) {
-	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ type sender struct {
 // Work looks at a task. Its job is done then, whatever came of it: whether there is to be another is for whoever runs the night.
 func (s *sender) Work(ctx context.Context, job *river.Job[queue.Job]) error {
 	w := s.worker
+	defer w.works(job.ID)()
 	ctx, cancel := context.WithTimeout(ctx, gateWait)
 	defer cancel()
 	defer context.AfterFunc(w.stop, cancel)()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/groupserver/senddigest/dispatcher"
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/fleet"
@@ -132,24 +133,43 @@ func TestAnAttemptWhoseAnswerIsLostKeepsNoPlace(t *testing.T) {
 func TestAnAttemptThatComesLateOnRecordKeepsNoPlace(t *testing.T) {
 	t.Parallel()
 	n := newNight(t, server.DSN(t))
-	ctx := t.Context()
-	late, err := n.Start(ctx, n.tasks[0].ID, "another", 0)
+	late, err := n.Start(t.Context(), n.tasks[0].ID, "another", 0)
 	n.must(err)
 	n.judge(n.work(n.DB, func() { // who waits for the place then is not told of any error
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		end := time.After(patience)
-		for taken := int64(0); taken == 0; {
-			select {
-			case <-tick.C:
-			case <-end:
-				n.t.Fatal("the worker is not on record")
-			}
-			done, err := n.Pool().Exec(ctx, "UPDATE senddigest.attempt a SET worker = w.id FROM senddigest.worker w WHERE a.id = $1", late.Attempt)
-			n.must(err)
-			taken = done.RowsAffected()
-		}
+		n.changes("UPDATE senddigest.attempt a SET worker = w.id FROM senddigest.worker w WHERE a.id = $1", late.Attempt)
 	}))
+}
+
+// A worker that is frozen while River gives it a job drops the answer when it wakes: its time is up.
+func TestAJobThatWasGivenUnheardGoesBackIntoTheQueue(t *testing.T) {
+	t.Parallel()
+	n := newNight(t, server.DSN(t))
+	n.changes("UPDATE river.river_job SET state = 'scheduled', scheduled_at = now() + interval '1 h' WHERE (args->>'task')::bigint = $1", n.tasks[0].ID)
+	sent := n.work(n.DB, func() { // nobody but a worker knows that its job is nowhere: the worker lives
+		n.changes(`UPDATE river.river_job SET state = 'running', attempt = 1, attempted_at = now(), attempted_by = ARRAY[w.id]
+			FROM senddigest.worker w WHERE (args->>'task')::bigint = $1`, n.tasks[0].ID)
+	})
+	if diff := cmp.Diff(sent, []string{"b", "a"}); diff != "" {
+		t.Errorf("sent to -, want +:\n%s", diff)
+	}
+}
+
+// changes gives an order until it has changed something.
+func (n *night) changes(sql string, values ...any) {
+	n.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(patience)
+	for changed := int64(0); changed == 0; {
+		select {
+		case <-tick.C:
+		case <-end:
+			n.t.Fatalf("nothing to change: %s", sql)
+		}
+		done, err := n.Pool().Exec(n.t.Context(), sql, values...)
+		n.must(err)
+		changed = done.RowsAffected()
+	}
 }
 
 // lossy makes a way to a database on which one answer of the gate is lost after lose: one that lets a request leave, and that

@@ -82,6 +82,7 @@ type worker struct {
 
 	mu   sync.Mutex
 	ours map[int64]bool // attempts that are under way here
+	jobs map[int64]bool // River's jobs that are under way here
 	away bool           // it has been said that the database does not answer
 }
 
@@ -97,7 +98,7 @@ func Run(ctx context.Context, o Options) error {
 	host, _ := os.Hostname()
 	w := &worker{
 		Options: o, id: newID(host), least: o.Timeout + fleet.LeaveWithin + time.Second,
-		turn: make(chan struct{}, 1), freed: make(chan struct{}, 1), stop: ctx, end: ctx, ours: map[int64]bool{},
+		turn: make(chan struct{}, 1), freed: make(chan struct{}, 1), stop: ctx, end: ctx, ours: map[int64]bool{}, jobs: map[int64]bool{},
 	}
 	if err := queue.Check(ctx, o.DB); err != nil {
 		return err
@@ -220,8 +221,10 @@ type atOnce struct{}
 // NextRetry is for River.
 func (atOnce) NextRetry(*rivertype.JobRow) time.Time { return time.Now() }
 
-// beat says now and then that the worker lives, and closes the attempts whose start was not heard.
+// beat says now and then that the worker lives, closes the attempts whose start was not heard, and puts back the jobs that were
+// given to it unheard.
 func (w *worker) beat(ctx context.Context, host string) {
+	var stray map[int64]bool
 	for tick := time.NewTicker(heartbeat); ; {
 		select {
 		case <-tick.C:
@@ -232,6 +235,7 @@ func (w *worker) beat(ctx context.Context, host string) {
 		if w.DB.Seen(ctx, w.Installation, w.id, host, os.Getpid()) != nil {
 			continue
 		}
+		stray = w.putBack(ctx, stray)
 		select {
 		case w.turn <- struct{}{}:
 			w.closeUnheard(ctx)
@@ -240,6 +244,50 @@ func (w *worker) beat(ctx context.Context, host string) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// works notes that a job of River's is under way here, until done is called.
+func (w *worker) works(job int64) (done func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.jobs[job] = true
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.jobs, job)
+	}
+}
+
+// putBack puts the jobs back into the queue that River has given to this worker and that it knows nothing of: a worker that is
+// frozen or cut off while River gives it a job never hears of it. stray are those that the look before found. A job that was
+// given at this moment, or whose end River is about to write, looks the same, so one look is not enough; to put back one too
+// many costs a question to the gate. It returns those that this look found.
+func (w *worker) putBack(ctx context.Context, stray map[int64]bool) (found map[int64]bool) {
+	held, err := queue.HeldBy(ctx, w.DB, w.Installation, w.id)
+	if err != nil {
+		return stray
+	}
+	var lost []int64
+	found = map[int64]bool{}
+	w.mu.Lock()
+	for _, job := range held {
+		switch {
+		case w.jobs[job]:
+		case stray[job]:
+			lost = append(lost, job)
+		default:
+			found[job] = true
+		}
+	}
+	w.mu.Unlock()
+	if len(lost) == 0 {
+		return found
+	}
+	if err := queue.PutBack(ctx, w.DB, w.Installation, w.id, lost); err != nil {
+		return stray
+	}
+	w.Log.Info("jobs that were given to this worker unheard are in the queue again", "jobs", len(lost))
+	return found
 }
 
 // closeUnheard closes the attempts that the database has on record for this worker and that it knows nothing of, and returns
