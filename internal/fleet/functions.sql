@@ -4,6 +4,27 @@
 -- which it began to wait. In READ COMMITTED each statement sees what was committed before it, so what follows the lock sees
 -- all that earlier holders of it did.
 
+-- others reports whether the site may well work for another worker than this one, for which it has not worked since p_since: the
+-- other lives (fleet.WorkerLost), and the site worked for it in the last two minutes, or has not failed it since. After two
+-- minutes without a proof nobody waits for one any longer.
+DROP FUNCTION IF EXISTS senddigest.others;
+CREATE FUNCTION senddigest.others(p_installation bigint, p_worker text, p_since timestamptz) RETURNS boolean LANGUAGE sql AS $$
+    SELECT EXISTS (
+        SELECT FROM senddigest.worker w
+        WHERE w.installation = p_installation AND w.id <> p_worker AND w.down_since IS NULL
+            AND w.seen > clock_timestamp() - interval '15 s' AND greatest(w.reached, p_since) > clock_timestamp() - interval '2 min')
+$$;
+
+-- rest is for how long a worker is to leave all groups to others, in seconds: the site works for them, and not for it. A send
+-- that is refused takes no time, so it would be the first to ask for each group. 0: it may send.
+DROP FUNCTION IF EXISTS senddigest.rest;
+CREATE FUNCTION senddigest.rest(p_worker text) RETURNS float8 LANGUAGE sql AS $$
+    SELECT coalesce((
+        SELECT extract(epoch FROM w.retry_at - clock_timestamp()) FROM senddigest.worker w
+        WHERE w.id = p_worker AND w.down_since IS NOT NULL AND w.retry_at > clock_timestamp()
+            AND senddigest.others(w.installation, w.id, w.down_since)), 0)
+$$;
+
 -- start asks whether a request for a task may leave. It does where the answer is go, and the attempt is on record then.
 -- wait, in seconds, is when to ask again at the earliest. p_least is the shortest time to settle that the worker's own
 -- time-out allows.
@@ -50,6 +71,11 @@ BEGIN
         wait := CASE WHEN isfinite(t.not_before) THEN extract(epoch FROM t.not_before - now) ELSE 3600 END;
         RETURN;
     END IF;
+    wait := senddigest.rest(p_worker);
+    IF wait > 0 THEN
+        answer := 'rest';
+        RETURN;
+    END IF;
     due := CASE WHEN i.open THEN greatest(i.paused_until, i.probe_at) ELSE i.paused_until END;
     IF i.paused OR due > now THEN
         answer := 'paused';
@@ -74,6 +100,9 @@ BEGIN
     IF i.open THEN
         UPDATE senddigest.installation SET probe_at = now + probe_pause WHERE id = i.id;
     END IF;
+    UPDATE senddigest.worker SET retry_at = now + retry_pause,
+        down_since = CASE WHEN retry_at > now - interval '2 min' THEN down_since END -- else that was another night
+        WHERE id = p_worker AND down_since IS NOT NULL;
     UPDATE senddigest.task SET attempts = attempts + 1, counted = counted + 1 WHERE id = t.id;
     INSERT INTO senddigest.attempt (task, night, installation, campaign, site, grp, worker, number, seq, started, settles, holds)
         VALUES (t.id, n.id, i.id, n.campaign, t.site, t.grp, p_worker, t.attempts + 1, nextval('senddigest.seq'), now,
@@ -101,8 +130,11 @@ DECLARE
     n senddigest.night;
     i senddigest.installation;
     t senddigest.task;
+    w senddigest.worker;
     now timestamptz;
     counts boolean := true;
+    others boolean;
+    alone boolean := false; -- that the site does not work for this worker says nothing of the site
 BEGIN
     wait := 0;
     SELECT * INTO i FROM senddigest.installation
@@ -126,7 +158,26 @@ BEGIN
         RETURN;
     END IF;
 
-    IF p_health IN ('down', 'failing') THEN
+    SELECT * INTO w FROM senddigest.worker WHERE id = a.worker;
+    IF w.id IS NOT NULL AND p_health IN ('down', 'failing') THEN
+        others := senddigest.others(i.id, w.id, coalesce(w.down_since, now));
+        IF w.down_task IS DISTINCT FROM t.id THEN
+            w.streak := w.streak + 1;
+        END IF;
+        w.retry_pause := CASE WHEN others AND w.down_since IS NOT NULL THEN least(2 * w.retry_pause, interval '1 min') ELSE '5 s' END;
+        IF p_health = 'down' OR w.streak >= 3 THEN -- a group may have the site fail; three in a row seldom do
+            w.down_since := coalesce(w.down_since, now);
+        END IF;
+        alone := others AND w.down_since IS NOT NULL;
+        UPDATE senddigest.worker SET streak = w.streak, down_task = t.id, down_since = w.down_since, retry_pause = w.retry_pause,
+            retry_at = now + w.retry_pause WHERE id = w.id;
+    ELSIF p_health IN ('up', 'crowded') AND (w.down_since IS NULL OR a.started >= w.down_since)
+        AND (w.streak > 0 OR w.down_since IS NOT NULL OR w.reached < now - interval '10 s') THEN
+        UPDATE senddigest.worker SET streak = 0, down_task = NULL, down_since = NULL, reached = now WHERE id = w.id;
+    END IF;
+    IF alone THEN
+        counts := false;
+    ELSIF p_health IN ('down', 'failing') THEN
         IF i.open THEN
             counts := false;
             i.probe_pause := CASE WHEN p_health = 'failing' THEN interval '5 s' ELSE least(2 * i.probe_pause, interval '1 min') END;

@@ -91,6 +91,7 @@ type Worker struct {
 	PID      int
 	Seen     time.Duration // ago
 	Lost     bool          // it was not heard of for so long that it counts as dead
+	DownFor  time.Duration // since the site last worked for it; 0: it does
 	InFlight int
 }
 
@@ -132,12 +133,13 @@ func (db *DB) Statuses(ctx context.Context, name string) ([]Status, error) {
 func (db *DB) fill(ctx context.Context, s *Status) (err error) {
 	s.Processes, err = list(ctx, db, "read the workers", `
 		SELECT w.id, w.host, w.pid, extract(epoch FROM clock_timestamp() - w.seen)::float8, w.seen < clock_timestamp() - $2::interval,
+			coalesce(extract(epoch FROM clock_timestamp() - w.down_since), 0)::float8,
 			(SELECT count(*) FROM senddigest.attempt a WHERE a.worker = w.id AND a.ended IS NULL)
 		FROM senddigest.worker w WHERE w.installation = $1 ORDER BY w.host, w.pid`, []any{s.Installation, WorkerLost},
 		func(row pgx.CollectableRow) (w Worker, err error) {
-			var seen float64
-			err = row.Scan(&w.ID, &w.Host, &w.PID, &seen, &w.Lost, &w.InFlight)
-			w.Seen = length(seen)
+			var seen, down float64
+			err = row.Scan(&w.ID, &w.Host, &w.PID, &seen, &w.Lost, &down, &w.InFlight)
+			w.Seen, w.DownFor = length(seen), length(down)
 			return w, err
 		})
 	if err != nil {
@@ -189,6 +191,7 @@ type Health struct {
 	Failing bool          // the site answers, if only that it fails
 	For     time.Duration // since the site last worked; 0: it works
 	Asked   time.Duration // the site asked for a pause of so much from now on; 0: it did not
+	Apart   []string      // the machines for which the site has not worked for a minute, while it does for others
 }
 
 // Health returns what the last attempts told of the site.
@@ -197,8 +200,10 @@ func (db *DB) Health(ctx context.Context, installation int64) (h Health, err err
 	err = db.one(ctx, "look at the site's health", `
 		SELECT open, open AND down_health = 'failing', coalesce(extract(epoch FROM clock_timestamp() - down_since), 0)::float8,
 			CASE WHEN paused_until > clock_timestamp() THEN extract(epoch FROM paused_until - clock_timestamp()) ELSE 0 END::float8,
-			(SELECT count(*) FROM senddigest.worker WHERE installation = $1 AND seen > clock_timestamp() - $2::interval), paused
-		FROM senddigest.installation WHERE id = $1`, []any{installation, WorkerLost}, &h.Open, &h.Failing, &since, &asked, &h.Workers, &h.Paused)
+			(SELECT count(*) FROM senddigest.worker WHERE installation = $1 AND seen > clock_timestamp() - $2::interval), paused,
+			ARRAY(SELECT DISTINCT host FROM senddigest.worker w WHERE installation = $1 AND seen > clock_timestamp() - $2::interval
+				AND down_since < clock_timestamp() - interval '1 min' AND senddigest.others(w.installation, w.id, w.down_since) ORDER BY 1)
+		FROM senddigest.installation WHERE id = $1`, []any{installation, WorkerLost}, &h.Open, &h.Failing, &since, &asked, &h.Workers, &h.Paused, &h.Apart)
 	h.For, h.Asked = length(since), length(asked)
 	return h, err
 }

@@ -13,6 +13,7 @@ func TestAMachineThatDoesNotReachItsSiteLeavesTheNightToTheOthers(t *testing.T) 
 	t.Parallel()
 	groups := some(10)
 	w := newWorld(t, standin.Options{Groups: groups, Threads: 4})
+	w.must("workers", "2") // the installation is there
 	w.work(t.TempDir())
 	first := w.start(t.TempDir(), "run", "--give-up-after", "3s", "http://127.0.0.1:1/")
 	w.until("the first run has the turn", func() bool { return strings.Contains(w.must("status"), "goes on, since") })
@@ -91,5 +92,40 @@ func TestANightThatIsStillAtWorkWhenTheNextIsDueIsFollowedByThat(t *testing.T) {
 		if n != 2 {
 			t.Errorf("%v had %d notifications of two months", who, n)
 		}
+	}
+}
+
+// A send that is refused takes no time, so it would be the first to ask for each group.
+func TestAWorkerThatDoesNotReachItsSiteTakesNoGroupFromTheOthers(t *testing.T) {
+	t.Parallel()
+	for _, late := range []bool{false, true} {
+		t.Run(map[bool]string{false: "beside another", true: "before another comes"}[late], func(t *testing.T) {
+			t.Parallel()
+			groups := some(40)
+			w := newWorld(t, standin.Options{Groups: groups, Threads: 4, Cost: always(100 * time.Millisecond)})
+			cut := w.start(t.TempDir(), "work", "--timeout", timeout.String(), "--log-level", "info", "http://127.0.0.1:1/")
+			w.must("workers", "2") // the installation is there
+			live := 1
+			if !late {
+				w.work(t.TempDir())
+				live++
+			}
+			w.until("the workers live", func() bool { return strings.Count(w.must("status"), ": lives, ") == live })
+			run := w.run(t.TempDir(), "--retries", "1")
+			if late {
+				w.until("the site is taken for away", func() bool { return strings.Contains(w.must("status"), "away") })
+				w.work(t.TempDir())
+			}
+			if code := run.code(); code != 0 {
+				t.Errorf("the run ends with %d:\n%s", code, run.output.String())
+			}
+			w.judge(groups, 2)
+			if !strings.Contains(cut.output.String(), "the site works for other workers and not for this one") {
+				t.Errorf("its log says nothing of that:\n%s", cut.output.String())
+			}
+			if status := w.must("status"); !strings.Contains(status, "the site has not worked for it for ") {
+				t.Errorf("got\n%s", status)
+			}
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -86,6 +87,7 @@ type follower struct {
 	alone  time.Time // since when no worker lives; zero: one does
 	lonely bool      // that has been said
 	paused bool      // .. that an operator has paused the fleet
+	apart  []string  // .. that the site does not work for these machines
 }
 
 // progress is how far a group is.
@@ -294,6 +296,7 @@ func (f *follower) care(ctx context.Context) (more bool, err error) {
 			r.Warn("an operator has paused the fleet: nothing starts until senddigest-fleet resume")
 		}
 	}
+	f.warnApart(down.Apart)
 	alone := f.nobody(down.Workers > 0 || down.Paused)
 	if give := r.GiveUpAfter; give > 0 {
 		switch {
@@ -310,6 +313,16 @@ func (f *follower) care(ctx context.Context) (more bool, err error) {
 		made, err = r.Queue.Fill(ctx, r.night, r.Private)
 	}
 	return made > 0, err
+}
+
+// warnApart says once a night of each machine that it leaves the sends to others.
+func (f *follower) warnApart(hosts []string) {
+	for _, host := range hosts {
+		if !slices.Contains(f.apart, host) {
+			f.apart = append(f.apart, host)
+			f.run.Warn(fmt.Sprintf("the site does not work for the worker on %s, and the others send in its place; senddigest check URL on that machine tells why", printable.Line(host)))
+		}
+	}
 }
 
 // nobody returns for how long no worker has been seen to live, and says so once.

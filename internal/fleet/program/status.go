@@ -63,6 +63,7 @@ type workerDocument struct {
 	PID      int     `json:"pid"`
 	Seen     float64 `json:"seen"` // ago
 	Lost     bool    `json:"lost"`
+	Down     float64 `json:"down_for"` // since the site last worked for it; 0: it does
 	InFlight int     `json:"in_flight"`
 }
 
@@ -75,7 +76,7 @@ func documentOf(s *fleet.Status) document {
 		d.Nights = append(d.Nights, nightDocument{n.Campaign, n.Age.Seconds(), n.Ended, n.Code, n.Stopped, n.Led, n.Tasks, n.Done, n.Outcomes})
 	}
 	for _, w := range s.Processes {
-		d.Workers = append(d.Workers, workerDocument{w.Host, w.PID, w.Seen.Seconds(), w.Lost, w.InFlight})
+		d.Workers = append(d.Workers, workerDocument{w.Host, w.PID, w.Seen.Seconds(), w.Lost, w.DownFor.Seconds(), w.InFlight})
 	}
 	return d
 }
@@ -122,7 +123,10 @@ func text(s *fleet.Status) string {
 	}
 	for _, w := range s.Processes {
 		lives := "lives"
-		if w.Lost {
+		switch {
+		case w.DownFor > 0 && !w.Lost:
+			lives = "the site has not worked for it for " + printable.Span(w.DownFor)
+		case w.Lost:
 			lives = "not heard of for " + printable.Span(w.Seen)
 		}
 		fmt.Fprintf(out, "worker\t%s, process %d: %s, %d in flight\n", printable.Line(w.Host), w.PID, lives, w.InFlight)

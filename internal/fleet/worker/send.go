@@ -35,7 +35,7 @@ func (s *sender) Work(ctx context.Context, job *river.Job[queue.Job]) error {
 	for late := 0; ; late++ {
 		start, since, err := w.ask(ctx, job.Args.Task)
 		switch {
-		case err != nil: // it is told to stop, or waited too long
+		case err != nil: // it is told to stop or to rest, or waited too long
 			return river.JobSnooze(0)
 		case start.Answer != fleet.Go:
 			return nil
@@ -75,6 +75,9 @@ func (w *worker) ask(ctx context.Context, task int64) (start fleet.Start, since 
 			continue // it may have been in the way
 		case start.Answer == fleet.Full:
 			wait = askEvery
+		case start.Answer == fleet.Rest:
+			w.leave()
+			return start, since, context.Canceled
 		case start.Answer == fleet.Paused:
 			wait = min(wait, pausedEvery)
 		case start.Answer != fleet.Pace:

@@ -74,6 +74,7 @@ type worker struct {
 	turn  chan struct{}   // holds a value while a job asks the gate, or beat looks for attempts whose start was not heard
 	freed chan struct{}   // holds a value when an attempt of this process has ended
 	stop  context.Context // when it ends, no job waits any longer
+	leave func()          // ends stop: the worker gives its jobs back, and asks for new ones when it may send
 	end   context.Context // when it ends, the worker does
 	cut   context.Context // when it ends, requests in flight are cut
 	box   *outbox
@@ -157,12 +158,18 @@ func (w *worker) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	resting := false
 	for ready := w.Ready; ctx.Err() == nil; ready = nil {
+		resting = w.rest(ctx, resting)
 		jobs := limits.Workers + spare
 		if err := w.serve(ctx, jobs, ready, func(ctx context.Context) bool {
 			now, err := w.DB.LimitsOf(ctx, w.Installation)
 			if err == nil {
 				limits = now
+			}
+			if _, down, err := w.DB.Rest(ctx, w.id); resting && err == nil && !down {
+				w.Log.Info("the site works for this worker again")
+				resting = false
 			}
 			return limits.Workers+spare > jobs
 		}); err != nil {
@@ -172,11 +179,32 @@ func (w *worker) work(ctx context.Context) error {
 	return nil
 }
 
-// serve has River work with so many jobs at once, until ctx ends or there are to be more of them.
+// rest waits while the site works for other workers and not for this one. said: that has been logged already; so does it return.
+func (w *worker) rest(ctx context.Context, said bool) bool {
+	for ctx.Err() == nil {
+		pause, _, err := w.DB.Rest(ctx, w.id)
+		if err != nil || pause <= 0 { // without an answer nothing starts anyway
+			break
+		}
+		if !said {
+			w.Log.Warn("the site works for other workers and not for this one, which leaves the groups to them and tries again now and then")
+			said = true
+		}
+		timer := time.NewTimer(min(pause, heartbeat)) // that of the others may change
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return said
+}
+
+// serve has River work with so many jobs at once, until ctx ends, there are to be more of them, or the worker is to rest.
 func (w *worker) serve(ctx context.Context, jobs int, ready func(), more func(context.Context) bool) error {
 	stop, over := context.WithCancel(ctx)
 	defer over()
-	w.stop = stop
+	w.stop, w.leave = stop, over
 	workers := river.NewWorkers()
 	if err := river.AddWorkerSafely(workers, &sender{worker: w}); err != nil {
 		return err
@@ -205,7 +233,7 @@ func (w *worker) serve(ctx context.Context, jobs int, ready func(), more func(co
 			if !more(ctx) {
 				continue
 			}
-		case <-ctx.Done():
+		case <-stop.Done():
 		}
 		tick.Stop()
 		break
