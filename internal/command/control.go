@@ -78,13 +78,15 @@ func (p command) control(c *cli.Context) error {
 	ctx, over := context.WithTimeout(context.Background(), answerTime)
 	defer over()
 	text, err := control.Ask(ctx, state.Sockets(dir, name, in), action, value)
-	switch holder, held := state.HolderOf(dir, name, in); {
-	case errors.Is(err, control.ErrNobody) && held:
-		return &controlError{
-			fmt.Sprintf("the run for %s, process %d, has no socket to be steered by", hooks.SiteName(site), holder.PID),
-			"it warned of that when it began; end it with SIGTERM, or let it go on", exitGone,
+	if errors.Is(err, control.ErrNobody) {
+		if holder, held := state.HolderOf(dir, name, in); held {
+			return &controlError{
+				fmt.Sprintf("the run for %s, process %d, cannot be steered now", hooks.SiteName(site), holder.PID),
+				"it is ending, or it warned when it began that it has no socket; SIGTERM ends it", exitGone,
+			}
 		}
-	case err != nil:
+	}
+	if err != nil {
 		return unsteered(err, hooks.SiteName(site), dir)
 	}
 	var status campaign.Status

@@ -14,6 +14,7 @@ package control
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -253,15 +254,14 @@ func ask(ctx context.Context, conn net.Conn, action, value string) (json.RawMess
 	unasked := json.NewEncoder(conn).Encode(request{version, action, value}) // who is refused may have an answer all the same
 	var a answer
 	if err := json.NewDecoder(io.LimitReader(conn, maxAnswer)).Decode(&a); err != nil {
+		err = cmp.Or(unasked, err)
 		switch {
-		case unasked != nil:
-			err = bare(unasked)
 		case ctx.Err() != nil:
 			return nil, &SilentError{context.Cause(ctx)}
-		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET): // it has ended since
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE): // it has ended since
 			return nil, ErrNobody
 		}
-		return nil, fmt.Errorf("no answer from the run: %w", err)
+		return nil, fmt.Errorf("no answer from the run: %w", bare(err))
 	}
 	if a.Error != "" {
 		return nil, &RefusedError{a.Error, a.Denied}
