@@ -7,8 +7,8 @@
 // goroutine but those of the connections' pool, which Close ends. All times are the database's; what crosses over is lengths
 // of time alone, so that no machine's clock matters.
 //
-// schema.sql has the tables, functions.sql the gate's two functions; gate.go calls them, night.go has what a run and its
-// followers need, steer.go what operators do.
+// schema.sql has the tables, functions.sql the gate's functions; gate.go calls them, night.go, task.go and attempt.go have what a
+// run and its followers need, steer.go what operators do.
 package fleet
 
 import (

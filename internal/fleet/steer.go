@@ -98,8 +98,7 @@ type Worker struct {
 // A NightStatus is how far a night is.
 type NightStatus struct {
 	Night
-	Stopped  string // why nothing more starts; empty: it does
-	Led      bool   // a run follows it
+	Led      bool // a run follows it
 	Tasks    int
 	Done     int
 	Outcomes map[string]int // of the tasks that are done, by their last attempt
@@ -146,16 +145,12 @@ func (db *DB) fill(ctx context.Context, s *Status) (err error) {
 		return err
 	}
 	s.Nights, err = list(ctx, db, "read the nights", `
-		SELECT DISTINCT ON (n.campaign, n.ended IS NULL) n.id, n.installation, n.campaign, n.ended IS NOT NULL, coalesce(n.code, 0),
-			coalesce(n.summary, ''), coalesce(n.stopped, ''), extract(epoch FROM clock_timestamp() - n.started)::float8,
-			n.id IN `+led+`,
+		SELECT DISTINCT ON (n.campaign, n.ended IS NULL) `+nightColumns+`, n.id IN `+led+`,
 			(SELECT count(*) FROM senddigest.task t WHERE t.night = n.id), (SELECT count(*) FROM senddigest.task t WHERE t.night = n.id AND t.done)
 		FROM senddigest.night n WHERE n.installation = $1 ORDER BY n.campaign, n.ended IS NULL, n.id DESC`, []any{s.Installation},
 		func(row pgx.CollectableRow) (n NightStatus, err error) {
-			var age float64
-			err = row.Scan(&n.ID, &n.Installation, &n.Campaign, &n.Ended, &n.Code, &n.Summary, &n.Stopped, &age, &n.Led, &n.Tasks, &n.Done)
-			n.Age, n.Outcomes = length(age), map[string]int{}
-			return n, err
+			n.Outcomes = map[string]int{}
+			return n, n.scan(row, &n.Led, &n.Tasks, &n.Done)
 		})
 	if err != nil {
 		return err

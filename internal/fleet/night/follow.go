@@ -278,12 +278,12 @@ func (f *follower) care(ctx context.Context) (more bool, err error) {
 	if err := r.DB.CloseSettled(ctx, r.Installation, r.Campaign); err != nil || f.cause != nil {
 		return false, err
 	}
-	_, word, err := r.DB.Look(ctx, r.night.ID)
+	now, err := r.DB.Look(ctx, r.night.ID)
 	if err != nil {
 		return false, err
 	}
-	if word != "" {
-		f.cause = causeOf(word)
+	if now.Stopped != "" {
+		f.cause = causeOf(now.Stopped)
 		return false, nil
 	}
 	down, err := r.DB.Health(ctx, r.Installation)

@@ -125,11 +125,8 @@ func (r *Run) join(ctx context.Context, again bool) error {
 	if n.Ended {
 		return &OverError{n.Code, n.Summary}
 	}
-	_, stopped, err := r.DB.Look(ctx, n.ID)
-	if err == nil {
-		r.night, r.old, r.again = n, n.Old, again && stopped != ""
-	}
-	return err
+	r.night, r.old, r.again = n, n.Old, again && n.Stopped != ""
+	return nil
 }
 
 // look takes the turn if nobody has it. It reports whether this run has it now.
@@ -138,7 +135,7 @@ func (r *Run) look(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	now, _, err := r.DB.Look(ctx, r.night.ID)
+	now, err := r.DB.Look(ctx, r.night.ID)
 	switch free := lead != nil || now.Ended; {
 	case err != nil:
 	case free && (r.old || r.again): // there is another night to be a part of

@@ -24,11 +24,8 @@ func Watch(ctx context.Context, db *fleet.DB, installation int64, url string, c 
 	var w *watcher
 	for ctx.Err() == nil {
 		n, err := db.Newest(ctx, installation, c.Name)
-		if err == nil && n.ID != 0 {
-			var same bool
-			if same, err = w.watching(n); err == nil && !same {
-				w, err = newWatcher(ctx, db, n, url, c, begin)
-			}
+		if err == nil && n.ID != 0 && !w.watching(n) {
+			w, err = newWatcher(ctx, db, n, url, c, begin)
 		}
 		if err == nil && w != nil {
 			err = w.look(n)
@@ -62,17 +59,8 @@ func Code(r campaign.Result) int {
 }
 
 // watching reports whether w watches that night, and has not observed another end of it than it has now. It is false for nil.
-func (w *watcher) watching(n fleet.Night) (bool, error) {
-	switch {
-	case w == nil || w.run.night.ID != n.ID:
-		return false, nil
-	case w.ended.IsZero():
-		return true, nil
-	case !n.Ended: // it was gone on with
-		return false, nil
-	}
-	end, err := w.run.DB.EndingOf(w.ctx, n.ID) // it may have gone on, and ended, since the last look
-	return end.At.Equal(w.ended), err
+func (w *watcher) watching(n fleet.Night) bool {
+	return w != nil && w.run.night.ID == n.ID && (w.ended.IsZero() || n.End.Equal(w.ended))
 }
 
 // newWatcher begins to watch a night; nil: it has no plan yet.
@@ -165,18 +153,14 @@ func (w *watcher) look(n fleet.Night) error {
 	if !n.Ended {
 		return w.steered(n)
 	}
-	end, err := w.run.DB.EndingOf(w.ctx, n.ID)
-	if err != nil || end.At.IsZero() { // it was gone on with since
-		return err
-	}
-	if end.Stopped != "" {
-		w.cause = causeOf(end.Stopped)
+	if n.Stopped != "" {
+		w.cause = causeOf(n.Stopped)
 	}
 	w.finish()
-	w.ended, w.report.Finished = end.At, time.Now().Add(-end.Ago) // a worker that was started later is not to show a success of now
-	w.meta.StopWord = end.Stopped
+	w.ended, w.report.Finished = n.End, time.Now().Add(-n.Ago) // a worker that was started later is not to show a success of now
+	w.meta.StopWord = n.Stopped
 	w.observer.Observe(campaign.Ended{At: w.report.Finished, Result: campaign.Result{
-		Document: report.New(w.report, w.meta), StoppedBy: w.report.StoppedBy, Err: &OverError{end.Code, end.Summary},
+		Document: report.New(w.report, w.meta), StoppedBy: w.report.StoppedBy, Err: &OverError{n.Code, n.Summary},
 	}})
 	return nil
 }
