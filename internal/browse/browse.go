@@ -122,9 +122,13 @@ func (s *shelf) run(page bool) func(*campaign.Archive, *http.Request, io.Writer)
 			return err
 		}
 		among := report.Among{Home: "../"}
-		if with := r.URL.Query().Get("with"); with != "" && !a.Private() { // nameless, a report has no comparison
+		with := r.URL.Query().Get("with")
+		switch {
+		case a.Private(): // nameless, a report has no comparison
+		case with != "":
 			among.Chosen, err = a.CompareWith(at, with, d)
-		} else if err = a.Compare(r.Context(), at, d); err != nil {
+		default:
+			err = a.Compare(r.Context(), at, d)
 			if _, alone := errors.AsType[*campaign.RunError](err); alone {
 				err = nil
 			}

@@ -84,6 +84,14 @@ func (l *livePage) status(run func() string) func() string {
 	return func() string { return run() + "; live page: " + l.server.URL() }
 }
 
+// linger is how long the page stays after the run; 0 where there is none.
+func (l *livePage) linger(s *config.Settings) time.Duration {
+	if l == nil {
+		return 0
+	}
+	return s.Linger
+}
+
 // close takes the page away, after the time that it is to stay. A signal ends that.
 func (l *livePage) close(c *session, s *config.Settings, ended bool) {
 	if l == nil {

@@ -93,7 +93,7 @@ func (p command) run(site *url.URL, s *config.Settings, next campaign.Commands) 
 	}
 	defer p.TellStatus(c.display, p.program.Name)()
 	address, _ := p.Getenv(notify.Variable)
-	service, err := observe.Manage(address, page.status(c.display.Status), s.Linger)
+	service, err := observe.Manage(address, page.status(c.display.Status), page.linger(s))
 	if err != nil {
 		fmt.Fprintf(c.display, "%s: warning: the service manager cannot be told of this run: %v\n", p.program.Name, err)
 	}
