@@ -145,8 +145,9 @@ type Queue interface {
 	// Past adds what the queue knows of a group to what the journals know of it.
 	Past(journals Past) Past
 	// Dispatch is [dispatcher.Run] for the queue. It is called once more where groups became due in the course of the run.
-	// When ctx ends by a cause that [Leaves], it waits for nothing, and others go on.
-	Dispatch(context.Context, []state.Group, dispatcher.Options) *dispatcher.Report
+	// When ctx ends by a cause that [Leaves], it waits for nothing, and others go on. It calls steered with what operators
+	// change of the queue, one after the other.
+	Dispatch(ctx context.Context, groups []state.Group, o dispatcher.Options, steered func(Steered)) *dispatcher.Report
 }
 
 // Commands are the command lines that a report proposes; empty: none.

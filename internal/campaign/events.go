@@ -93,8 +93,6 @@ type (
 		// It is a question and no event, since its answer changes with each send: so many events would cost more than the
 		// sends. Several goroutines may call it at once, at any time, but no observer within Observe.
 		Waits func() []string
-		// Rate reports how many may start a second, which an operator can change; 0: no limit. It is asked in the same way.
-		Rate func() ratelimit.Rate
 	}
 
 	// Send is a step in the life of one send, by the dispatcher.
@@ -109,7 +107,8 @@ type (
 	// Steered is what an operator changed, or stopped. It may come at any time between Began and Ended.
 	Steered struct {
 		report.Steer
-		Sends int // how many sends may be in flight now; 0 while the operator has the run paused
+		Sends int            // how many sends may be in flight now; 0 while the operator has the run paused
+		Rate  ratelimit.Rate // how many may start a second; 0: no limit
 	}
 
 	// Paused is a pause that the site asked for: nothing starts until it is over.

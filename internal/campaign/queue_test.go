@@ -34,7 +34,7 @@ func (q *queue) Past(campaign.Past) campaign.Past {
 
 func (q *queue) Of(g state.Group) campaign.Known { return q.known[g] }
 
-func (q *queue) Dispatch(ctx context.Context, groups []state.Group, o dispatcher.Options) *dispatcher.Report {
+func (q *queue) Dispatch(ctx context.Context, groups []state.Group, o dispatcher.Options, _ func(campaign.Steered)) *dispatcher.Report {
 	q.calls = append(q.calls, "dispatch")
 	var names []string
 	for _, g := range groups {

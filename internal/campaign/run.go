@@ -167,10 +167,10 @@ func (r *run) send(ctx context.Context, plan *Plan) *dispatcher.Report {
 	if r.book != nil {
 		options.Inquire = r.inquire
 	}
-	r.events.Observe(Sending{Waits: func() []string { return r.waits() }, Rate: r.bucket.Rate})
+	r.events.Observe(Sending{Waits: func() []string { return r.waits() }})
 	sends := func(groups []state.Group, options dispatcher.Options) *dispatcher.Report {
 		if r.Queue != nil {
-			return r.Queue.Dispatch(ctx, groups, options)
+			return r.Queue.Dispatch(ctx, groups, options, func(e Steered) { r.events.Observe(e) })
 		}
 		return dispatcher.Run(ctx, groups, func(ctx context.Context, g state.Group) dispatcher.Verdict {
 			return r.short.observe(r.campaign.Send(ctx, g))

@@ -256,7 +256,9 @@ func (s *Steering) stop(r *run, how string) {
 }
 
 // steered reports what was done.
-func (s *Steering) steered(r *run, steer report.Steer) { r.events.Observe(Steered{steer, r.allowed()}) }
+func (s *Steering) steered(r *run, steer report.Steer) {
+	r.events.Observe(Steered{steer, r.allowed(), r.bucket.Rate()})
+}
 
 // Observe implements [Observer].
 func (s *Steering) Observe(e Event) {

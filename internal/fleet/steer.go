@@ -181,7 +181,6 @@ func (db *DB) fill(ctx context.Context, s *Status) (err error) {
 // A Health is what the tables tell of the site, and of who sends to it.
 type Health struct {
 	Workers int           // that live
-	Paused  bool          // by an operator
 	Open    bool          // the breaker: one attempt starts now and then
 	Failing bool          // the site answers, if only that it fails
 	For     time.Duration // since the site last worked; 0: it works
@@ -195,10 +194,10 @@ func (db *DB) Health(ctx context.Context, installation int64) (h Health, err err
 	err = db.one(ctx, "look at the site's health", `
 		SELECT open, open AND down_health = 'failing', coalesce(extract(epoch FROM clock_timestamp() - down_since), 0)::float8,
 			CASE WHEN paused_until > clock_timestamp() THEN extract(epoch FROM paused_until - clock_timestamp()) ELSE 0 END::float8,
-			(SELECT count(*) FROM senddigest.worker WHERE installation = $1 AND seen > clock_timestamp() - $2::interval), paused,
+			(SELECT count(*) FROM senddigest.worker WHERE installation = $1 AND seen > clock_timestamp() - $2::interval),
 			ARRAY(SELECT DISTINCT host FROM senddigest.worker w WHERE installation = $1 AND seen > clock_timestamp() - $2::interval
 				AND down_since < clock_timestamp() - interval '1 min' AND senddigest.others(w.installation, w.id, w.down_since) ORDER BY 1)
-		FROM senddigest.installation WHERE id = $1`, []any{installation, WorkerLost}, &h.Open, &h.Failing, &since, &asked, &h.Workers, &h.Paused, &h.Apart)
+		FROM senddigest.installation WHERE id = $1`, []any{installation, WorkerLost}, &h.Open, &h.Failing, &since, &asked, &h.Workers, &h.Apart)
 	h.For, h.Asked = length(since), length(asked)
 	return h, err
 }

@@ -39,6 +39,8 @@ func (d *Display) steered(e campaign.Steered) {
 		d.halted = time.Time{}
 	case "workers":
 		d.limit = e.Sends
+	case "rate":
+		d.rate = e.Rate
 	}
 	d.say(printable.Line(fmt.Sprintf("%v, by control", e.Steer)), yellow)
 }

@@ -54,17 +54,16 @@ type Display struct {
 	backing  map[string]struct{}  // those that wait for another try
 	settling map[string]time.Time // those that wait to be settled, until when
 	breaker  ratelimit.BreakerState
-	paused   time.Time             // until when the site asked for a pause
-	halted   time.Time             // since when an operator has the run paused; zero: it is not
-	rested   time.Duration         // for which operators had it paused before
-	ending   time.Time             // when what is in flight is cut; zero: it is not
-	held     time.Time             // until when some groups are held back; zero: none are
-	waiting  int                   // .. and how many are at first
-	rateOf   func() ratelimit.Rate // tells rate; nil: not yet
-	rate     ratelimit.Rate        // how many may start a second, when last asked
-	measures bool                  // what the site's page takes while nothing is sent
-	waitsFor func() []string       // what else the run waits for; nil: nothing
-	reasons  []string              // what it said last
+	paused   time.Time       // until when the site asked for a pause
+	halted   time.Time       // since when an operator has the run paused; zero: it is not
+	rested   time.Duration   // for which operators had it paused before
+	ending   time.Time       // when what is in flight is cut; zero: it is not
+	held     time.Time       // until when some groups are held back; zero: none are
+	waiting  int             // .. and how many are at first
+	rate     ratelimit.Rate  // how many may start a second; 0: no limit
+	measures bool            // what the site's page takes while nothing is sent
+	waitsFor func() []string // what else the run waits for; nil: nothing
+	reasons  []string        // what it said last
 	began    time.Time
 	pace     pace
 	expected time.Duration                  // how long the run takes; 0: nobody knows
@@ -158,23 +157,19 @@ func (d *Display) tick() {
 	}
 }
 
-// ask asks what the run waits for, and what rate holds. The display is not locked meanwhile: who answers has locks, which others may hold who
-// have news for the display.
+// ask asks what the run waits for. The display is not locked meanwhile: who answers has locks, which others may hold who have
+// news for the display.
 func (d *Display) ask() {
 	d.mu.Lock()
-	waitsFor, rateOf := d.waitsFor, d.rateOf
+	waitsFor := d.waitsFor
 	d.mu.Unlock()
 	var reasons []string
-	var rate ratelimit.Rate
 	if waitsFor != nil {
 		reasons = waitsFor()
 	}
-	if rateOf != nil {
-		rate = rateOf()
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.reasons, d.rate = reasons, rate
+	d.reasons = reasons
 }
 
 // Observe follows the run and tells of what people want to know.
@@ -186,8 +181,10 @@ func (d *Display) Observe(e campaign.Event) {
 		d.prepares = "waiting for the lock"
 	case campaign.Queueing:
 		d.prepares = "waiting for the run of another machine"
-	case campaign.Locked, campaign.Began:
+	case campaign.Locked:
 		d.prepares = ""
+	case campaign.Began:
+		d.prepares, d.rate = "", ratelimit.Rate(e.Meta.Rate)
 	case campaign.Unlisted:
 		d.unlisted(e)
 	case campaign.Listing:
@@ -199,7 +196,7 @@ func (d *Display) Observe(e campaign.Event) {
 	case campaign.Measuring:
 		d.measures = true
 	case campaign.Sending:
-		d.measures, d.waitsFor, d.rateOf = false, e.Waits, e.Rate
+		d.measures, d.waitsFor = false, e.Waits
 	case campaign.Send:
 		d.send(e.Event)
 	case campaign.Limited:

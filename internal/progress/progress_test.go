@@ -164,8 +164,6 @@ func TestARunIsNotExpectedToEndBeforeItsRateLetsAllStart(t *testing.T) {
 		p.Forecast = &schedule.Forecast{Expected: 20 * time.Second}
 		p.Work, p.Cost = 200*time.Second, func(string) time.Duration { return time.Second }
 		d.Observe(p)
-		rate := ratelimit.Rate(0)
-		d.Observe(campaign.Sending{Rate: func() ratelimit.Rate { return rate }})
 		start(d, 50)
 		finish(d, 50, dispatcher.Accepted, "")
 		time.Sleep(5 * time.Second)
@@ -173,7 +171,7 @@ func TestARunIsNotExpectedToEndBeforeItsRateLetsAllStart(t *testing.T) {
 			rate ratelimit.Rate
 			want time.Duration
 		}{{0, 15 * time.Second}, {5, 30 * time.Second}, {100, 15 * time.Second}} {
-			rate = tt.rate
+			d.Observe(campaign.Steered{Steer: report.Steer{At: time.Now(), What: "rate"}, Rate: tt.rate})
 			if got := d.Left().Round(time.Second); got != tt.want {
 				t.Errorf("at %v: %v are left, want %v", tt.rate, got, tt.want)
 			}

@@ -86,7 +86,6 @@ type follower struct {
 
 	alone  time.Time // since when no worker lives; zero: one does
 	lonely bool      // that has been said
-	paused bool      // .. that an operator has paused the fleet
 	apart  []string  // .. that the site does not work for these machines
 }
 
@@ -100,7 +99,13 @@ type progress struct {
 }
 
 // Dispatch implements [campaign.Queue].
-func (r *Run) Dispatch(ctx context.Context, groups []state.Group, o dispatcher.Options) *dispatcher.Report {
+func (r *Run) Dispatch(ctx context.Context, groups []state.Group, o dispatcher.Options, steered func(campaign.Steered)) *dispatcher.Report {
+	r.steered.tell = func(e campaign.Steered) {
+		if e.What == "pause" {
+			r.Warn("an operator has paused the fleet: nothing starts until senddigest-fleet resume")
+		}
+		steered(e)
+	}
 	if o.Observe == nil {
 		o.Observe = func(dispatcher.Event) {}
 	}
@@ -291,13 +296,11 @@ func (f *follower) care(ctx context.Context) (more bool, err error) {
 		f.alone = time.Time{} // without their database the workers are not heard of
 		return false, err
 	}
-	if f.paused != down.Paused {
-		if f.paused = down.Paused; f.paused {
-			r.Warn("an operator has paused the fleet: nothing starts until senddigest-fleet resume")
-		}
+	if err := r.steered.look(ctx, r.DB, r.Installation); err != nil {
+		return false, err
 	}
 	f.warnApart(down.Apart)
-	alone := f.nobody(down.Workers > 0 || down.Paused)
+	alone := f.nobody(down.Workers > 0 || r.steered.limits.Paused)
 	if give := r.GiveUpAfter; give > 0 {
 		switch {
 		case alone > give:

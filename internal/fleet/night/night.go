@@ -41,6 +41,7 @@ type Options struct {
 	Guarded      bool          // the service has a duplicate check, see [campaign.Campaign]
 	Private      bool          // the names are personal data
 	Rule         fleet.Rule    // for the gate
+	Limits       fleet.Limits  // that the run takes to hold when it begins: what is different later is told as an operator's change
 	Settle       time.Duration // how long the site may be at work on a request, queueing included
 	GiveUpAfter  time.Duration // end the night when the site has been away, or will be, for so long; 0: never
 	Resume       bool          // go on with a night that has ended
@@ -58,6 +59,8 @@ type Run struct {
 	again bool        // the night is stopped, another run sees it to its end, and then it is to go on
 	added int         // groups of the night so far
 	away  bool        // it has been said that the database does not answer
+
+	steered steering
 }
 
 var _ campaign.Queue = (*Run)(nil)
@@ -67,7 +70,7 @@ func New(o Options) *Run {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
-	return &Run{Options: o, ctx: context.Background()}
+	return &Run{Options: o, ctx: context.Background(), steered: steering{limits: o.Limits}}
 }
 
 // OverError is a night that another run saw to its end. It is no failure: its code is that of the other run.

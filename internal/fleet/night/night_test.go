@@ -105,6 +105,11 @@ func (w *world) run(ctx context.Context, c campaign.Campaign, change ...func(*ca
 		DB: w.db, Installation: w.installation, Campaign: c.Name, Guarded: c.Guard != nil, Private: c.Private,
 		Settle: 10 * time.Minute, Rule: fleet.Rule{Retries: 2}, Warn: func(text string) { w.t.Log(text) },
 	}
+	var err error
+	if o.Limits, err = w.db.LimitsOf(ctx, w.installation); err != nil {
+		w.t.Fatal(err)
+	}
+	s.Workers, s.Rate, s.Burst = o.Limits.Workers, o.Limits.Rate, o.Limits.Burst
 	for _, f := range change {
 		f(&s, &o)
 	}

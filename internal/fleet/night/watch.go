@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/groupserver/senddigest/dispatcher"
@@ -45,7 +44,7 @@ func Watch(ctx context.Context, db *fleet.DB, installation int64, url string, c 
 type watcher struct {
 	*follower
 	meta     report.Meta
-	limits   fleet.Limits // as observed
+	steered  *steering
 	observer campaign.Observer
 	ended    time.Time // by the database's clock; zero: its end was not observed
 }
@@ -73,8 +72,9 @@ func newWatcher(ctx context.Context, db *fleet.DB, n fleet.Night, url string, c 
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{meta: c.Meta(), limits: limits}
-	w.limits.Paused = false // that is yet to be observed
+	w := &watcher{meta: c.Meta()}
+	w.steered = &steering{limits: limits, tell: func(e campaign.Steered) { w.observer.Observe(e) }}
+	w.steered.limits.Paused = false // that is yet to be observed
 	w.meta.Run, w.meta.URL, w.meta.Started = fmt.Sprintf("night-%d", n.ID), url, time.Now().Add(-n.Age)
 	w.meta.Workers, w.meta.Rate, w.meta.Burst = limits.Workers, float64(limits.Rate), limits.Burst
 	w.observer = begin(w.meta)
@@ -103,30 +103,6 @@ func (w *watcher) add(tasks []fleet.Task) (groups []state.Group) {
 	return groups
 }
 
-// steered takes in what operators have changed.
-func (w *watcher) steered(n fleet.Night) error {
-	now, err := w.run.DB.LimitsOf(w.ctx, n.Installation)
-	if err != nil || now == w.limits {
-		return err
-	}
-	before := w.limits
-	w.limits = now
-	sends := now.Workers
-	if now.Paused {
-		sends = 0
-	}
-	tell := func(changed bool, what, from, to string) {
-		if changed {
-			w.observer.Observe(campaign.Steered{Steer: report.Steer{At: time.Now(), What: what, From: from, To: to}, Sends: sends})
-		}
-	}
-	tell(now.Paused && !before.Paused, "pause", "", "")
-	tell(now.Workers != before.Workers, "workers", strconv.Itoa(before.Workers), strconv.Itoa(now.Workers))
-	tell(now.Rate != before.Rate, "rate", before.Rate.String(), now.Rate.String())
-	tell(!now.Paused && before.Paused, "resume", "", "")
-	return nil
-}
-
 // look takes in what has happened, and the end of the night.
 func (w *watcher) look(n fleet.Night) error {
 	if !w.ended.IsZero() {
@@ -151,7 +127,7 @@ func (w *watcher) look(n fleet.Night) error {
 		}
 	}
 	if !n.Ended {
-		return w.steered(n)
+		return w.steered.look(w.ctx, w.run.DB, n.Installation)
 	}
 	if n.Stopped != "" {
 		w.cause = causeOf(n.Stopped)

@@ -179,7 +179,7 @@ func run(c *command.Call) error {
 		}
 		n := night.New(night.Options{
 			DB: db, Queue: q, Installation: installation, Campaign: is.Name, Guarded: is.Guard != nil, Private: is.Private,
-			Rule: rule, Settle: settleTime(s), GiveUpAfter: s.GiveUpAfter,
+			Rule: rule, Limits: fleet.Limits{Workers: s.Workers, Rate: s.Rate, Burst: s.Burst}, Settle: settleTime(s), GiveUpAfter: s.GiveUpAfter,
 			Resume: s.WantResume, Warn: warn,
 		})
 		return command.Share{Queue: n, End: func(code int, r campaign.Result) error {
