@@ -76,26 +76,33 @@ BEGIN
         answer := 'rest';
         RETURN;
     END IF;
+    -- Where the database's clock was set back, what is soon to be does not wait until it has caught up: neither probe_at and tat,
+    -- nor the places of what has ended.
+    gap := CASE WHEN i.rate > 0 THEN make_interval(secs => 1 / i.rate) ELSE '0' END;
+    IF i.probe_at > now + i.probe_pause OR i.tat > now + i.burst * gap THEN
+        i.probe_at := least(i.probe_at, now + i.probe_pause);
+        i.tat := least(i.tat, now + i.burst * gap);
+        UPDATE senddigest.installation SET probe_at = i.probe_at, tat = i.tat WHERE id = i.id;
+    END IF;
     due := CASE WHEN i.open THEN greatest(i.paused_until, i.probe_at) ELSE i.paused_until END;
     IF i.paused OR due > now THEN
         answer := 'paused';
         wait := CASE WHEN i.paused THEN 1 ELSE extract(epoch FROM due - now) END;
         RETURN;
     END IF;
-    SELECT count(*) INTO taken FROM senddigest.attempt x WHERE x.installation = i.id AND x.holds > now;
+    SELECT count(*) INTO taken FROM senddigest.attempt x WHERE x.installation = i.id AND x.holds > now AND (x.ended IS NULL OR x.ended <= now);
     IF taken >= i.workers THEN
         answer := 'full';
         RETURN;
     END IF;
     IF i.rate > 0 THEN
-        gap := make_interval(secs => 1 / i.rate);
         due := i.tat - (i.burst - 1) * gap;
         IF due > now THEN
             answer := 'pace';
             wait := extract(epoch FROM due - now);
             RETURN;
         END IF;
-        UPDATE senddigest.installation SET tat = greatest(tat, now - slack) + gap WHERE id = i.id;
+        UPDATE senddigest.installation SET tat = greatest(i.tat, now - slack) + gap WHERE id = i.id;
     END IF;
     IF i.open THEN
         UPDATE senddigest.installation SET probe_at = now + probe_pause WHERE id = i.id;

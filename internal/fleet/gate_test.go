@@ -309,3 +309,33 @@ func TestASiteThatIsAwayIsAskedNowAndThen(t *testing.T) {
 		}
 	}
 }
+
+func TestADatabaseWhoseClockIsSetBackLetsSendsGoOn(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, 4, fleet.Limits{Workers: 1, Rate: 1000, Burst: 1}, fleet.Rule{Throttle: time.Millisecond})
+	g.finish(fleet.End{Attempt: g.start(0, fleet.Go).Attempt, Outcome: dispatcher.Accepted})
+	for _, sql := range []string{ // as if all that was an hour later
+		"UPDATE senddigest.attempt SET started = started + interval '1 h', ended = ended + interval '1 h', holds = holds + interval '1 h'",
+		"UPDATE senddigest.installation SET tat = tat + interval '1 h', probe_at = now() + interval '1 h', open = true",
+	} {
+		_, err := g.Pool().Exec(t.Context(), sql)
+		g.must(err)
+	}
+	first := g.start(1, fleet.Paused).Wait
+	if second := g.start(1, fleet.Paused).Wait; first > 5*time.Second || second >= first {
+		t.Errorf("the site is asked again in %v, and then in %v", first, second)
+	}
+	_, err := g.Pool().Exec(t.Context(), "UPDATE senddigest.installation SET open = false")
+	g.must(err)
+	for end := time.Now().Add(10 * time.Second); ; {
+		s, err := g.Start(t.Context(), g.tasks[1].ID, "w", least)
+		g.must(err)
+		if s.Answer == fleet.Go {
+			break
+		}
+		if s.Answer != fleet.Pace || s.Wait > time.Second || time.Now().After(end) {
+			t.Fatalf("got %+v", s)
+		}
+	}
+	g.start(2, fleet.Full)
+}
