@@ -1,28 +1,18 @@
 -- The gate. Its functions belong to the version of the tables, and are made anew with each migration.
 --
--- Both lock the installation's row first and read the clock afterwards: who waited for the lock must not start by the time at
+-- start and finish lock the installation's row first and read the clock afterwards: who waited for the lock must not start by the time at
 -- which it began to wait. In READ COMMITTED each statement sees what was committed before it, so what follows the lock sees
 -- all that earlier holders of it did.
 
--- others reports whether the site may well work for another worker than this one, for which it has not worked since p_since: the
--- other lives (fleet.WorkerLost), and the site worked for it in the last two minutes, or has not failed it since. After two
--- minutes without a proof nobody waits for one any longer.
+-- others reports whether the site may well work for another worker than this one: for one that lives (fleet.WorkerLost) it did
+-- at last, or it is not known of this night. Where the other proves nothing while this one tries again and again, in vain, it
+-- does not count.
 DROP FUNCTION IF EXISTS senddigest.others;
-CREATE FUNCTION senddigest.others(p_installation bigint, p_worker text, p_since timestamptz) RETURNS boolean LANGUAGE sql AS $$
-    SELECT EXISTS (
+CREATE FUNCTION senddigest.others(me senddigest.worker) RETURNS boolean LANGUAGE sql AS $$
+    SELECT me.doubts < 5 AND EXISTS (
         SELECT FROM senddigest.worker w
-        WHERE w.installation = p_installation AND w.id <> p_worker AND w.down_since IS NULL
-            AND w.seen > clock_timestamp() - interval '15 s' AND greatest(w.reached, p_since) > clock_timestamp() - interval '2 min')
-$$;
-
--- rest is for how long a worker is to leave all groups to others, in seconds: the site works for them, and not for it. A send
--- that is refused takes no time, so it would be the first to ask for each group. 0: it may send.
-DROP FUNCTION IF EXISTS senddigest.rest;
-CREATE FUNCTION senddigest.rest(p_worker text) RETURNS float8 LANGUAGE sql AS $$
-    SELECT coalesce((
-        SELECT extract(epoch FROM w.retry_at - clock_timestamp()) FROM senddigest.worker w
-        WHERE w.id = p_worker AND w.down_since IS NOT NULL AND w.retry_at > clock_timestamp()
-            AND senddigest.others(w.installation, w.id, w.down_since)), 0)
+        WHERE w.installation = me.installation AND w.id <> me.id AND w.seen > clock_timestamp() - interval '15 s'
+            AND (w.down_since IS NULL OR w.retry_at < clock_timestamp() - interval '1 h'))
 $$;
 
 -- start asks whether a request for a task may leave. It does where the answer is go, and the attempt is on record then.
@@ -38,6 +28,7 @@ DECLARE
     n senddigest.night;
     i senddigest.installation;
     a senddigest.attempt;
+    w senddigest.worker;
     now timestamptz;
     taken int;
     gap interval;
@@ -71,9 +62,10 @@ BEGIN
         wait := CASE WHEN isfinite(t.not_before) THEN extract(epoch FROM t.not_before - now) ELSE 3600 END;
         RETURN;
     END IF;
-    wait := senddigest.rest(p_worker);
-    IF wait > 0 THEN
-        answer := 'rest';
+    SELECT * INTO w FROM senddigest.worker WHERE id = p_worker;
+    IF w.down_since IS NOT NULL AND w.retry_at > now AND senddigest.others(w) THEN
+        answer := 'rest'; -- a send that is refused takes no time: this worker would be the first to ask for each group
+        wait := extract(epoch FROM w.retry_at - now);
         RETURN;
     END IF;
     -- Where the database's clock was set back, what is soon to be does not wait until it has caught up: neither probe_at and tat,
@@ -107,9 +99,11 @@ BEGIN
     IF i.open THEN
         UPDATE senddigest.installation SET probe_at = now + probe_pause WHERE id = i.id;
     END IF;
-    UPDATE senddigest.worker SET retry_at = now + retry_pause,
-        down_since = CASE WHEN retry_at > now - interval '2 min' THEN down_since END -- else that was another night
-        WHERE id = p_worker AND down_since IS NOT NULL;
+    IF w.down_since IS NOT NULL AND w.retry_at < now - interval '1 h' THEN -- that was another night
+        UPDATE senddigest.worker SET down_since = NULL, streak = 0, doubts = 0 WHERE id = w.id;
+    ELSIF w.down_since IS NOT NULL THEN
+        UPDATE senddigest.worker SET retry_at = now + retry_pause WHERE id = w.id;
+    END IF;
     UPDATE senddigest.task SET attempts = attempts + 1, counted = counted + 1 WHERE id = t.id;
     INSERT INTO senddigest.attempt (task, night, installation, campaign, site, grp, worker, number, seq, started, settles, holds)
         VALUES (t.id, n.id, i.id, n.campaign, t.site, t.grp, p_worker, t.attempts + 1, nextval('senddigest.seq'), now,
@@ -140,7 +134,7 @@ DECLARE
     w senddigest.worker;
     now timestamptz;
     counts boolean := true;
-    others boolean;
+    proven boolean;
     alone boolean := false; -- that the site does not work for this worker says nothing of the site
 BEGIN
     wait := 0;
@@ -167,20 +161,25 @@ BEGIN
 
     SELECT * INTO w FROM senddigest.worker WHERE id = a.worker;
     IF w.id IS NOT NULL AND p_health IN ('down', 'failing') THEN
-        others := senddigest.others(i.id, w.id, coalesce(w.down_since, now));
         IF w.down_task IS DISTINCT FROM t.id THEN
             w.streak := w.streak + 1;
         END IF;
-        w.retry_pause := CASE WHEN others AND w.down_since IS NOT NULL THEN least(2 * w.retry_pause, interval '1 min') ELSE '5 s' END;
-        IF p_health = 'down' OR w.streak >= 3 THEN -- a group may have the site fail; three in a row seldom do
+        IF a.started >= w.down_since THEN -- it was a trial
+            proven := EXISTS (SELECT FROM senddigest.worker x WHERE x.installation = i.id AND x.id <> w.id AND x.reached > w.failed_at);
+            w.doubts := CASE WHEN proven THEN 0 ELSE w.doubts + 1 END;
+            w.retry_pause := least(2 * w.retry_pause, interval '1 min');
+        -- What never reached the site says at once that the way is cut; a group may have the site fail, or take too long, but
+        -- three in a row seldom do.
+        ELSIF p_health = 'down' AND p_not_delivered AND p_pause = 0 AND a.started >= w.reached OR w.streak >= 3 THEN
             w.down_since := coalesce(w.down_since, now);
+            w.retry_pause := '5 s';
         END IF;
-        alone := others AND w.down_since IS NOT NULL;
-        UPDATE senddigest.worker SET streak = w.streak, down_task = t.id, down_since = w.down_since, retry_pause = w.retry_pause,
-            retry_at = now + w.retry_pause WHERE id = w.id;
+        alone := w.down_since IS NOT NULL AND senddigest.others(w);
+        UPDATE senddigest.worker SET streak = w.streak, down_task = t.id, down_since = w.down_since, doubts = w.doubts, failed_at = now,
+            retry_pause = w.retry_pause, retry_at = now + w.retry_pause WHERE id = w.id;
     ELSIF p_health IN ('up', 'crowded') AND (w.down_since IS NULL OR a.started >= w.down_since)
         AND (w.streak > 0 OR w.down_since IS NOT NULL OR w.reached < now - interval '10 s') THEN
-        UPDATE senddigest.worker SET streak = 0, down_task = NULL, down_since = NULL, reached = now WHERE id = w.id;
+        UPDATE senddigest.worker SET streak = 0, doubts = 0, down_task = NULL, down_since = NULL, reached = now WHERE id = w.id;
     END IF;
     IF alone THEN
         counts := false;

@@ -23,7 +23,7 @@ const (
 	Full    Answer = "full"    // as many attempts are in flight as may be
 	Pace    Answer = "pace"    // the rate
 	Paused  Answer = "paused"  // by an operator, by the site, or because the site is away
-	Rest    Answer = "rest"    // the site works for other workers and not for this one, which leaves all groups to them
+	Rest    Answer = "rest"    // the site works for other workers and not for this one: another is to have the task
 	Stopped Answer = "stopped" // nothing more starts this night
 )
 
@@ -55,15 +55,6 @@ func (db *DB) Start(ctx context.Context, task int64, worker string, least time.D
 		s.Number = *number
 	}
 	return s, err
-}
-
-// Rest returns for how long a worker is to leave all groups to others, since the site works for them and not for it; 0: not at
-// all. down reports whether the site does not work for it.
-func (db *DB) Rest(ctx context.Context, worker string) (rest time.Duration, down bool, err error) {
-	var s float64
-	err = db.one(ctx, "ask whether the worker is to rest", `
-		SELECT senddigest.rest($1), EXISTS (SELECT FROM senddigest.worker WHERE id = $1 AND down_since IS NOT NULL)`, []any{worker}, &s, &down)
-	return length(s), down, err
 }
 
 // What follows for a task from the end of an attempt.

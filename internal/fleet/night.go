@@ -192,7 +192,11 @@ func (l *Lead) Release(ctx context.Context) {
 
 // Look returns a night as it is now.
 func (db *DB) Look(ctx context.Context, night int64) (Night, error) {
-	return db.night(ctx, "n.id = $1", night)
+	n, err := db.night(ctx, "n.id = $1", night)
+	if err == nil && n.ID == 0 { // another copy of the database was put in its place
+		err = db.fault("look at the night", pgx.ErrNoRows)
+	}
+	return n, err
 }
 
 // Newest returns the last night of a campaign; its ID is 0 where there was none.

@@ -98,9 +98,11 @@ CREATE TABLE senddigest.worker (
     seen         timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- A machine may be cut off from the site, or have a Zope of its own that fails, while others send.
     reached      timestamptz NOT NULL DEFAULT clock_timestamp(), -- to within 10 s, when the site last worked for it; at first: when it began
-    down_since   timestamptz,                         -- since then the site has not worked for it; null: it does
-    down_task    bigint,                              -- whose attempt was the last that did not
+    failed_at    timestamptz,                         -- when it last did not
+    down_task    bigint,                              -- whose attempt that was
     streak       int NOT NULL DEFAULT 0,              -- so many tasks in a row
+    down_since   timestamptz,                         -- since then it is taken not to work for it; null: it is not
+    doubts       int NOT NULL DEFAULT 0,              -- so many trials in a row since then, while it worked for no other worker
     retry_at     timestamptz NOT NULL DEFAULT '-infinity', -- it tries again then, while the site works for others
     retry_pause  interval NOT NULL DEFAULT '5 s'
 );

@@ -149,7 +149,7 @@ const wanted = `
 // back as well.
 func (q *Queue) Fill(ctx context.Context, n fleet.Night, private bool) (made int, err error) {
 	err = q.db.Transact(ctx, "hand out the groups of the night", func(ctx context.Context, tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT FROM senddigest.night WHERE id = $1 FOR UPDATE", n.ID); err != nil { // one at a time
+		if _, err := tx.Exec(ctx, "SELECT FROM senddigest.night WHERE id = $1 FOR NO KEY UPDATE", n.ID); err != nil { // one at a time, and no start waits
 			return err
 		}
 		if err := q.resume(ctx, tx, Name(n.Installation)); err != nil {

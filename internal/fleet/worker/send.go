@@ -11,6 +11,7 @@ import (
 	"github.com/groupserver/senddigest/internal/fleet"
 	"github.com/groupserver/senddigest/internal/fleet/queue"
 	"github.com/groupserver/senddigest/internal/state"
+	"github.com/groupserver/senddigest/ratelimit"
 	"github.com/riverqueue/river"
 )
 
@@ -35,7 +36,11 @@ func (s *sender) Work(ctx context.Context, job *river.Job[queue.Job]) error {
 	for late := 0; ; late++ {
 		start, since, err := w.ask(ctx, job.Args.Task)
 		switch {
-		case err != nil: // it is told to stop or to rest, or waited too long
+		case err != nil: // it is told to stop, or waited too long
+			return river.JobSnooze(0)
+		case start.Answer == fleet.Rest:
+			w.reaches(false)
+			pause(ctx, min(start.Wait, heartbeat)) // without that it would have the job again before any other
 			return river.JobSnooze(0)
 		case start.Answer != fleet.Go:
 			return nil
@@ -75,9 +80,6 @@ func (w *worker) ask(ctx context.Context, task int64) (start fleet.Start, since 
 			continue // it may have been in the way
 		case start.Answer == fleet.Full:
 			wait = askEvery
-		case start.Answer == fleet.Rest:
-			w.leave()
-			return start, since, context.Canceled
 		case start.Answer == fleet.Paused:
 			wait = min(wait, pausedEvery)
 		case start.Answer != fleet.Pace:
@@ -105,6 +107,19 @@ func (w *worker) tell(err error) {
 		w.Log.Info("the queue's database answers again")
 	}
 	w.away = err != nil
+}
+
+// reaches logs once that the site works for other workers and not for this one, and once that it works again.
+func (w *worker) reaches(site bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !site && !w.rests:
+		w.Log.Warn("the site works for other workers and not for this one: the groups are left to them, and it is tried again now and then")
+	case site && w.rests:
+		w.Log.Info("the site works for this worker again")
+	}
+	w.rests = !site
 }
 
 // errNoCampaign is a task of a campaign that this worker does not know: it is an older one.
@@ -142,6 +157,9 @@ func (w *worker) send(c campaign.Campaign, start fleet.Start, since time.Time, t
 	if errors.Is(v.Err, hooks.ErrLate) && !tired {
 		return fleet.End{Attempt: start.Attempt, Unsent: true}
 	}
+	if v.Health == ratelimit.Up {
+		w.reaches(true)
+	}
 	w.Log.Debug("sent", "attempt", start.Attempt, "outcome", v.Outcome.String(), "took", time.Since(began))
 	return fleet.EndOf(start.Attempt, v, time.Since(began), w.Backoff(start.Number), campaign.StopWord(v.Stop))
 }
@@ -169,13 +187,19 @@ func (w *worker) upload(ctx context.Context, ends []fleet.End) {
 			}
 			w.tell(err)
 			w.box.sync()
-			timer := time.NewTimer(away)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
+			if pause(ctx, away); ctx.Err() != nil {
 				return
 			}
 		}
+	}
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }

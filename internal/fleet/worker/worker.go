@@ -74,17 +74,17 @@ type worker struct {
 	turn  chan struct{}   // holds a value while a job asks the gate, or beat looks for attempts whose start was not heard
 	freed chan struct{}   // holds a value when an attempt of this process has ended
 	stop  context.Context // when it ends, no job waits any longer
-	leave func()          // ends stop: the worker gives its jobs back, and asks for new ones when it may send
 	end   context.Context // when it ends, the worker does
 	cut   context.Context // when it ends, requests in flight are cut
 	box   *outbox
 
 	looked time.Time // of the last look for such attempts; zero: one is due. It belongs to whoever has the turn
 
-	mu   sync.Mutex
-	ours map[int64]bool // attempts that are under way here
-	jobs map[int64]bool // River's jobs that are under way here
-	away bool           // it has been said that the database does not answer
+	mu    sync.Mutex
+	ours  map[int64]bool // attempts that are under way here
+	jobs  map[int64]bool // River's jobs that are under way here
+	away  bool           // it has been said that the database does not answer
+	rests bool           // .. that the site does not work for this worker
 }
 
 // Run works until ctx ends, and returns when the requests in flight have ended and all that is known of them is on record, or
@@ -158,53 +158,32 @@ func (w *worker) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resting := false
-	for ready := w.Ready; ctx.Err() == nil; ready = nil {
-		resting = w.rest(ctx, resting)
+	for begun := false; ctx.Err() == nil; begun = true {
+		ready := w.Ready
+		if begun {
+			ready = nil
+		}
 		jobs := limits.Workers + spare
 		if err := w.serve(ctx, jobs, ready, func(ctx context.Context) bool {
 			now, err := w.DB.LimitsOf(ctx, w.Installation)
 			if err == nil {
 				limits = now
 			}
-			if _, down, err := w.DB.Rest(ctx, w.id); resting && err == nil && !down {
-				w.Log.Info("the site works for this worker again")
-				resting = false
-			}
 			return limits.Workers+spare > jobs
-		}); err != nil {
+		}); err != nil && !begun {
 			return err
+		} else if w.tell(err); err != nil { // what has begun waits for the database
+			pause(ctx, awayMost)
 		}
 	}
 	return nil
 }
 
-// rest waits while the site works for other workers and not for this one. said: that has been logged already; so does it return.
-func (w *worker) rest(ctx context.Context, said bool) bool {
-	for ctx.Err() == nil {
-		pause, _, err := w.DB.Rest(ctx, w.id)
-		if err != nil || pause <= 0 { // without an answer nothing starts anyway
-			break
-		}
-		if !said {
-			w.Log.Warn("the site works for other workers and not for this one, which leaves the groups to them and tries again now and then")
-			said = true
-		}
-		timer := time.NewTimer(min(pause, heartbeat)) // that of the others may change
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-	}
-	return said
-}
-
-// serve has River work with so many jobs at once, until ctx ends, there are to be more of them, or the worker is to rest.
+// serve has River work with so many jobs at once, until ctx ends or there are to be more of them.
 func (w *worker) serve(ctx context.Context, jobs int, ready func(), more func(context.Context) bool) error {
 	stop, over := context.WithCancel(ctx)
 	defer over()
-	w.stop, w.leave = stop, over
+	w.stop = stop
 	workers := river.NewWorkers()
 	if err := river.AddWorkerSafely(workers, &sender{worker: w}); err != nil {
 		return err
@@ -233,7 +212,7 @@ func (w *worker) serve(ctx context.Context, jobs int, ready func(), more func(co
 			if !more(ctx) {
 				continue
 			}
-		case <-stop.Done():
+		case <-ctx.Done():
 		}
 		tick.Stop()
 		break
@@ -263,14 +242,15 @@ func (w *worker) beat(ctx context.Context, host string) {
 		if w.DB.Seen(ctx, w.Installation, w.id, host, os.Getpid()) != nil {
 			continue
 		}
-		stray = w.putBack(ctx, stray)
+		soon, cancel := context.WithTimeout(ctx, heartbeat) // otherwise the worker might not be seen for too long
+		stray = w.putBack(soon, stray)
 		select {
 		case w.turn <- struct{}{}:
-			w.closeUnheard(ctx)
+			w.closeUnheard(soon)
 			<-w.turn
-		case <-time.After(heartbeat): // whoever has the turn waits for the gate, and looks
-		case <-ctx.Done():
+		case <-soon.Done(): // whoever has the turn waits for the gate, and looks
 		}
+		cancel()
 	}
 }
 
