@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,7 +71,7 @@ func (s *shelf) page(kind string, write func(*campaign.Archive, *http.Request, i
 		case absent:
 			http.Error(w, err.Error(), http.StatusNotFound)
 		case err != nil:
-			http.Error(w, err.Error(), http.StatusInternalServerError)
+			http.Error(w, err.Error()+"; senddigest report says what to do", http.StatusInternalServerError)
 		default:
 			w.Header().Set("Content-Type", kind)
 			w.Header().Set("Content-Security-Policy", web.Policy(report.Policy))
@@ -89,8 +91,24 @@ func (s *shelf) make(r *http.Request, w io.Writer, write func(*campaign.Archive,
 	if err != nil {
 		return err
 	}
-	return write(archive, r, w)
+	if err := write(archive, r, w); err != nil {
+		return &shownError{err, archive.Path()}
+	}
+	return nil
 }
+
+// A shownError is one whose text is for a browser: where the owner of the runs keeps them is for nobody else.
+type shownError struct {
+	err error
+	dir string
+}
+
+func (e *shownError) Error() string {
+	text := strings.ReplaceAll(e.err.Error(), e.dir+string(filepath.Separator), "")
+	return strings.ReplaceAll(text, " in "+e.dir, "")
+}
+
+func (e *shownError) Unwrap() error { return e.err }
 
 func (s *shelf) list(a *campaign.Archive, _ *http.Request, w io.Writer) error {
 	past := a.Past()

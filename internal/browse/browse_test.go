@@ -215,7 +215,11 @@ func TestADamagedRunCostsNoOtherItsPage(t *testing.T) {
 	if page := get(t, a.handler(), "/slowest", http.StatusOK); !strings.Contains(page, "Left out, since its record cannot be read: run "+damaged+".") {
 		t.Error("the page of the slowest does not name what it leaves out")
 	}
-	get(t, a.handler(), "/run/"+damaged, http.StatusInternalServerError)
+	for path, status := range map[string]int{damaged: http.StatusInternalServerError, "none": http.StatusNotFound} {
+		if text := get(t, a.handler(), "/run/"+path, status); strings.Contains(text, filepath.Dir(a.Path())) || !strings.Contains(text, path) {
+			t.Errorf("got %q", text)
+		}
+	}
 }
 
 func TestAReportIsHeldAgainstARunOfTheReadersChoice(t *testing.T) {

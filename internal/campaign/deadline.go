@@ -72,7 +72,16 @@ func (d *deadline) clockText() string {
 	if d.clock == nil {
 		return "none"
 	}
-	return d.clock.At.Local().Format("15:04")
+	return timeOfDay(d.clock.At)
+}
+
+// timeOfDay is a time of day with its zone: a report's other times are in UTC. It has the date where that is not today's.
+func timeOfDay(at time.Time) string {
+	at = at.Local()
+	if y, m, d := time.Now().Date(); at.Year() == y && at.Month() == m && at.Day() == d {
+		return at.Format("15:04 MST")
+	}
+	return at.Format("2006-01-02 15:04 MST")
 }
 
 // text is what ends the run: a time of day or none, and --max-duration where that does sooner.
@@ -83,7 +92,7 @@ func (d *deadline) text() string {
 	if d.longest == nil || d.clock != nil && !d.longest.At.Before(d.clock.At) {
 		return text
 	}
-	return text + "; --max-duration ends the run at " + d.longest.At.Local().Format("15:04") // not how long: a journal takes 64 bytes
+	return text + "; --max-duration ends it at " + d.longest.At.Local().Format("15:04 MST") // no more: a journal takes 64 bytes
 }
 
 // set keeps the sooner of both.

@@ -33,6 +33,7 @@ type Steering struct {
 	run    *run       // nil: there is none to steer
 	hire   func(workers int)
 	ended  error // why nothing more starts
+	cut    bool  // what is in flight is cut
 	ending bool  // all sends have ended: nothing more is to be changed
 	shut   func()
 	paused time.Time
@@ -57,7 +58,7 @@ type Status struct {
 	Auto         bool       `json:"auto"`    // they are found
 	Rate         *float64   `json:"rate"`    // starts a second; nil: no limit
 	Deadline     *time.Time `json:"deadline"`
-	DeadlineText string     `json:"deadline_text"` // what Deadline is by: a time of day, or "none; --max-duration ends the run at 05:00"
+	DeadlineText string     `json:"deadline_text"` // what Deadline is by: a time of day, or "none; --max-duration ends it at 05:00 UTC"
 	Paused       *time.Time `json:"paused"`        // by an operator, since when; nil: it is not
 	Ends         *time.Time `json:"ends"`          // when it is expected to be over; nil: nobody knows
 	Stopping     string     `json:"stopping"`      // why nothing more starts; empty: it does
@@ -138,13 +139,15 @@ func (s *Steering) Do(name, value string) (Status, error) {
 	s.doing.Lock()
 	defer s.doing.Unlock()
 	s.mu.Lock()
-	r, ending := s.run, s.ending
+	r, ending, ended := s.run, s.ending, s.ended
 	s.mu.Unlock()
 	switch {
 	case r == nil:
 		return Status{}, ErrNoRun
 	case ending && name != "status":
 		return Status{}, ErrEnding
+	case ended != nil && name != "status" && name != "stop" && name != "cut":
+		return Status{}, &ActionError{"the run starts nothing more: " + ended.Error()}
 	}
 	do(s, r)
 	return s.now(r), nil
@@ -221,7 +224,7 @@ func (s *Steering) ceiling() int {
 
 func (s *Steering) rate(r *run, rate ratelimit.Rate) {
 	before := r.bucket.Rate()
-	if before == rate {
+	if before.String() == rate.String() {
 		return
 	}
 	r.bucket.SetRate(rate)
@@ -229,20 +232,24 @@ func (s *Steering) rate(r *run, rate ratelimit.Rate) {
 }
 
 func (s *Steering) deadline(r *run, clock *Clock) {
-	steer := report.Steer{At: time.Now(), What: "deadline", From: r.timeLimit.clockText(), To: "none"}
-	if clock != nil {
-		steer.To = clock.String()
-	}
-	if steer.From == steer.To {
+	steer := report.Steer{At: time.Now(), What: "deadline", From: r.timeLimit.clockText()}
+	r.timeLimit.move(clock)
+	if r.timeLimit.clockText() == steer.From {
 		return
 	}
-	r.timeLimit.move(clock)
 	steer.To = r.timeLimit.text()
 	s.steered(r, steer)
 }
 
 // stop starts nothing more, and with cut ends what is in flight.
 func (s *Steering) stop(r *run, how string) {
+	s.mu.Lock()
+	over := s.cut || how == "stop" && s.ended != nil
+	s.cut = s.cut || how == "cut"
+	s.mu.Unlock()
+	if over {
+		return
+	}
 	s.steered(r, report.Steer{At: time.Now(), What: how})
 	r.timeLimit.stop(&ControlError{})
 	s.mu.Lock()
@@ -302,7 +309,7 @@ func (s *Steering) now(r *run) Status {
 	if !s.paused.IsZero() {
 		st.Paused = new(s.paused)
 	}
-	if left >= 0 && s.ended == nil { // what stops a run is known here before its forecast knows
+	if left >= 0 && s.ended == nil && s.paused.IsZero() { // what stops a run is known here before its forecast knows
 		st.Ends = new(time.Now().Add(left))
 	}
 	switch {

@@ -179,7 +179,7 @@ func TestADeadlineIsMovedAndRemoved(t *testing.T) {
 func TestWhoTakesTheDeadlineAwayIsToldThatTheGreatestLengthStillEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		want := "none; --max-duration ends the run at " + began.Add(2*time.Hour).Local().Format("15:04")
+		want := "none; --max-duration ends it at " + began.Add(2*time.Hour).Local().Format("15:04 MST")
 		r, _ := steer(t, 12, campaign.Settings{Workers: 1, MaxDuration: 2 * time.Hour}, func(s *campaign.Steering) {
 			after(t, s, time.Second, "deadline", campaign.Clock{Hour: began.Add(time.Hour).Hour()}.String())
 			for range 2 { // it is so already the second time
@@ -212,6 +212,43 @@ func TestStopLetsWhatIsInFlightEndAndCutDoesNot(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestARunThatStartsNothingMoreTakesNoOtherOrderAndHasEachOnceOnRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := steer(t, 5, campaign.Settings{Workers: 2}, func(s *campaign.Steering) {
+			after(t, s, time.Second, "stop", "")
+			after(t, s, time.Second, "stop", "")
+			for _, order := range [][2]string{{"pause"}, {"resume"}, {"workers", "4"}, {"rate", "5"}, {"deadline", "none"}} {
+				if _, err := s.Do(order[0], order[1]); err == nil || err.Error() != "the run starts nothing more: stopped by control" {
+					t.Errorf("%s: got %v", order, err)
+				}
+			}
+			after(t, s, time.Second, "cut", "")
+			after(t, s, 0, "status", "")
+		})
+		var told []string
+		for _, steer := range r.Document.Steered {
+			told = append(told, steer.What)
+		}
+		if want := []string{"stop", "cut"}; !slices.Equal(told, want) {
+			t.Errorf("on record are %q, want %q", told, want)
+		}
+	})
+}
+
+func TestAPausedRunForecastsNoEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		steer(t, 12, campaign.Settings{Workers: 1}, func(s *campaign.Steering) {
+			s.Left = func() time.Duration { return time.Minute }
+			if st := after(t, s, 15*time.Second, "pause", ""); st.Ends != nil {
+				t.Errorf("paused: it ends at %v", st.Ends)
+			}
+			if st := after(t, s, time.Hour, "resume", ""); st.Ends == nil {
+				t.Error("resumed: nobody knows when it ends")
+			}
+		})
+	})
 }
 
 func TestARunThatIsStoppedBeforeItHasAListTellsWhoStoppedIt(t *testing.T) {

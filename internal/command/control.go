@@ -14,6 +14,7 @@ import (
 	"github.com/groupserver/senddigest/internal/campaign"
 	"github.com/groupserver/senddigest/internal/config"
 	"github.com/groupserver/senddigest/internal/control"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/report"
 	"github.com/groupserver/senddigest/internal/state"
 	"github.com/groupserver/senddigest/ratelimit"
@@ -123,6 +124,7 @@ func unsteered(err error, site, dir string) error {
 func statusText(s campaign.Status) string {
 	var b strings.Builder
 	local := func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+	fmt.Fprintf(&b, "site      %s\n", printable.Line(s.URL))
 	fmt.Fprintf(&b, "run       %s, process %d, since %s\n", s.Run, s.PID, local(s.Started))
 	fmt.Fprintf(&b, "done      %d of %d, %d in flight\n", s.Done, s.Groups, s.InFlight)
 	fmt.Fprintf(&b, "outcomes  %d accepted, %d failed, %d of them ambiguous\n", s.Accepted, s.Failed, s.Ambiguous)

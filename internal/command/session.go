@@ -19,6 +19,7 @@ import (
 	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/progress"
 	"github.com/groupserver/senddigest/internal/state"
+	"github.com/groupserver/senddigest/internal/web"
 )
 
 // A session is what every command has that asks something of a site: a client, what may stop it, and a way to
@@ -42,6 +43,11 @@ type session struct {
 // session begins one, says what is dangerous about the options, and adds to them what follows from the site and the
 // environment.
 func (p command) session(site *url.URL, s *config.Settings) (*session, error) {
+	if s.Listen != "" { // before the night, in a dry run, too
+		if err := web.Judge(s.Listen, s.ListenAnywhere); err != nil {
+			return nil, listenError(err)
+		}
+	}
 	traffic := new(hooks.Traffic)
 	client, err := p.client(site, s, traffic)
 	if err != nil {

@@ -98,7 +98,9 @@ func (n *noted) steered(e campaign.Steered) {
 	if len(m.Limits) == 0 {
 		m.Limits = []report.Limit{{At: m.Started, Sends: m.Workers}}
 	}
-	m.Limits = append(slices.Clip(m.Limits), report.Limit{At: e.At, Sends: e.Sends})
+	if m.Limits[len(m.Limits)-1].Sends != e.Sends {
+		m.Limits = append(slices.Clip(m.Limits), report.Limit{At: e.At, Sends: e.Sends})
+	}
 }
 
 func (n *noted) send(e dispatcher.Event) {

@@ -54,7 +54,7 @@ func (d *Display) waits(now time.Time) string {
 		}
 		return fmt.Sprintf("what is in flight, for %s at most", clock(d.ending.Sub(now)))
 	case !d.halted.IsZero():
-		return "control to resume it, paused since " + printable.Instant(d.halted)
+		return "control to resume it, paused since " + d.halted.Local().Format("15:04 MST")
 	case d.breaker.Open && now.Before(d.breaker.Probe):
 		return fmt.Sprintf("the site, which is asked again in %s", clock(d.breaker.Probe.Sub(now)))
 	case d.breaker.Open:

@@ -166,7 +166,7 @@ func TestTheLinesSayWhyTheRunWaits(t *testing.T) {
 		{"an operator", func(d *progress.Display) {
 			waiting(d, "the rate of 5/s")
 			d.Observe(campaign.Steered{Steer: report.Steer{At: time.Now(), What: "pause"}})
-		}, "control to resume it, paused since " + time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Local().Format(time.TimeOnly)},
+		}, "control to resume it, paused since " + time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Local().Format("15:04 MST")},
 		{"an operator no more", func(d *progress.Display) {
 			d.Observe(campaign.Steered{Steer: report.Steer{At: time.Now(), What: "pause"}})
 			d.Observe(campaign.Steered{Steer: report.Steer{At: time.Now(), What: "resume"}, Sends: 4})

@@ -148,6 +148,7 @@ type Seconds struct {
 	Max        float64  `json:"max"`
 	LowerBound float64  `json:"lower_bound"` // see measure
 	Forecast   *float64 `json:"forecast"`
+	Paused     float64  `json:"paused,omitempty"` // of Wall: for so long operators had the run paused
 }
 
 // Cause is what some groups that were not accepted have in common.
@@ -252,7 +253,8 @@ func (d *Document) underWay(r *dispatcher.Result) bool {
 }
 
 // measure fills in the lengths of time. The lower bound is max(longest send, sum of sends ÷ workers, sends ÷ rate):
-// without a rate no schedule of these sends could have ended sooner. With one the run may: the bucket starts full,
+// without a rate no schedule of these sends could have ended sooner. Of workers that an operator changed the most count, and
+// such a rate does not. With one the run may: the bucket starts full,
 // and lets the first burst of them go at once.
 func (d *Document) measure() {
 	var sum time.Duration
@@ -263,6 +265,7 @@ func (d *Document) measure() {
 		}
 	}
 	d.Seconds.Wall = seconds(d.results.Finished.Sub(d.meta.Started))
+	d.Seconds.Paused = seconds(d.paused())
 	if len(d.took) == 0 {
 		return
 	}
@@ -270,9 +273,15 @@ func (d *Document) measure() {
 	longest := d.took[len(d.took)-1]
 	d.Seconds.P50, d.Seconds.P95 = seconds(quantile(d.took, 50)), seconds(quantile(d.took, 95))
 	d.Seconds.P99, d.Seconds.Max = seconds(quantile(d.took, 99)), seconds(longest)
-	bound := max(longest, sum/time.Duration(max(cmp.Or(d.meta.Workers, d.results.Peak), 1)))
+	workers := cmp.Or(d.meta.Workers, d.results.Peak)
+	if d.steered("workers") {
+		for _, l := range d.meta.Limits {
+			workers = max(workers, l.Sends)
+		}
+	}
+	bound := max(longest, sum/time.Duration(max(workers, 1)))
 	d.Seconds.LowerBound = seconds(bound)
-	if d.meta.Rate > 0 {
+	if d.meta.Rate > 0 && !d.steered("rate") {
 		d.Seconds.LowerBound = max(d.Seconds.LowerBound, milli(float64(len(d.took))/d.meta.Rate))
 	}
 }

@@ -235,12 +235,16 @@ func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + 
 func figure(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s" }
 
 func (d *Document) facts() []fact {
+	took := length(d.Seconds.Wall)
+	if d.Seconds.Paused > 0 {
+		took += ", of which operators had it paused for " + length(d.Seconds.Paused)
+	}
 	list := []fact{
 		{"Site", d.URL},
 		{"Started", clock(d.Started)},
 		{"Ended", clock(d.Finished)},
-		{"Took", length(d.Seconds.Wall)},
-		{"Workers", fmt.Sprint(d.Workers)},
+		{"Took", took},
+		{"Workers", fmt.Sprint(d.Workers) + d.atFirst("workers")},
 	}
 	switch d.meta.State {
 	case Running:
@@ -252,7 +256,7 @@ func (d *Document) facts() []fact {
 	if d.Rate != nil {
 		rate = fmt.Sprintf("at most %s per second, %d at once after a lull", strconv.FormatFloat(*d.Rate, 'g', 6, 64), d.Burst)
 	}
-	list = append(list, fact{"Rate", rate}, fact{"Extra tries", strconv.Itoa(d.Counts.Retries)})
+	list = append(list, fact{"Rate", rate + d.atFirst("rate")}, fact{"Extra tries", strconv.Itoa(d.Counts.Retries)})
 	if d.StoppedBy != nil {
 		list = append(list, fact{"Stopped by", *d.StoppedBy})
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,6 +21,37 @@ func (s Steer) String() string {
 		return cmp.Or(map[string]string{"pause": "paused", "resume": "resumed", "stop": "stopped"}[s.What], s.What)
 	}
 	return fmt.Sprintf("%s %s → %s", s.What, s.From, s.To)
+}
+
+// steered reports whether an operator changed something of that name.
+func (d *Document) steered(what string) bool {
+	return slices.ContainsFunc(d.meta.Steered, func(s Steer) bool { return s.What == what })
+}
+
+// atFirst is the word for an option that an operator changed while the run went.
+func (d *Document) atFirst(what string) string {
+	if d.steered(what) {
+		return ", at first"
+	}
+	return ""
+}
+
+// paused is how long operators had the run paused.
+func (d *Document) paused() (all time.Duration) {
+	var since time.Time // zero: it goes on
+	for _, s := range d.meta.Steered {
+		switch {
+		case s.What == "pause" && since.IsZero():
+			since = s.At
+		case s.What == "resume" && !since.IsZero():
+			all += s.At.Sub(since)
+			since = time.Time{}
+		}
+	}
+	if !since.IsZero() {
+		all += max(d.results.Finished.Sub(since), 0)
+	}
+	return all
 }
 
 // steeredNotes name what operators changed, a line each.

@@ -57,6 +57,9 @@ func (d *Document) Headline() string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "%d of %s accepted at %s in %s", c.Accepted, d.meta.Things.Count(c.Groups), d.URL, length(d.Seconds.Wall))
+	if d.Seconds.Paused > 0 {
+		fmt.Fprintf(&b, " (paused for %s)", length(d.Seconds.Paused))
+	}
 	switch d.meta.State {
 	case Running:
 		b.WriteString(" so far")

@@ -214,10 +214,13 @@ func (d *Document) startCurve(sends []*dispatcher.Result, wall time.Duration) cu
 		counts[min(max(i, 0), len(counts)-1)]++
 	}
 	limit := d.meta.Rate * per.Seconds()
+	if d.steered("rate") { // it was another for a part of the time
+		limit = 0
+	}
 	c := draw(counts, per, wall, limit, nil)
 	c.ID = "starts"
 	c.Caption = fmt.Sprintf("Sends started in each %s, at most %d", short(per), slices.Max(counts))
-	if d.meta.Rate > 0 {
+	if limit > 0 {
 		c.Caption += "; the rate's limit is " + strconv.FormatFloat(limit, 'g', 3, 64)
 	}
 	return c

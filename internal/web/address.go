@@ -49,6 +49,17 @@ func resolve(ctx context.Context, address string, anywhere bool) (string, error)
 	return net.JoinHostPort(ips[0].String(), port), nil
 }
 
+// Judge reports whether [Start] would refuse an address, whatever the machine says to it: an [*AddressError]. Whose a name is
+// it does not ask.
+func Judge(address string, anywhere bool) error {
+	host, _, err := net.SplitHostPort(address)
+	if _, named := netip.ParseAddr(host); err == nil && host != "" && named != nil {
+		return nil
+	}
+	_, err = resolve(context.Background(), address, anywhere)
+	return err
+}
+
 // name is what a browser may call an address that is listened on: by the machine's own name where it is every address.
 func name(at net.Addr) string {
 	a, err := netip.ParseAddrPort(at.String())
