@@ -79,7 +79,7 @@ var table = []row{
 	}},
 	{
 		pkg:  "internal/fleet/worker",
-		ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/fleet", "internal/fleet/queue", "internal/state"}, outside: []string{
+		ours: []string{"dispatcher", "hooks", "internal/campaign", "internal/fleet", "internal/fleet/queue", "internal/state", "ratelimit"}, outside: []string{
 			"github.com/riverqueue/river", "github.com/riverqueue/river/riverdriver/riverpgxv5", "github.com/riverqueue/river/rivertype",
 		},
 	},

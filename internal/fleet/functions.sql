@@ -15,6 +15,27 @@ CREATE FUNCTION senddigest.others(me senddigest.worker) RETURNS boolean LANGUAGE
             AND (w.down_since IS NULL OR w.retry_at < clock_timestamp() - interval '1 h'))
 $$;
 
+-- keep_time notes how late it is. Where the database's clock was set back, all that it had noted goes back with it: otherwise a
+-- place, a rate, a pause, a trial and a proof would wait until it has caught up. The caller has the gate.
+DROP FUNCTION IF EXISTS senddigest.keep_time;
+CREATE FUNCTION senddigest.keep_time(i senddigest.installation, now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    step interval := i.clock - now;
+BEGIN
+    UPDATE senddigest.installation SET clock = now WHERE id = i.id;
+    IF step < '0' THEN
+        RETURN;
+    END IF;
+    UPDATE senddigest.installation SET tat = tat - step, paused_until = paused_until - step, down_since = down_since - step, probe_at = probe_at - step
+        WHERE id = i.id;
+    UPDATE senddigest.worker SET started = started - step, seen = seen - step, reached = reached - step, failed_at = failed_at - step,
+        down_since = down_since - step, retry_at = retry_at - step WHERE installation = i.id;
+    UPDATE senddigest.attempt SET started = started - step, settles = settles - step, holds = holds - step, ended = ended - step
+        WHERE installation = i.id AND holds > now;
+    UPDATE senddigest.task SET not_before = not_before - step
+        WHERE not_before > now AND NOT done AND night IN (SELECT id FROM senddigest.night WHERE installation = i.id AND ended IS NULL);
+END $$;
+
 -- start asks whether a request for a task may leave. It does where the answer is go, and the attempt is on record then.
 -- wait, in seconds, is when to ask again at the earliest. p_least is the shortest time to settle that the worker's own
 -- time-out allows.
@@ -39,6 +60,10 @@ BEGIN
     SELECT * INTO n FROM senddigest.night WHERE id = (SELECT night FROM senddigest.task WHERE id = p_task);
     SELECT * INTO i FROM senddigest.installation WHERE id = n.installation FOR UPDATE;
     now := clock_timestamp();
+    IF i.clock NOT BETWEEN now - interval '1 s' AND now + interval '1 s' THEN -- not each time: it is a write
+        PERFORM senddigest.keep_time(i, now);
+        SELECT * INTO i FROM senddigest.installation WHERE id = i.id;
+    END IF;
     SELECT * INTO t FROM senddigest.task WHERE id = p_task;
     SELECT * INTO n FROM senddigest.night WHERE id = t.night;
     IF t.id IS NULL OR t.done THEN
@@ -63,18 +88,12 @@ BEGIN
         RETURN;
     END IF;
     SELECT * INTO w FROM senddigest.worker WHERE id = p_worker;
-    IF w.down_since IS NOT NULL AND w.retry_at > now AND senddigest.others(w) THEN
-        answer := 'rest'; -- a send that is refused takes no time: this worker would be the first to ask for each group
-        wait := extract(epoch FROM w.retry_at - now);
+    IF w.down_since IS NOT NULL AND senddigest.others(w) AND (w.retry_at > now OR EXISTS (
+        SELECT FROM senddigest.attempt x WHERE x.worker = w.id AND x.ended IS NULL AND x.started >= w.down_since AND x.installation = i.id))
+    THEN -- one trial at a time, now and then: what is refused takes no time, and what hangs takes a place
+        answer := 'rest';
+        wait := greatest(extract(epoch FROM w.retry_at - now), 1);
         RETURN;
-    END IF;
-    -- Where the database's clock was set back, what is soon to be does not wait until it has caught up: neither probe_at and tat,
-    -- nor the places of what has ended.
-    gap := CASE WHEN i.rate > 0 THEN make_interval(secs => 1 / i.rate) ELSE '0' END;
-    IF i.probe_at > now + i.probe_pause OR i.tat > now + i.burst * gap THEN
-        i.probe_at := least(i.probe_at, now + i.probe_pause);
-        i.tat := least(i.tat, now + i.burst * gap);
-        UPDATE senddigest.installation SET probe_at = i.probe_at, tat = i.tat WHERE id = i.id;
     END IF;
     due := CASE WHEN i.open THEN greatest(i.paused_until, i.probe_at) ELSE i.paused_until END;
     IF i.paused OR due > now THEN
@@ -82,19 +101,20 @@ BEGIN
         wait := CASE WHEN i.paused THEN 1 ELSE extract(epoch FROM due - now) END;
         RETURN;
     END IF;
-    SELECT count(*) INTO taken FROM senddigest.attempt x WHERE x.installation = i.id AND x.holds > now AND (x.ended IS NULL OR x.ended <= now);
+    SELECT count(*) INTO taken FROM senddigest.attempt x WHERE x.installation = i.id AND x.holds > now;
     IF taken >= i.workers THEN
         answer := 'full';
         RETURN;
     END IF;
     IF i.rate > 0 THEN
+        gap := make_interval(secs => 1 / i.rate);
         due := i.tat - (i.burst - 1) * gap;
         IF due > now THEN
             answer := 'pace';
             wait := extract(epoch FROM due - now);
             RETURN;
         END IF;
-        UPDATE senddigest.installation SET tat = greatest(i.tat, now - slack) + gap WHERE id = i.id;
+        UPDATE senddigest.installation SET tat = greatest(tat, now - slack) + gap WHERE id = i.id;
     END IF;
     IF i.open THEN
         UPDATE senddigest.installation SET probe_at = now + probe_pause WHERE id = i.id;
@@ -141,6 +161,10 @@ BEGIN
     SELECT * INTO i FROM senddigest.installation
         WHERE id = (SELECT installation FROM senddigest.attempt WHERE id = p_attempt) FOR UPDATE;
     now := clock_timestamp();
+    IF i.clock > now + interval '1 s' THEN
+        PERFORM senddigest.keep_time(i, now);
+        SELECT * INTO i FROM senddigest.installation WHERE id = i.id;
+    END IF;
     SELECT * INTO a FROM senddigest.attempt WHERE id = p_attempt FOR UPDATE;
     SELECT * INTO t FROM senddigest.task WHERE id = a.task;
     SELECT * INTO n FROM senddigest.night WHERE id = a.night;
@@ -160,13 +184,13 @@ BEGIN
     END IF;
 
     SELECT * INTO w FROM senddigest.worker WHERE id = a.worker;
-    IF w.id IS NOT NULL AND p_health IN ('down', 'failing') THEN
+    IF w.id IS NOT NULL AND (p_health IN ('down', 'failing') OR p_outcome = 'unsent' AND a.started >= w.down_since) THEN
         IF w.down_task IS DISTINCT FROM t.id THEN
             w.streak := w.streak + 1;
         END IF;
         IF a.started >= w.down_since THEN -- it was a trial
             proven := EXISTS (SELECT FROM senddigest.worker x WHERE x.installation = i.id AND x.id <> w.id AND x.reached > w.failed_at);
-            w.doubts := CASE WHEN proven THEN 0 ELSE w.doubts + 1 END;
+            w.doubts := CASE WHEN proven THEN 0 WHEN a.started > w.failed_at THEN w.doubts + 1 ELSE w.doubts END;
             w.retry_pause := least(2 * w.retry_pause, interval '1 min');
         -- What never reached the site says at once that the way is cut; a group may have the site fail, or take too long, but
         -- three in a row seldom do.

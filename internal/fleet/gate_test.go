@@ -312,30 +312,61 @@ func TestASiteThatIsAwayIsAskedNowAndThen(t *testing.T) {
 
 func TestADatabaseWhoseClockIsSetBackLetsSendsGoOn(t *testing.T) {
 	t.Parallel()
-	g := newGate(t, 4, fleet.Limits{Workers: 1, Rate: 1000, Burst: 1}, fleet.Rule{Throttle: time.Millisecond})
-	g.finish(fleet.End{Attempt: g.start(0, fleet.Go).Attempt, Outcome: dispatcher.Accepted})
-	for _, sql := range []string{ // as if all that was an hour later
-		"UPDATE senddigest.attempt SET started = started + interval '1 h', ended = ended + interval '1 h', holds = holds + interval '1 h'",
-		"UPDATE senddigest.installation SET tat = tat + interval '1 h', probe_at = now() + interval '1 h', open = true",
-	} {
+	g := newGate(t, 5, fleet.Limits{Workers: 1, Rate: 10, Burst: 1}, fleet.Rule{Throttle: time.Minute, Retries: 1})
+	g.finish(fleet.End{Attempt: g.start(0, fleet.Go).Attempt, Outcome: dispatcher.NotOK, NotDelivered: true, Repeatable: true, Backoff: time.Minute, Pause: time.Minute})
+	change := func(sql string) {
+		t.Helper()
 		_, err := g.Pool().Exec(t.Context(), sql)
 		g.must(err)
 	}
-	first := g.start(1, fleet.Paused).Wait
-	if second := g.start(1, fleet.Paused).Wait; first > 5*time.Second || second >= first {
-		t.Errorf("the site is asked again in %v, and then in %v", first, second)
+	const later = " + interval '1 h'"
+	change("UPDATE senddigest.attempt SET started = started" + later + ", ended = ended" + later + ", holds = holds" + later)
+	change("UPDATE senddigest.task SET not_before = not_before" + later + " WHERE attempts > 0")
+	change("UPDATE senddigest.installation SET tat = tat" + later + ", clock = clock" + later + ", paused_until = paused_until" + later +
+		", down_since = now()" + later + ", down_health = 'down', open = true, probe_at = now() + interval '3 s'" + later)
+	if s := g.start(0, fleet.Busy); s.Wait < 50*time.Second || s.Wait > time.Minute+2*time.Second {
+		t.Errorf("a group waits for %v for its next try", s.Wait)
 	}
-	_, err := g.Pool().Exec(t.Context(), "UPDATE senddigest.installation SET open = false")
-	g.must(err)
-	for end := time.Now().Add(10 * time.Second); ; {
-		s, err := g.Start(t.Context(), g.tasks[1].ID, "w", least)
+	if s := g.start(1, fleet.Paused); s.Wait < 50*time.Second || s.Wait > time.Minute+2*time.Second {
+		t.Errorf("the site's pause is %v", s.Wait)
+	}
+	g.must(g.SetPaused(t.Context(), g.installation, false))
+	if s := g.start(1, fleet.Paused); s.Wait > 5*time.Second {
+		t.Errorf("the next trial is in %v", s.Wait)
+	}
+	change("UPDATE senddigest.installation SET probe_at = now()")
+	g.start(1, fleet.Full) // by the throttle
+	var holds float64
+	g.must(g.Pool().QueryRow(t.Context(), "SELECT extract(epoch FROM max(holds) - now()) FROM senddigest.attempt").Scan(&holds))
+	if holds < 50 || holds > 62 {
+		t.Errorf("a place is kept for %v s", holds)
+	}
+	change("UPDATE senddigest.attempt SET holds = now()")
+	change("UPDATE senddigest.installation SET down_since = now(), tat = now()") // these are rounded to a second
+	g.finish(fleet.End{Attempt: g.start(1, fleet.Go).Attempt, Outcome: dispatcher.Accepted, Health: ratelimit.Up})
+	if h, err := g.Health(t.Context(), g.installation); err != nil || h.Open {
+		t.Errorf("the site is taken for away after a send: %+v, %v", h, err)
+	}
+}
+
+func TestForHowLongTheSiteIsAwayCountsFromTheEndOfAPause(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	g := newGate(t, 1, fleet.Limits{Workers: 1}, fleet.Rule{})
+	away := func() time.Duration {
+		h, err := g.Health(ctx, g.installation)
 		g.must(err)
-		if s.Answer == fleet.Go {
-			break
-		}
-		if s.Answer != fleet.Pace || s.Wait > time.Second || time.Now().After(end) {
-			t.Fatalf("got %+v", s)
-		}
+		return h.For
 	}
-	g.start(2, fleet.Full)
+	_, err := g.Pool().Exec(ctx, "UPDATE senddigest.installation SET open = true, down_health = 'down', down_since = now() - interval '1 h'")
+	g.must(err)
+	g.must(g.SetPaused(ctx, g.installation, false)) // it was not paused
+	if d := away(); d < time.Hour {
+		t.Errorf("away for %v", d)
+	}
+	g.must(g.SetPaused(ctx, g.installation, true))
+	g.must(g.SetPaused(ctx, g.installation, false))
+	if d := away(); d > time.Minute {
+		t.Errorf("after a pause: away for %v", d)
+	}
 }

@@ -110,6 +110,9 @@ func (db *DB) Join(ctx context.Context, installation int64, campaign string, rul
 				return &NothingLeftError{n.Age}
 			}
 			n = Night{ID: n.ID, Installation: installation, Campaign: campaign, Age: n.Age}
+			if err := forgive(ctx, tx, installation); err != nil {
+				return err
+			}
 			_, err := tx.Exec(ctx, "UPDATE senddigest.night SET ended = NULL, stopped = NULL, code = NULL, retries = $2 WHERE id = $1", n.ID, rule.Retries)
 			return err
 		case recent || followed:
@@ -117,6 +120,9 @@ func (db *DB) Join(ctx context.Context, installation int64, campaign string, rul
 			return nil
 		}
 		n = Night{Installation: installation, Campaign: campaign}
+		if err := forgive(ctx, tx, installation); err != nil {
+			return err
+		}
 		return tx.QueryRow(ctx, `
 			WITH superseded AS (
 				UPDATE senddigest.night SET ended = clock_timestamp(), stopped = coalesce(stopped, 'superseded')
@@ -130,6 +136,15 @@ func (db *DB) Join(ctx context.Context, installation int64, campaign string, rul
 		return n, err
 	}
 	return n, db.fault("join the night", err)
+}
+
+// forgive forgets that the site was away or failed, where no run follows a night: that was another one's. Otherwise who begins
+// would give up at once, with no trial made.
+func forgive(ctx context.Context, tx pgx.Tx, installation int64) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE senddigest.installation SET open = false, streak = 0, down_since = NULL, down_task = NULL, down_health = NULL
+		WHERE id = $1 AND NOT EXISTS (SELECT FROM senddigest.night WHERE installation = $1 AND ended IS NULL AND id IN `+led+`)`, installation)
+	return err
 }
 
 // A NothingLeftError is a night that was to go on and has nothing left to do, or none at all. That it is no success is for the

@@ -119,6 +119,26 @@ func TestOneSendThatReachedTheSiteAndHasNoAnswerKeepsNoWorkerFromSending(t *test
 	m.try(4, fleet.Go, ratelimit.Up)
 }
 
+// Otherwise a Zope that hangs would have all places for as long as its answers are waited for.
+func TestAWorkerForWhichTheSiteDoesNotWorkTriesOneAtATime(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, 9, fleet.Limits{Workers: 9}, fleet.Rule{})
+	cut := g.machine("cut")
+	g.machine("well")
+	cut.try(0, fleet.Go, ratelimit.Down)
+	g.passes(cut.try(1, fleet.Rest, 0))
+	trial, err := cut.Start(t.Context(), cut.tasks[1].ID, cut.id, least)
+	g.must(err)
+	g.passes(time.Minute)
+	if rest := cut.try(2, fleet.Rest, 0); rest < time.Second {
+		t.Errorf("it is to rest for %v while one is in flight", rest)
+	}
+	cut.finish(fleet.End{Attempt: trial.Attempt, Worker: cut.id, Unsent: true}) // too late to leave: that is no proof
+	if rest := cut.try(2, fleet.Rest, 0); rest < 6*time.Second {
+		t.Errorf("after a second trial it is to rest for %v, no longer than after the first", rest)
+	}
+}
+
 func TestWhatNoWorkerReachesIsAway(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, 9, fleet.Limits{Workers: 9}, fleet.Rule{Retries: 1})

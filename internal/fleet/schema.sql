@@ -13,6 +13,7 @@ CREATE TABLE senddigest.installation (
     rate         float8 NOT NULL DEFAULT 0 CHECK (rate >= 0), -- starts a second; 0: no limit
     burst        int NOT NULL DEFAULT 1 CHECK (burst >= 1),
     tat          timestamptz NOT NULL DEFAULT '-infinity', -- GCRA: when the next start is due
+    clock        timestamptz NOT NULL DEFAULT clock_timestamp(), -- to within 1 s, how late it was at last
     paused       boolean NOT NULL DEFAULT false,      -- by an operator
     paused_until timestamptz NOT NULL DEFAULT '-infinity', -- by the site, with Retry-After
     -- The breaker. Since down_since every answer says that the site is away or fails; null: the last one did not.
@@ -97,7 +98,7 @@ CREATE TABLE senddigest.worker (
     started      timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen         timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- A machine may be cut off from the site, or have a Zope of its own that fails, while others send.
-    reached      timestamptz NOT NULL DEFAULT clock_timestamp(), -- to within 10 s, when the site last worked for it; at first: when it began
+    reached      timestamptz NOT NULL DEFAULT '-infinity', -- to within 10 s, when the site last worked for it
     failed_at    timestamptz,                         -- when it last did not
     down_task    bigint,                              -- whose attempt that was
     streak       int NOT NULL DEFAULT 0,              -- so many tasks in a row

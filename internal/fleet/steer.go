@@ -41,10 +41,13 @@ func (db *DB) SetRate(ctx context.Context, installation int64, rate ratelimit.Ra
 		installation, float64(rate), max(burst, 1))
 }
 
-// SetPaused has nothing start, or lets it start again. It ends a pause that the site asked for, too.
+// SetPaused has nothing start, or lets it start again. It ends a pause that the site asked for, too. For how long the site has
+// been away counts from the end of the pause: nobody asked it meanwhile.
 func (db *DB) SetPaused(ctx context.Context, installation int64, paused bool) error {
 	return db.exec(ctx, "pause or resume", `
-		UPDATE senddigest.installation SET paused = $2, paused_until = CASE WHEN $2 THEN paused_until ELSE '-infinity' END WHERE id = $1`,
+		UPDATE senddigest.installation SET paused = $2, paused_until = CASE WHEN $2 THEN paused_until ELSE '-infinity' END,
+			down_since = CASE WHEN paused AND NOT $2 AND down_since IS NOT NULL THEN clock_timestamp() ELSE down_since END
+		WHERE id = $1`,
 		installation, paused)
 }
 

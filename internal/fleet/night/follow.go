@@ -301,7 +301,7 @@ func (f *follower) care(ctx context.Context) (more bool, err error) {
 	}
 	f.warnApart(down.Apart)
 	alone := f.nobody(down.Workers > 0 || r.steered.limits.Paused)
-	if give := r.GiveUpAfter; give > 0 {
+	if give := r.GiveUpAfter; give > 0 && !r.steered.limits.Paused {
 		switch {
 		case alone > give:
 			f.stop(&NoWorkersError{alone})

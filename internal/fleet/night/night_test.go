@@ -291,6 +291,20 @@ func TestASiteThatIsGoneEndsTheNightWithoutUsingUpTheTriesOfItsGroups(t *testing
 	if r.Document.Counts.NotAttempted < 20 {
 		t.Errorf("got %s", counted(r))
 	}
+	// Nobody asks the site in the day that follows.
+	if _, err := w.db.Pool().Exec(t.Context(), "UPDATE senddigest.installation SET down_since = down_since - interval '1 day'"); err != nil {
+		t.Fatal(err)
+	}
+	w.site.SetFaults()
+	r, _, err = w.run(t.Context(), campaign.Digest(w.client, nil), func(_ *campaign.Settings, o *night.Options) {
+		o.GiveUpAfter, o.Resume = time.Hour, true
+	})
+	if err != nil || r.StoppedBy != nil {
+		t.Fatalf("gone on with: got %v, %v", r.StoppedBy, err)
+	}
+	if c := r.Document.Counts; c.NotAttempted > 0 || c.Accepted < 20 { // the others had an answer that is final
+		t.Errorf("gone on with: got %s", counted(r))
+	}
 }
 
 func TestANightThatNobodySendsEndsAndIsGoneOnWithOnceThereIsAWorker(t *testing.T) {

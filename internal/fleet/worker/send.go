@@ -19,6 +19,7 @@ import (
 type sender struct {
 	river.WorkerDefaults[queue.Job]
 	worker *worker
+	stop   context.Context // when it ends, no job waits any longer
 }
 
 // Work looks at a task. Its job is done then, whatever came of it: whether there is to be another is for whoever runs the night.
@@ -27,7 +28,7 @@ func (s *sender) Work(ctx context.Context, job *river.Job[queue.Job]) error {
 	defer w.works(job.ID)()
 	ctx, cancel := context.WithTimeout(ctx, gateWait)
 	defer cancel()
-	defer context.AfterFunc(w.stop, cancel)()
+	defer context.AfterFunc(s.stop, cancel)()
 	c, ok := w.campaign(job.Args.Campaign)
 	if !ok {
 		w.Log.Error("a group is left to other workers", "campaign", job.Args.Campaign, "error", errNoCampaign)
@@ -39,7 +40,7 @@ func (s *sender) Work(ctx context.Context, job *river.Job[queue.Job]) error {
 		case err != nil: // it is told to stop, or waited too long
 			return river.JobSnooze(0)
 		case start.Answer == fleet.Rest:
-			w.reaches(false)
+			w.reaches(false, time.Now())
 			pause(ctx, min(start.Wait, heartbeat)) // without that it would have the job again before any other
 			return river.JobSnooze(0)
 		case start.Answer != fleet.Go:
@@ -109,17 +110,19 @@ func (w *worker) tell(err error) {
 	w.away = err != nil
 }
 
-// reaches logs once that the site works for other workers and not for this one, and once that it works again.
-func (w *worker) reaches(site bool) {
+// reaches logs once that the site works for other workers and not for this one, and once that it works again. at is when that
+// began to be so: what left before it did not work tells nothing.
+func (w *worker) reaches(site bool, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case !site && !w.rests:
+	case !site && w.rests.IsZero():
+		w.rests = at
 		w.Log.Warn("the site works for other workers and not for this one: the groups are left to them, and it is tried again now and then")
-	case site && w.rests:
+	case site && !w.rests.IsZero() && at.After(w.rests):
+		w.rests = time.Time{}
 		w.Log.Info("the site works for this worker again")
 	}
-	w.rests = !site
 }
 
 // errNoCampaign is a task of a campaign that this worker does not know: it is an older one.
@@ -157,8 +160,8 @@ func (w *worker) send(c campaign.Campaign, start fleet.Start, since time.Time, t
 	if errors.Is(v.Err, hooks.ErrLate) && !tired {
 		return fleet.End{Attempt: start.Attempt, Unsent: true}
 	}
-	if v.Health == ratelimit.Up {
-		w.reaches(true)
+	if v.Health == ratelimit.Up || v.Health == ratelimit.Crowded {
+		w.reaches(true, since)
 	}
 	w.Log.Debug("sent", "attempt", start.Attempt, "outcome", v.Outcome.String(), "took", time.Since(began))
 	return fleet.EndOf(start.Attempt, v, time.Since(began), w.Backoff(start.Number), campaign.StopWord(v.Stop))

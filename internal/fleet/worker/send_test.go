@@ -52,7 +52,7 @@ func TestARequestHearsOfNoStop(t *testing.T) {
 	job, cancel := context.WithCancel(t.Context())
 	cancel()
 	cut, abort := context.WithCancel(t.Context())
-	w := &worker{Options: Options{Log: queue.Silent(), Backoff: func(int) time.Duration { return 0 }}, stop: job, end: job, cut: cut}
+	w := &worker{Options: Options{Log: queue.Silent(), Backoff: func(int) time.Duration { return 0 }}, end: job, cut: cut}
 	var heard error
 	send := func(ctx context.Context, _ state.Group) dispatcher.Verdict {
 		heard = ctx.Err()

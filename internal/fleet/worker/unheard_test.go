@@ -154,6 +154,43 @@ func TestAJobThatWasGivenUnheardGoesBackIntoTheQueue(t *testing.T) {
 	}
 }
 
+// River's client is started anew for that, and takes no jobs while it ends.
+func TestMorePlacesAreFilledWhileALongSendIsInFlight(t *testing.T) {
+	t.Parallel()
+	n := newNight(t, server.DSN(t))
+	both := make(chan struct{})
+	var sends atomic.Int64
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- worker.Run(ctx, worker.Options{DB: n.DB, Installation: n.is.Installation, Timeout: time.Second, Campaigns: []campaign.Campaign{{
+			Name: n.is.Campaign, Send: func(ctx context.Context, _ state.Group) dispatcher.Verdict {
+				switch sends.Add(1) {
+				case 1:
+					if err := n.SetWorkers(ctx, n.is.Installation, 9); err != nil {
+						t.Error(err)
+					}
+				case 2:
+					close(both)
+				}
+				select {
+				case <-both:
+				case <-time.After(patience):
+					t.Error("the second send does not start beside the first")
+				}
+				return dispatcher.Verdict{Outcome: dispatcher.Accepted}
+			},
+		}}})
+	}()
+	select {
+	case <-both:
+	case <-time.After(2 * patience):
+		t.Error("nothing is sent")
+	}
+	stop()
+	n.must(<-ended)
+}
+
 // changes gives an order until it has changed something.
 func (n *night) changes(sql string, values ...any) {
 	n.t.Helper()

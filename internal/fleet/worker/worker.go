@@ -73,7 +73,6 @@ type worker struct {
 	least time.Duration   // the shortest time to settle
 	turn  chan struct{}   // holds a value while a job asks the gate, or beat looks for attempts whose start was not heard
 	freed chan struct{}   // holds a value when an attempt of this process has ended
-	stop  context.Context // when it ends, no job waits any longer
 	end   context.Context // when it ends, the worker does
 	cut   context.Context // when it ends, requests in flight are cut
 	box   *outbox
@@ -84,7 +83,7 @@ type worker struct {
 	ours  map[int64]bool // attempts that are under way here
 	jobs  map[int64]bool // River's jobs that are under way here
 	away  bool           // it has been said that the database does not answer
-	rests bool           // .. that the site does not work for this worker
+	rests time.Time      // since when it has been said that the site does not work for this worker; zero: it does
 }
 
 // Run works until ctx ends, and returns when the requests in flight have ended and all that is known of them is on record, or
@@ -96,10 +95,13 @@ func Run(ctx context.Context, o Options) error {
 	if o.Backoff == nil {
 		o.Backoff = dispatcher.FullJitter(time.Second, time.Minute)
 	}
+	if o.Ready == nil {
+		o.Ready = func() {}
+	}
 	host, _ := os.Hostname()
 	w := &worker{
 		Options: o, id: newID(host), least: o.Timeout + fleet.LeaveWithin + time.Second,
-		turn: make(chan struct{}, 1), freed: make(chan struct{}, 1), stop: ctx, end: ctx, ours: map[int64]bool{}, jobs: map[int64]bool{},
+		turn: make(chan struct{}, 1), freed: make(chan struct{}, 1), end: ctx, ours: map[int64]bool{}, jobs: map[int64]bool{},
 	}
 	if err := queue.Check(ctx, o.DB); err != nil {
 		return err
@@ -152,41 +154,53 @@ func newID(host string) string {
 }
 
 // work has River work until ctx ends. Where the installation gets more places than this process can fill, River is started
-// anew with more jobs.
+// anew with more jobs, while what is in flight ends.
 func (w *worker) work(ctx context.Context) error {
 	limits, err := w.DB.LimitsOf(ctx, w.Installation)
 	if err != nil {
 		return err
 	}
-	for begun := false; ctx.Err() == nil; begun = true {
-		ready := w.Ready
-		if begun {
+	var ending sync.WaitGroup
+	defer ending.Wait()
+	for ready := w.Ready; ctx.Err() == nil; {
+		jobs := limits.Workers + spare
+		stop, over := context.WithCancel(ctx)
+		end, err := w.start(stop, jobs)
+		w.tell(err)
+		switch {
+		case err != nil && ready != nil:
+			over()
+			return err
+		case err != nil: // what has begun waits for the database
+			over()
+			pause(ctx, awayMost)
+			continue
+		case ready != nil:
+			ready()
 			ready = nil
 		}
-		jobs := limits.Workers + spare
-		if err := w.serve(ctx, jobs, ready, func(ctx context.Context) bool {
-			now, err := w.DB.LimitsOf(ctx, w.Installation)
-			if err == nil {
-				limits = now
+		for tick := time.NewTicker(heartbeat); ctx.Err() == nil && limits.Workers+spare <= jobs; {
+			select {
+			case <-tick.C:
+				if now, err := w.DB.LimitsOf(ctx, w.Installation); err == nil {
+					limits = now
+				}
+			case <-ctx.Done():
+				tick.Stop()
 			}
-			return limits.Workers+spare > jobs
-		}); err != nil && !begun {
-			return err
-		} else if w.tell(err); err != nil { // what has begun waits for the database
-			pause(ctx, awayMost)
 		}
+		over()
+		ending.Go(end)
 	}
 	return nil
 }
 
-// serve has River work with so many jobs at once, until ctx ends or there are to be more of them.
-func (w *worker) serve(ctx context.Context, jobs int, ready func(), more func(context.Context) bool) error {
-	stop, over := context.WithCancel(ctx)
-	defer over()
-	w.stop = stop
+// start has River work with so many jobs at once. When stop ends, no job of it waits any longer; end takes no more jobs, and waits
+// for what is in flight.
+func (w *worker) start(stop context.Context, jobs int) (end func(), err error) {
 	workers := river.NewWorkers()
-	if err := river.AddWorkerSafely(workers, &sender{worker: w}); err != nil {
-		return err
+	if err := river.AddWorkerSafely(workers, &sender{worker: w, stop: stop}); err != nil {
+		return nil, err
 	}
 	timeout := gateWait + w.Timeout + time.Minute
 	client, err := river.NewClient(riverpgxv5.New(w.DB.Pool()), &river.Config{
@@ -198,28 +212,12 @@ func (w *worker) serve(ctx context.Context, jobs int, ready func(), more func(co
 		RetryPolicy: atOnce{},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
-		return w.DB.Fault("start to work", err)
+	if err := client.Start(context.WithoutCancel(stop)); err != nil {
+		return nil, w.DB.Fault("start to work", err)
 	}
-	if ready != nil {
-		ready()
-	}
-	for tick := time.NewTicker(heartbeat); ; {
-		select {
-		case <-tick.C:
-			if !more(ctx) {
-				continue
-			}
-		case <-ctx.Done():
-		}
-		tick.Stop()
-		break
-	}
-	over()
-	_ = client.Stop(context.WithoutCancel(ctx)) // waits for what is in flight
-	return nil
+	return func() { _ = client.Stop(context.WithoutCancel(stop)) }, nil
 }
 
 // atOnce has River propose a job again without a delay. What is to wait, the gate says.
