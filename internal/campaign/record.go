@@ -70,7 +70,7 @@ func (r *run) hold(ctx context.Context) error {
 func (r *run) takeLock(ctx context.Context, dir *state.Dir) (err error) {
 	holder := func(since time.Time) state.Holder {
 		r.begin(since)
-		return state.Holder{PID: os.Getpid(), Run: r.id, Since: since, URL: r.URL}
+		return state.Holder{PID: os.Getpid(), Run: r.id, Since: since, URL: r.URL, Queue: r.Queue != nil}
 	}
 	r.lock, err = dir.Lock(ctx, r.Installation, holder, 0)
 	if held, ok := errors.AsType[*state.HeldError](err); ok && r.LockWait > 0 {

@@ -29,6 +29,11 @@ func (db *DB) Installation(ctx context.Context, s Site) (id int64, err error) {
 	return id, err
 }
 
+// Reached notes the URL by which a run has reached the site: the first one that was entered may be mistyped.
+func (db *DB) Reached(ctx context.Context, installation int64, url string) error {
+	return db.exec(ctx, "note the site's URL", "UPDATE senddigest.installation SET url = $2 WHERE id = $1 AND url <> $2 AND $2 <> ''", installation, url)
+}
+
 // A Night is one run of a campaign, which all machines share.
 type Night struct {
 	ID           int64
@@ -125,7 +130,7 @@ func (db *DB) Join(ctx context.Context, installation int64, campaign string, rul
 		}
 		return tx.QueryRow(ctx, `
 			WITH superseded AS (
-				UPDATE senddigest.night SET ended = clock_timestamp(), stopped = coalesce(stopped, 'superseded')
+				UPDATE senddigest.night SET ended = clock_timestamp(), code = 75, stopped = coalesce(stopped, '`+Superseded+`')
 				WHERE installation = $1 AND campaign = $2 AND ended IS NULL
 			), today AS (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS day)
 			INSERT INTO senddigest.night (installation, campaign, day, number, retries, throttle)
@@ -166,6 +171,9 @@ func (*NothingLeftError) Hint() string {
 // ExitCode is that of a wrong command line.
 func (*NothingLeftError) ExitCode() int { return 64 }
 
+// Superseded is why nothing more starts in a night that nobody followed when the next one began.
+const Superseded = "superseded"
+
 // leadLock is the first half of the advisory lock of whoever plans a night; the second is the night's number.
 const leadLock = "28265"
 
@@ -197,8 +205,22 @@ func (db *DB) Lead(ctx context.Context, night int64) (*Lead, error) {
 	return &Lead{conn}, nil
 }
 
-// Release gives the turn back.
+// Held reports whether the turn is still had: a database that was restarted has taken it back, and says so to nobody. Of nil it
+// is not.
+func (l *Lead) Held(ctx context.Context) bool {
+	if l == nil {
+		return false
+	}
+	ctx, cancel := asking(ctx)
+	defer cancel()
+	return l.conn.Ping(ctx) == nil
+}
+
+// Release gives the turn back; nil has none.
 func (l *Lead) Release(ctx context.Context) {
+	if l == nil {
+		return
+	}
 	ctx, cancel := asking(ctx)
 	defer cancel()
 	_, _ = l.conn.Exec(ctx, "SELECT pg_advisory_unlock_all()") // at once; otherwise it goes when the server notes the end

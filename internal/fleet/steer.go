@@ -104,6 +104,8 @@ type NightStatus struct {
 	Led      bool // a run follows it
 	Tasks    int
 	Done     int
+	Waiting  int            // tasks that are held back, or wait for another try
+	WaitFor  time.Duration  // for so long, the last of them
 	Outcomes map[string]int // of the tasks that are done, by their last attempt
 }
 
@@ -149,11 +151,19 @@ func (db *DB) fill(ctx context.Context, s *Status) (err error) {
 	}
 	s.Nights, err = list(ctx, db, "read the nights", `
 		SELECT DISTINCT ON (n.campaign, n.ended IS NULL) `+nightColumns+`, n.id IN `+led+`,
-			(SELECT count(*) FROM senddigest.task t WHERE t.night = n.id), (SELECT count(*) FROM senddigest.task t WHERE t.night = n.id AND t.done)
-		FROM senddigest.night n WHERE n.installation = $1 ORDER BY n.campaign, n.ended IS NULL, n.id DESC`, []any{s.Installation},
+			t.tasks, t.done, t.waiting, t.wait
+		FROM senddigest.night n CROSS JOIN LATERAL (
+			SELECT count(*) AS tasks, count(*) FILTER (WHERE done) AS done, count(*) FILTER (WHERE waits) AS waiting,
+				coalesce(extract(epoch FROM max(not_before) FILTER (WHERE waits) - clock_timestamp()), 0)::float8 AS wait
+			FROM (SELECT *, NOT done AND n.ended IS NULL AND n.stopped IS NULL AND isfinite(not_before)
+				AND not_before > clock_timestamp() + interval '1 s' AS waits FROM senddigest.task WHERE night = n.id) t
+		) t WHERE n.installation = $1 ORDER BY n.campaign, n.ended IS NULL, n.id DESC`, []any{s.Installation},
 		func(row pgx.CollectableRow) (n NightStatus, err error) {
 			n.Outcomes = map[string]int{}
-			return n, n.scan(row, &n.Led, &n.Tasks, &n.Done)
+			var wait float64
+			err = n.scan(row, &n.Led, &n.Tasks, &n.Done, &n.Waiting, &wait)
+			n.WaitFor = length(wait)
+			return n, err
 		})
 	if err != nil {
 		return err

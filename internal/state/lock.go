@@ -37,6 +37,7 @@ type Holder struct {
 	Run   string    `json:"run"`
 	Since time.Time `json:"since"` // when it had the lock, however long it had waited
 	URL   string    `json:"url"`
+	Queue bool      `json:"queue,omitempty"` // others send for it, and keep a record of that: it sends nothing itself
 	// Doubt is when it was learnt that sends may be under way of which no journal tells; zero: there are none.
 	Doubt time.Time `json:"doubt,omitzero"`
 }
@@ -116,6 +117,9 @@ func (d *Dir) tryLock(in Installation, sign func(since time.Time) Holder) (*Lock
 // doubt says since when there may be sends under way of which no journal tells, by what the last holder left.
 func (d *Dir) doubt(last Holder) time.Time {
 	if last.PID == 0 { // it has given the lock back, and perhaps a doubt with it
+		return last.Doubt
+	}
+	if last.Queue {
 		return last.Doubt
 	}
 	path, err := d.find(last.Run)

@@ -81,6 +81,11 @@ func TestWithAMistypedTokenNoOrderSeemsToWork(t *testing.T) {
 	if status := mistyped.must("status"); !strings.Contains(status, "warning: nothing was sent with this token yet") {
 		t.Errorf("got\n%s", status)
 	}
+	for _, order := range [][]string{{"pause"}, {"resume"}, {"stop"}, {"workers", "1"}, {"rate", "1/m"}} { // meant for the other
+		if m := mistyped.start(t.TempDir(), order...); m.code() != 78 || !strings.Contains(m.output.String(), "another installation of "+w.url) {
+			t.Errorf("%v ends with %d:\n%s", order, m.code(), m.output.String())
+		}
+	}
 	if status := w.must("status"); strings.Contains(status, "warning") {
 		t.Errorf("the right installation is doubted:\n%s", status)
 	}

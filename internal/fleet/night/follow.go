@@ -24,50 +24,6 @@ const (
 	askEvery    = 2 * time.Second
 )
 
-// StopControl is the word for a night that an operator stopped, beside those of [campaign.StopWord].
-const StopControl = "control"
-
-// StoppedError is a night that an operator stopped.
-type StoppedError struct{ Word string }
-
-func (e *StoppedError) Error() string {
-	if e.Word == StopControl {
-		return "an operator stopped the night"
-	}
-	return "the night was stopped: " + e.Word
-}
-
-// StopWord is for [campaign.StopWord].
-func (e *StoppedError) StopWord() string { return e.Word }
-
-// ExitCode is that of a run that left groups: run again.
-func (e *StoppedError) ExitCode() int { return 75 }
-
-// LeftError is a run that has left the night to others.
-type LeftError struct{ Cause error }
-
-func (e *LeftError) Error() string { return e.Cause.Error() + "; the night goes on without this run" }
-
-func (e *LeftError) Unwrap() error { return e.Cause }
-
-// NoWorkersError is a night that nobody sends: no worker has lived for so long.
-type NoWorkersError struct{ For time.Duration }
-
-func (e *NoWorkersError) Error() string {
-	return fmt.Sprintf("no worker has lived for %s", printable.Span(e.For))
-}
-
-// StopWord is for [campaign.StopWord].
-func (*NoWorkersError) StopWord() string { return "no_workers" }
-
-// ExitCode is that of a run that left groups: run again.
-func (*NoWorkersError) ExitCode() int { return 75 }
-
-// Hint says what to do.
-func (*NoWorkersError) Hint() string { return startWorker }
-
-const startWorker = "start one on a machine of the site: senddigest-fleet work URL, or the service senddigest-fleet-worker@NAME"
-
 // A follower follows some groups of a night.
 type follower struct {
 	run     *Run
@@ -101,8 +57,11 @@ type progress struct {
 // Dispatch implements [campaign.Queue].
 func (r *Run) Dispatch(ctx context.Context, groups []state.Group, o dispatcher.Options, steered func(campaign.Steered)) *dispatcher.Report {
 	r.steered.tell = func(e campaign.Steered) {
-		if e.What == "pause" {
+		switch e.What {
+		case "pause":
 			r.Warn("an operator has paused the fleet: nothing starts until senddigest-fleet resume")
+		case "resume":
+			r.Warn("an operator lets the fleet go on")
 		}
 		steered(e)
 	}
@@ -161,6 +120,7 @@ func (f *follower) enter(groups []state.Group) bool {
 	r.added += len(groups)
 	var all []fleet.Task
 	if !f.insist(func() error { return r.DB.Add(f.ctx, r.night.ID, tasks) }) ||
+		!f.insist(func() error { return r.DB.Reached(f.ctx, r.Installation, r.URL) }) ||
 		!f.insist(func() (err error) {
 			all, err = r.DB.Tasks(f.ctx, r.night.ID)
 			return err
@@ -280,6 +240,14 @@ func (f *follower) stop(cause error) {
 // reports whether there is more to be done at once.
 func (f *follower) care(ctx context.Context) (more bool, err error) {
 	r := f.run
+	if !r.lead.Held(ctx) { // whoever has it now goes on with the night as well
+		r.lead.Release(ctx)
+		lead, err := r.DB.Lead(ctx, r.night.ID)
+		if err != nil {
+			return false, err
+		}
+		r.lead = lead
+	}
 	if err := r.DB.CloseSettled(ctx, r.Installation, r.Campaign); err != nil || f.cause != nil {
 		return false, err
 	}
@@ -343,17 +311,6 @@ func (f *follower) nobody(lives bool) time.Duration {
 		f.run.Warn("no worker lives, so nothing is sent; " + startWorker)
 	}
 	return alone
-}
-
-// causeOf is the cause that a word of the tables stands for.
-func causeOf(word string) error {
-	switch word {
-	case campaign.StopWord(campaign.ErrToken):
-		return campaign.ErrToken
-	case campaign.StopWord(dispatcher.ErrMaxFailures):
-		return dispatcher.ErrMaxFailures
-	}
-	return &StoppedError{word}
 }
 
 // inquire asks the service's own tables about attempts that nobody else will tell of.

@@ -20,6 +20,7 @@ import (
 	"github.com/groupserver/senddigest/internal/fleet"
 	"github.com/groupserver/senddigest/internal/fleet/queue"
 	"github.com/groupserver/senddigest/internal/guard"
+	"github.com/groupserver/senddigest/internal/printable"
 	"github.com/groupserver/senddigest/internal/state"
 )
 
@@ -37,6 +38,7 @@ type Options struct {
 	DB           *fleet.DB
 	Queue        *queue.Queue
 	Installation int64
+	URL          string        // of the site, as this machine reaches it
 	Campaign     string        // its name
 	Guarded      bool          // the service has a duplicate check, see [campaign.Campaign]
 	Private      bool          // the names are personal data
@@ -58,7 +60,7 @@ type Run struct {
 	old   bool        // the night is not tonight's, and another run follows it
 	again bool        // the night is stopped, another run sees it to its end, and then it is to go on
 	added int         // groups of the night so far
-	away  bool        // it has been said that the database does not answer
+	away  time.Time   // since when it has been said that the database does not answer; zero: it does
 
 	steered steering
 }
@@ -170,16 +172,17 @@ func isLast(err error) bool {
 	return false
 }
 
-// tell says once that the database does not answer.
+// tell says once that the database does not answer, and once that it does again.
 func (r *Run) tell(err error) {
-	if err != nil && !r.away {
-		r.Warn(fmt.Sprintf("nothing starts while it does not answer: %v", err))
+	switch {
+	case err != nil && r.away.IsZero():
+		r.away = time.Now()
+		r.Warn(fmt.Sprintf("nothing starts while the queue's database does not answer: %v", err))
+	case err == nil && !r.away.IsZero():
+		r.Warn(fmt.Sprintf("the queue's database answers again, after %s", printable.Span(time.Since(r.away))))
+		r.away = time.Time{}
 	}
-	r.away = err != nil
 }
-
-// Lead reports whether this run plans the night.
-func (r *Run) Lead() bool { return r.lead != nil }
 
 // End ends the night, with the exit code of this run and a line for those that wait. Where this run left the night to
 // others, or had no list of whom to send to, it only gives its turn back: another machine may reach the site. Without a turn it

@@ -179,7 +179,7 @@ func run(c *command.Call) error {
 		}
 		n := night.New(night.Options{
 			DB: db, Queue: q, Installation: installation, Campaign: is.Name, Guarded: is.Guard != nil, Private: is.Private,
-			Rule: rule, Limits: fleet.Limits{Workers: s.Workers, Rate: s.Rate, Burst: s.Burst}, Settle: settleTime(s), GiveUpAfter: s.GiveUpAfter,
+			Rule: rule, URL: s.URL, Limits: fleet.Limits{Workers: s.Workers, Rate: s.Rate, Burst: s.Burst}, Settle: settleTime(s), GiveUpAfter: s.GiveUpAfter,
 			Resume: s.WantResume, Warn: warn,
 		})
 		return command.Share{Queue: n, End: func(code int, r campaign.Result) error {
@@ -239,6 +239,32 @@ func work(c *command.Call) error {
 // doubled warns of an installation that a mistyped token may have made.
 const doubled = "nothing was sent with this token yet, and the queue has another installation of the same URL, with another token: compare the two"
 
+// A doubledError is an order to such an installation: nearly always another one was meant.
+type doubledError struct{ url string }
+
+func (e *doubledError) Error() string {
+	return "the order was given to nobody: nothing was sent with this token yet, and the queue has another installation of " + e.url
+}
+
+// Hint says what to do.
+func (*doubledError) Hint() string {
+	return "compare the token in the configuration file with that of the machines that send; one that was replaced takes orders once something was sent with it"
+}
+
+// ExitCode is that of a configuration that is wrong.
+func (*doubledError) ExitCode() int { return 78 }
+
+// An idleError is an order to a night where none goes on.
+type idleError struct{}
+
+func (idleError) Error() string { return "no night goes on, so nothing was stopped" }
+
+// Hint says what to do.
+func (idleError) Hint() string { return "senddigest-fleet pause holds the next one" }
+
+// ExitCode is the one that senddigest control has where no run is going.
+func (idleError) ExitCode() int { return 69 }
+
 // A step is what a command does to the installation.
 type step func(ctx context.Context, db *fleet.DB, installation int64, c *command.Call) error
 
@@ -252,12 +278,15 @@ func steered(find entry, do step) func(*command.Call) error {
 			return err
 		}
 		defer db.Close()
-		if double, err := db.Double(ctx, installation); err != nil {
+		double, err := db.Double(ctx, installation)
+		switch {
+		case err != nil:
 			return fleet.AtStart(err)
-		} else if double != "" {
+		case double != "" && do != nil:
+			return &doubledError{double}
+		case double != "":
 			c.Warn(doubled + ": " + double)
-		}
-		if do != nil {
+		case do != nil:
 			if err := do(ctx, db, installation, c); err != nil {
 				return fleet.AtStart(err)
 			}
@@ -293,6 +322,9 @@ func rate(ctx context.Context, db *fleet.DB, installation int64, c *command.Call
 }
 
 func stop(ctx context.Context, db *fleet.DB, installation int64, _ *command.Call) error {
-	_, err := db.Stop(ctx, installation, night.StopControl)
+	nights, err := db.Stop(ctx, installation, night.StopControl)
+	if err == nil && nights == 0 {
+		err = idleError{}
+	}
 	return err
 }

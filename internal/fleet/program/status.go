@@ -55,6 +55,8 @@ type nightDocument struct {
 	Followed bool           `json:"followed"` // by a run
 	Groups   int            `json:"groups"`
 	Done     int            `json:"done"`
+	Waiting  int            `json:"waiting"`  // groups that are held back, or wait for another try
+	WaitFor  float64        `json:"wait_for"` // for so long, the last of them
 	Outcomes map[string]int `json:"outcomes"`
 }
 
@@ -73,7 +75,7 @@ func documentOf(s *fleet.Status) document {
 		For: s.PausedFor.Seconds(), Down: s.DownFor.Seconds(), Nights: []nightDocument{}, Workers: []workerDocument{},
 	}
 	for _, n := range s.Nights {
-		d.Nights = append(d.Nights, nightDocument{n.Campaign, n.Age.Seconds(), n.Ended, n.Code, n.Stopped, n.Led, n.Tasks, n.Done, n.Outcomes})
+		d.Nights = append(d.Nights, nightDocument{n.Campaign, n.Age.Seconds(), n.Ended, n.Code, n.Stopped, n.Led, n.Tasks, n.Done, n.Waiting, n.WaitFor.Seconds(), n.Outcomes})
 	}
 	for _, w := range s.Processes {
 		d.Workers = append(d.Workers, workerDocument{w.Host, w.PID, w.Seen.Seconds(), w.Lost, w.DownFor.Seconds(), w.InFlight})
@@ -103,6 +105,8 @@ func text(s *fleet.Status) string {
 	for _, n := range s.Nights {
 		state := "goes on"
 		switch {
+		case n.Stopped == fleet.Superseded:
+			state = "was left, and the next one began"
 		case n.Ended:
 			state = fmt.Sprintf("ended with %d", n.Code)
 		case n.Stopped != "":
@@ -113,6 +117,9 @@ func text(s *fleet.Status) string {
 			state = "goes on, and no run follows it"
 		}
 		fmt.Fprintf(out, "%s\t%s, since %s: %d of %d done", printable.Line(n.Campaign), state, printable.Span(n.Age), n.Done, n.Tasks)
+		if n.Waiting > 0 {
+			fmt.Fprintf(out, ", %d wait for up to %s to be sent to", n.Waiting, printable.Span(n.WaitFor))
+		}
 		for _, outcome := range slices.Sorted(maps.Keys(n.Outcomes)) {
 			fmt.Fprintf(out, ", %d %s", n.Outcomes[outcome], outcome)
 		}

@@ -110,11 +110,22 @@ func (w *worker) tell(err error) {
 	w.away = err != nil
 }
 
+// unreached logs once, until the site works for this worker, that a send did not get through.
+func (w *worker) unreached(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.silent {
+		w.Log.Warn("the site does not answer this worker", "error", err)
+	}
+	w.silent = true
+}
+
 // reaches logs once that the site works for other workers and not for this one, and once that it works again. at is when that
 // began to be so: what left before it did not work tells nothing.
 func (w *worker) reaches(site bool, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.silent = w.silent && !site
 	switch {
 	case !site && w.rests.IsZero():
 		w.rests = at
@@ -162,6 +173,9 @@ func (w *worker) send(c campaign.Campaign, start fleet.Start, since time.Time, t
 	}
 	if v.Health == ratelimit.Up || v.Health == ratelimit.Crowded {
 		w.reaches(true, since)
+	}
+	if v.Health == ratelimit.Down && v.Err != nil {
+		w.unreached(v.Err)
 	}
 	w.Log.Debug("sent", "attempt", start.Attempt, "outcome", v.Outcome.String(), "took", time.Since(began))
 	return fleet.EndOf(start.Attempt, v, time.Since(began), w.Backoff(start.Number), campaign.StopWord(v.Stop))

@@ -79,11 +79,12 @@ type worker struct {
 
 	looked time.Time // of the last look for such attempts; zero: one is due. It belongs to whoever has the turn
 
-	mu    sync.Mutex
-	ours  map[int64]bool // attempts that are under way here
-	jobs  map[int64]bool // River's jobs that are under way here
-	away  bool           // it has been said that the database does not answer
-	rests time.Time      // since when it has been said that the site does not work for this worker; zero: it does
+	mu     sync.Mutex
+	ours   map[int64]bool // attempts that are under way here
+	jobs   map[int64]bool // River's jobs that are under way here
+	away   bool           // it has been said that the database does not answer
+	silent bool           // .. that the site does not answer this worker
+	rests  time.Time      // since when it has been said that the site does not work for this worker; zero: it does
 }
 
 // Run works until ctx ends, and returns when the requests in flight have ended and all that is known of them is on record, or
