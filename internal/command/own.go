@@ -99,7 +99,8 @@ func (p command) ownCommands(app *cli.App, version, help cli.Flag) *cli.App {
 func (p command) call(own Command, c *cli.Context, usage string) error {
 	call := &Call{command: p, name: own.Name, Args: c.Args().Slice(), JSON: own.JSON && c.Bool("json"), given: p.given(c)}
 	if want := min(len(own.Args), 1); c.NArg() != want {
-		return &usageError{fmt.Sprintf("%s takes %d argument, not %d", own.Name, want, c.NArg()), "write " + usage}
+		count := map[int]string{0: "no argument", 1: "one argument"}[want]
+		return &usageError{fmt.Sprintf("%s takes %s, not %d", own.Name, count, c.NArg()), "write " + usage}
 	}
 	var err error
 	if own.Alone {

@@ -61,6 +61,9 @@ func (p Line) NextOfNight(s *Settings, command, site string) campaign.Commands {
 		return none
 	}
 	p.Args = p.absolute(s)
+	for _, limit := range []string{"workers", "rate", "burst"} { // they stay set, and an operator may have set others since
+		delete(p.Args, limit)
+	}
 	none.goOn = func(mode campaign.Mode) string {
 		if mode != campaign.Resume {
 			return ""

@@ -191,10 +191,10 @@ func TestExitCodesAreThoseOfSenddigest(t *testing.T) {
 	}{
 		{"no command", "no command given", 64, nil, nil},
 		{"an unknown command", "there is no command", 64, []string{"senddigest"}, nil},
-		{"no URL", "run takes 1 argument", 64, []string{"run"}, nil},
+		{"no URL", "run takes one argument", 64, []string{"run"}, nil},
 		{"workers 0", "is not a whole number", 64, []string{"workers", "0"}, nil},
 		{"a rate that is none", "rate", 64, []string{"rate", "fast"}, nil},
-		{"an argument too many", "status takes 0 argument", 64, []string{"status", "now"}, nil},
+		{"an argument too many", "status takes no argument", 64, []string{"status", "now"}, nil},
 		{"no queue", "name its database with --queue-dsn", 64, []string{"status", "-c", bare}, nil},
 		{"a DSN that is none", "SENDDIGEST_QUEUE_DSN", 64, []string{"status"}, []string{"SENDDIGEST_QUEUE_DSN=" + password}},
 		{"no token", "token", 78, []string{"status", "-c", tokenless}, nil},

@@ -64,7 +64,7 @@ another may have. Without several machines senddigest(8) does all that this does
 The limits of --workers and --rate hold for all machines together. Whoever sets them sets them for all.
 
 Where the queue's database does not answer the exit code is 75. Where it refuses the role, does not exist, has no tables or those
-of another version, or has no installation with the configuration's token, it is 78.`}}
+of another version, or has no installation with the configuration's token, it is 78. A stop where no night goes on ends with 69.`}}
 }
 
 // openTime is how long the queue's database is waited for.
