@@ -232,11 +232,14 @@ func (s *Steering) rate(r *run, rate ratelimit.Rate) {
 }
 
 func (s *Steering) deadline(r *run, clock *Clock) {
-	steer := report.Steer{At: time.Now(), What: "deadline", From: r.timeLimit.clockText()}
-	r.timeLimit.move(clock)
-	if r.timeLimit.clockText() == steer.From {
+	steer := report.Steer{At: time.Now(), What: "deadline", From: r.timeLimit.clockText(), To: "none"}
+	if clock != nil {
+		steer.To = timeOfDay(clock.Next(time.Now()))
+	}
+	if steer.From == steer.To {
 		return
 	}
+	r.timeLimit.move(clock)
 	steer.To = r.timeLimit.text()
 	s.steered(r, steer)
 }

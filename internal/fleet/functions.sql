@@ -15,8 +15,10 @@ CREATE FUNCTION senddigest.others(me senddigest.worker) RETURNS boolean LANGUAGE
             AND (w.down_since IS NULL OR w.retry_at < clock_timestamp() - interval '1 h'))
 $$;
 
--- keep_time notes how late it is. Where the database's clock was set back, all that it had noted goes back with it: otherwise a
--- place, a rate, a pause, a trial and a proof would wait until it has caught up. The caller has the gate.
+-- keep_time notes how late it is. Where the database's clock was set back, nothing that had been noted waits until it has caught
+-- up: neither a place, the rate, a pause, a trial and the next try of a task, nor what was proven. Each is no sooner than it would
+-- be if it had begun now. What a task waits for before its first try, which may be the site's own guard, stays.
+-- The caller has the gate.
 DROP FUNCTION IF EXISTS senddigest.keep_time;
 CREATE FUNCTION senddigest.keep_time(i senddigest.installation, now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -26,14 +28,35 @@ BEGIN
     IF step < '0' THEN
         RETURN;
     END IF;
-    UPDATE senddigest.installation SET tat = tat - step, paused_until = paused_until - step, down_since = down_since - step, probe_at = probe_at - step
+    UPDATE senddigest.installation SET probe_at = least(probe_at, now + probe_pause),
+        tat = CASE WHEN rate > 0 THEN least(tat, now + make_interval(secs => burst / rate)) ELSE tat END,
+        paused_until = CASE WHEN paused_until > now THEN paused_until - step ELSE paused_until END,
+        down_since = CASE WHEN down_since > now THEN now ELSE down_since END
         WHERE id = i.id;
-    UPDATE senddigest.worker SET started = started - step, seen = seen - step, reached = reached - step, failed_at = failed_at - step,
-        down_since = down_since - step, retry_at = retry_at - step WHERE installation = i.id;
-    UPDATE senddigest.attempt SET started = started - step, settles = settles - step, holds = holds - step, ended = ended - step
-        WHERE installation = i.id AND holds > now;
-    UPDATE senddigest.task SET not_before = not_before - step
-        WHERE not_before > now AND NOT done AND night IN (SELECT id FROM senddigest.night WHERE installation = i.id AND ended IS NULL);
+    UPDATE senddigest.worker SET started = least(started, now), seen = least(seen, now), reached = least(reached, now),
+        failed_at = CASE WHEN failed_at > now THEN now ELSE failed_at END,
+        down_since = CASE WHEN down_since > now THEN now ELSE down_since END,
+        retry_at = least(retry_at, now + retry_pause) WHERE installation = i.id;
+    UPDATE senddigest.attempt SET started = least(started, now), settles = least(settles, now + (settles - started)),
+        holds = least(holds, now + (holds - coalesce(ended, started))), ended = CASE WHEN ended > now THEN now ELSE ended END
+        WHERE installation = i.id AND holds > now AND (ended IS NULL OR holds > i.clock);
+    UPDATE senddigest.task SET not_before = least(not_before, now + greatest(settle, interval '1 min'))
+        WHERE not_before > now AND isfinite(not_before) AND attempts > 0 AND NOT done
+            AND night IN (SELECT id FROM senddigest.night WHERE installation = i.id AND ended IS NULL);
+END $$;
+
+-- watch is keep_time for whoever follows a night: where all that is left of it waits, nobody calls start.
+DROP FUNCTION IF EXISTS senddigest.watch;
+CREATE FUNCTION senddigest.watch(p_installation bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    i senddigest.installation;
+    now timestamptz;
+BEGIN
+    SELECT * INTO i FROM senddigest.installation WHERE id = p_installation FOR UPDATE;
+    now := clock_timestamp();
+    IF i.clock NOT BETWEEN now - interval '1 s' AND now + interval '1 s' THEN
+        PERFORM senddigest.keep_time(i, now);
+    END IF;
 END $$;
 
 -- start asks whether a request for a task may leave. It does where the answer is go, and the attempt is on record then.
@@ -101,7 +124,8 @@ BEGIN
         wait := CASE WHEN i.paused THEN 1 ELSE extract(epoch FROM due - now) END;
         RETURN;
     END IF;
-    SELECT count(*) INTO taken FROM senddigest.attempt x WHERE x.installation = i.id AND x.holds > now;
+    SELECT count(*) INTO taken FROM senddigest.attempt x WHERE x.installation = i.id AND x.holds > now
+        AND (x.ended IS NULL OR x.ended <= now); -- otherwise its end was before the clock was set back
     IF taken >= i.workers THEN
         answer := 'full';
         RETURN;

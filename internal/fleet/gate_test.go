@@ -324,11 +324,11 @@ func TestADatabaseWhoseClockIsSetBackLetsSendsGoOn(t *testing.T) {
 	change("UPDATE senddigest.task SET not_before = not_before" + later + " WHERE attempts > 0")
 	change("UPDATE senddigest.installation SET tat = tat" + later + ", clock = clock" + later + ", paused_until = paused_until" + later +
 		", down_since = now()" + later + ", down_health = 'down', open = true, probe_at = now() + interval '3 s'" + later)
-	if s := g.start(0, fleet.Busy); s.Wait < 50*time.Second || s.Wait > time.Minute+2*time.Second {
-		t.Errorf("a group waits for %v for its next try", s.Wait)
-	}
 	if s := g.start(1, fleet.Paused); s.Wait < 50*time.Second || s.Wait > time.Minute+2*time.Second {
 		t.Errorf("the site's pause is %v", s.Wait)
+	}
+	if s := g.start(0, fleet.Busy); s.Wait < 50*time.Second || s.Wait > time.Hour { // no longer than it would settle
+		t.Errorf("a group waits for %v for its next try", s.Wait)
 	}
 	g.must(g.SetPaused(t.Context(), g.installation, false))
 	if s := g.start(1, fleet.Paused); s.Wait > 5*time.Second {

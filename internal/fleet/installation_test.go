@@ -60,9 +60,9 @@ func TestWhoOnlyLooksForAnInstallationEntersNone(t *testing.T) {
 	}
 }
 
-func TestASecondInstallationOfAURLIsADoubleUntilItsFirstSend(t *testing.T) {
+func TestASecondInstallationOfAURLIsADoubleUntilItsFirstList(t *testing.T) {
 	t.Parallel()
-	g := newGate(t, 1, fleet.Limits{Workers: 1}, fleet.Rule{})
+	g := newGate(t, 0, fleet.Limits{Workers: 1}, fleet.Rule{})
 	enter := func(name, url string) int64 {
 		t.Helper()
 		id, err := g.Installation(t.Context(), fleet.Site{Name: name, URL: url})
@@ -83,7 +83,7 @@ func TestASecondInstallationOfAURLIsADoubleUntilItsFirstSend(t *testing.T) {
 	second := enter("second", url)
 	double(second, url)
 	double(g.installation, url)
-	g.start(0, fleet.Go)
+	g.must(g.Add(t.Context(), g.night, []fleet.Task{{Site: "main", Name: "a"}}))
 	double(g.installation, "")
 	_, err := g.Join(t.Context(), second, "digest", fleet.Rule{}, false) // the site refuses such a run its list
 	g.must(err)

@@ -122,7 +122,7 @@ func (db *DB) Join(ctx context.Context, installation int64, campaign string, rul
 			return err
 		case recent || followed:
 			n.Old = !recent
-			return nil
+			return forgive(ctx, tx, installation)
 		}
 		n = Night{Installation: installation, Campaign: campaign}
 		if err := forgive(ctx, tx, installation); err != nil {

@@ -46,7 +46,7 @@ func (db *DB) SetRate(ctx context.Context, installation int64, rate ratelimit.Ra
 func (db *DB) SetPaused(ctx context.Context, installation int64, paused bool) error {
 	return db.exec(ctx, "pause or resume", `
 		UPDATE senddigest.installation SET paused = $2, paused_until = CASE WHEN $2 THEN paused_until ELSE '-infinity' END,
-			down_since = CASE WHEN paused AND NOT $2 AND down_since IS NOT NULL THEN clock_timestamp() ELSE down_since END
+			down_since = CASE WHEN paused AND NOT $2 AND open THEN clock_timestamp() ELSE down_since END
 		WHERE id = $1`,
 		installation, paused)
 }
@@ -150,14 +150,16 @@ func (db *DB) fill(ctx context.Context, s *Status) (err error) {
 		return err
 	}
 	s.Nights, err = list(ctx, db, "read the nights", `
-		SELECT DISTINCT ON (n.campaign, n.ended IS NULL) `+nightColumns+`, n.id IN `+led+`,
+		SELECT `+nightColumns+`, n.id IN `+led+`,
 			t.tasks, t.done, t.waiting, t.wait
-		FROM senddigest.night n CROSS JOIN LATERAL (
+		FROM (
+			SELECT DISTINCT ON (campaign, ended IS NULL) * FROM senddigest.night WHERE installation = $1 ORDER BY campaign, ended IS NULL, id DESC
+		) n CROSS JOIN LATERAL (
 			SELECT count(*) AS tasks, count(*) FILTER (WHERE done) AS done, count(*) FILTER (WHERE waits) AS waiting,
 				coalesce(extract(epoch FROM max(not_before) FILTER (WHERE waits) - clock_timestamp()), 0)::float8 AS wait
 			FROM (SELECT *, NOT done AND n.ended IS NULL AND n.stopped IS NULL AND isfinite(not_before)
 				AND not_before > clock_timestamp() + interval '1 s' AS waits FROM senddigest.task WHERE night = n.id) t
-		) t WHERE n.installation = $1 ORDER BY n.campaign, n.ended IS NULL, n.id DESC`, []any{s.Installation},
+		) t ORDER BY n.campaign, n.ended IS NULL`, []any{s.Installation},
 		func(row pgx.CollectableRow) (n NightStatus, err error) {
 			n.Outcomes = map[string]int{}
 			var wait float64

@@ -39,6 +39,7 @@ type follower struct {
 	failed  int
 	cause   error // why nothing more starts; nil: it does
 	watches bool  // it decides nothing
+	behind  bool  // there may be changes that were not read
 
 	alone  time.Time // since when no worker lives; zero: one does
 	lonely bool      // that has been said
@@ -173,13 +174,16 @@ func (f *follower) follow() {
 		if f.cause != nil && f.over(ctx, stopped) {
 			return
 		}
-		if time.Since(cared) >= max(careEvery, 20*care) { // of many groups that takes a fraction of a second
+		if time.Since(cared) >= max(careEvery, min(20*care, awayTime/2)) { // of many groups that takes a fraction of a second
 			begun := time.Now()
 			more, err := f.care(ctx)
 			r.tell(err)
 			cared = time.Now()
-			if care = cared.Sub(begun); more {
+			switch care = cared.Sub(begun); {
+			case more:
 				cared, care = time.Time{}, 0
+			case err != nil: // that took as long as the database was waited for
+				care = 0
 			}
 		}
 		if time.Since(asked) >= askEvery && f.options.Inquire != nil {
@@ -194,6 +198,7 @@ func (f *follower) follow() {
 				f.apply(ctx, i, a)
 			}
 		}
+		f.behind = err != nil || len(changes) > 0
 		if len(changes) > 0 && f.left > 0 {
 			continue // perhaps there are more
 		}
@@ -212,6 +217,9 @@ func (f *follower) over(ctx context.Context, stopped time.Time) bool {
 	}
 	if f.options.Grace > 0 && time.Since(stopped) > f.options.Grace {
 		return true
+	}
+	if f.behind { // what has ended may not have been observed yet
+		return false
 	}
 	n, err := f.run.DB.InFlight(ctx, f.run.night.ID)
 	if err != nil || n > 0 || f.flying > 0 {
@@ -248,6 +256,9 @@ func (f *follower) care(ctx context.Context) (more bool, err error) {
 		}
 		r.lead = lead
 	}
+	if err := r.DB.Watch(ctx, r.Installation); err != nil {
+		return false, err
+	}
 	if err := r.DB.CloseSettled(ctx, r.Installation, r.Campaign); err != nil || f.cause != nil {
 		return false, err
 	}
@@ -255,16 +266,20 @@ func (f *follower) care(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if now.Stopped != "" {
+	switch {
+	case now.Stopped != "":
 		f.cause = causeOf(now.Stopped)
 		return false, nil
+	case now.Ended: // by a run that planned it as well, and for which it was over
+		f.cause = &StoppedError{stopEnded}
+		return false, nil
+	}
+	if err := r.steered.look(ctx, r.DB, r.Installation); err != nil { // first of all: a resume begins the time of an outage anew
+		return false, err
 	}
 	down, err := r.DB.Health(ctx, r.Installation)
 	if err != nil {
 		f.alone = time.Time{} // without their database the workers are not heard of
-		return false, err
-	}
-	if err := r.steered.look(ctx, r.DB, r.Installation); err != nil {
 		return false, err
 	}
 	f.warnApart(down.Apart)

@@ -55,7 +55,8 @@ type Run struct {
 	Options
 	ctx   context.Context // of Turn
 	night fleet.Night
-	lead  *fleet.Lead // nil: it was given back
+	lead  *fleet.Lead // nil: it was given back, or another run has it
+	led   bool        // this run has had it
 	left  bool        // the night goes on without this run
 	old   bool        // the night is not tonight's, and another run follows it
 	again bool        // the night is stopped, another run sees it to its end, and then it is to go on
@@ -159,7 +160,7 @@ func (r *Run) look(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	r.tell(nil)
-	r.lead = lead
+	r.lead, r.led = lead, true
 	return true, nil
 }
 
@@ -188,6 +189,9 @@ func (r *Run) tell(err error) {
 // others, or had no list of whom to send to, it only gives its turn back: another machine may reach the site. Without a turn it
 // does nothing.
 func (r *Run) End(ctx context.Context, code int, summary string, listed bool) error {
+	if r.lead == nil && r.led { // the database took it back, and perhaps nobody has it
+		r.lead, _ = r.DB.Lead(ctx, r.night.ID)
+	}
 	if r.lead == nil {
 		return nil
 	}

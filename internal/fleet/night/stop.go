@@ -13,6 +13,9 @@ import (
 // StopControl is the word for a night that an operator stopped, beside those of [campaign.StopWord].
 const StopControl = "control"
 
+// stopEnded is the word for a night that another run ended while this one had groups left.
+const stopEnded = "ended"
+
 // StoppedError is a night that an operator stopped.
 type StoppedError struct{ Word string }
 
@@ -20,6 +23,8 @@ func (e *StoppedError) Error() string {
 	switch e.Word {
 	case StopControl:
 		return "an operator stopped the night"
+	case stopEnded:
+		return "another run of the night ended it"
 	case fleet.Superseded:
 		return "the next night began before this one was over"
 	}

@@ -248,7 +248,7 @@ func (e *doubledError) Error() string {
 
 // Hint says what to do.
 func (*doubledError) Hint() string {
-	return "compare the token in the configuration file with that of the machines that send; one that was replaced takes orders once something was sent with it"
+	return "compare the token in the configuration file with that of the machines that send; one that was replaced takes orders once a run has a list by it"
 }
 
 // ExitCode is that of a configuration that is wrong.
