@@ -71,7 +71,7 @@ func (s *shelf) page(kind string, write func(*campaign.Archive, *http.Request, i
 		case absent:
 			http.Error(w, err.Error(), http.StatusNotFound)
 		case err != nil:
-			http.Error(w, err.Error()+"; senddigest report says what to do", http.StatusInternalServerError)
+			http.Error(w, err.Error()+"; the command report says what to do", http.StatusInternalServerError)
 		default:
 			w.Header().Set("Content-Type", kind)
 			w.Header().Set("Content-Security-Policy", web.Policy(report.Policy))

@@ -1,8 +1,13 @@
 -- The gate. Its functions belong to the version of the tables, and are made anew with each migration.
 --
--- start and finish lock the installation's row first and read the clock afterwards: who waited for the lock must not start by the time at
--- which it began to wait. In READ COMMITTED each statement sees what was committed before it, so what follows the lock sees
--- all that earlier holders of it did.
+-- start and finish lock the installation's row first and read the clock afterwards: who waited for the lock must not start by
+-- the time at which it began to wait. In READ COMMITTED each statement sees what was committed before it, so what follows the
+-- lock sees all that earlier holders of it did.
+
+-- is_down reports whether the site is taken not to work for a worker. What was so an hour ago was another night's.
+CREATE OR REPLACE FUNCTION senddigest.is_down(w senddigest.worker) RETURNS boolean LANGUAGE sql AS $$
+    SELECT w.down_since IS NOT NULL AND w.retry_at > clock_timestamp() - interval '1 h'
+$$;
 
 -- others reports whether the site may well work for another worker than this one: for one that lives (fleet.WorkerLost) it did
 -- at last, or it is not known of this night. Where the other proves nothing while this one tries again and again, in vain, it
@@ -12,7 +17,7 @@ CREATE FUNCTION senddigest.others(me senddigest.worker) RETURNS boolean LANGUAGE
     SELECT me.doubts < 5 AND EXISTS (
         SELECT FROM senddigest.worker w
         WHERE w.installation = me.installation AND w.id <> me.id AND w.seen > clock_timestamp() - interval '15 s'
-            AND (w.down_since IS NULL OR w.retry_at < clock_timestamp() - interval '1 h'))
+            AND NOT senddigest.is_down(w))
 $$;
 
 -- keep_time notes how late it is. Where the database's clock was set back, nothing that had been noted waits until it has caught
@@ -45,18 +50,20 @@ BEGIN
             AND night IN (SELECT id FROM senddigest.night WHERE installation = i.id AND ended IS NULL);
 END $$;
 
--- watch is keep_time for whoever follows a night: where all that is left of it waits, nobody calls start.
-DROP FUNCTION IF EXISTS senddigest.watch;
-CREATE FUNCTION senddigest.watch(p_installation bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- enter takes the gate until the transaction ends, and returns the installation as it is then. start and finish begin with it;
+-- whoever follows a night calls it for the clock: where all that is left of the night waits, nobody calls start.
+CREATE OR REPLACE FUNCTION senddigest.enter(p_installation bigint) RETURNS senddigest.installation LANGUAGE plpgsql AS $$
 DECLARE
     i senddigest.installation;
     now timestamptz;
 BEGIN
     SELECT * INTO i FROM senddigest.installation WHERE id = p_installation FOR UPDATE;
     now := clock_timestamp();
-    IF i.clock NOT BETWEEN now - interval '1 s' AND now + interval '1 s' THEN
+    IF i.clock NOT BETWEEN now - interval '1 s' AND now + interval '1 s' THEN -- not each time: it is a write
         PERFORM senddigest.keep_time(i, now);
+        SELECT * INTO i FROM senddigest.installation WHERE id = p_installation;
     END IF;
+    RETURN i;
 END $$;
 
 -- start asks whether a request for a task may leave. It does where the answer is go, and the attempt is on record then.
@@ -81,12 +88,8 @@ DECLARE
 BEGIN
     wait := 0;
     SELECT * INTO n FROM senddigest.night WHERE id = (SELECT night FROM senddigest.task WHERE id = p_task);
-    SELECT * INTO i FROM senddigest.installation WHERE id = n.installation FOR UPDATE;
+    i := senddigest.enter(n.installation);
     now := clock_timestamp();
-    IF i.clock NOT BETWEEN now - interval '1 s' AND now + interval '1 s' THEN -- not each time: it is a write
-        PERFORM senddigest.keep_time(i, now);
-        SELECT * INTO i FROM senddigest.installation WHERE id = i.id;
-    END IF;
     SELECT * INTO t FROM senddigest.task WHERE id = p_task;
     SELECT * INTO n FROM senddigest.night WHERE id = t.night;
     IF t.id IS NULL OR t.done THEN
@@ -143,10 +146,10 @@ BEGIN
     IF i.open THEN
         UPDATE senddigest.installation SET probe_at = now + probe_pause WHERE id = i.id;
     END IF;
-    IF w.down_since IS NOT NULL AND w.retry_at < now - interval '1 h' THEN -- that was another night
-        UPDATE senddigest.worker SET down_since = NULL, streak = 0, doubts = 0 WHERE id = w.id;
-    ELSIF w.down_since IS NOT NULL THEN
+    IF senddigest.is_down(w) THEN
         UPDATE senddigest.worker SET retry_at = now + retry_pause WHERE id = w.id;
+    ELSIF w.down_since IS NOT NULL THEN
+        UPDATE senddigest.worker SET down_since = NULL, streak = 0, doubts = 0 WHERE id = w.id;
     END IF;
     UPDATE senddigest.task SET attempts = attempts + 1, counted = counted + 1 WHERE id = t.id;
     INSERT INTO senddigest.attempt (task, night, installation, campaign, site, grp, worker, number, seq, started, settles, holds)
@@ -182,13 +185,8 @@ DECLARE
     alone boolean := false; -- that the site does not work for this worker says nothing of the site
 BEGIN
     wait := 0;
-    SELECT * INTO i FROM senddigest.installation
-        WHERE id = (SELECT installation FROM senddigest.attempt WHERE id = p_attempt) FOR UPDATE;
+    i := senddigest.enter((SELECT installation FROM senddigest.attempt WHERE id = p_attempt));
     now := clock_timestamp();
-    IF i.clock > now + interval '1 s' THEN
-        PERFORM senddigest.keep_time(i, now);
-        SELECT * INTO i FROM senddigest.installation WHERE id = i.id;
-    END IF;
     SELECT * INTO a FROM senddigest.attempt WHERE id = p_attempt FOR UPDATE;
     SELECT * INTO t FROM senddigest.task WHERE id = a.task;
     SELECT * INTO n FROM senddigest.night WHERE id = a.night;

@@ -57,10 +57,10 @@ func (db *DB) Start(ctx context.Context, task int64, worker string, least time.D
 	return s, err
 }
 
-// Watch notes how late it is, so that a clock of the database that is set back holds nothing up for as long. Whoever follows a
-// night calls it each second or so.
-func (db *DB) Watch(ctx context.Context, installation int64) error {
-	return db.exec(ctx, "look at the clock", "SELECT senddigest.watch($1)", installation)
+// KeepTime notes how late it is, so that a clock of the database that is set back holds nothing up for as long. Whoever follows
+// a night calls it each second or so.
+func (db *DB) KeepTime(ctx context.Context, installation int64) error {
+	return db.exec(ctx, "look at the clock", "SELECT senddigest.enter($1)", installation)
 }
 
 // What follows for a task from the end of an attempt.

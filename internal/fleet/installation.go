@@ -67,8 +67,8 @@ func (db *DB) LookupOrFirst(ctx context.Context, name string) (id int64, err err
 	return id, err
 }
 
-// Double returns the URL of an installation for which nothing was sent yet, and that never had a list, where another one, with another token, has the same
-// URL; otherwise nothing. Either the token was replaced, or one of the two was mistyped.
+// Double returns the URL of an installation that never had a list and for which nothing was sent yet, where another one, with
+// another token, has the same URL; otherwise nothing. Either the token was replaced, or one of the two was mistyped.
 func (db *DB) Double(ctx context.Context, installation int64) (url string, err error) {
 	err = db.one(ctx, "look for other installations", `
 		SELECT coalesce((SELECT i.url FROM senddigest.installation i WHERE i.id = $1 AND i.url <> ''

@@ -137,7 +137,7 @@ func (db *DB) Statuses(ctx context.Context, name string) ([]Status, error) {
 func (db *DB) fill(ctx context.Context, s *Status) (err error) {
 	s.Processes, err = list(ctx, db, "read the workers", `
 		SELECT w.id, w.host, w.pid, extract(epoch FROM clock_timestamp() - w.seen)::float8, w.seen < clock_timestamp() - $2::interval,
-			CASE WHEN w.retry_at > clock_timestamp() - interval '1 h' THEN coalesce(extract(epoch FROM clock_timestamp() - w.down_since), 0) ELSE 0 END::float8,
+			CASE WHEN senddigest.is_down(w) THEN extract(epoch FROM clock_timestamp() - w.down_since) ELSE 0 END::float8,
 			(SELECT count(*) FROM senddigest.attempt a WHERE a.worker = w.id AND a.ended IS NULL)
 		FROM senddigest.worker w WHERE w.installation = $1 ORDER BY w.host, w.pid`, []any{s.Installation, WorkerLost},
 		func(row pgx.CollectableRow) (w Worker, err error) {
@@ -211,7 +211,7 @@ func (db *DB) Health(ctx context.Context, installation int64) (h Health, err err
 			CASE WHEN paused_until > clock_timestamp() THEN extract(epoch FROM paused_until - clock_timestamp()) ELSE 0 END::float8,
 			(SELECT count(*) FROM senddigest.worker WHERE installation = $1 AND seen > clock_timestamp() - $2::interval),
 			ARRAY(SELECT DISTINCT host FROM senddigest.worker w WHERE installation = $1 AND seen > clock_timestamp() - $2::interval
-				AND down_since < clock_timestamp() - interval '1 min' AND retry_at > clock_timestamp() - interval '1 h'
+				AND down_since < clock_timestamp() - interval '1 min' AND senddigest.is_down(w)
 				AND EXISTS (SELECT FROM senddigest.worker o WHERE o.installation = $1 AND o.reached > w.down_since + interval '1 min') ORDER BY 1)
 		FROM senddigest.installation WHERE id = $1`, []any{installation, WorkerLost}, &h.Open, &h.Failing, &since, &asked, &h.Workers, &h.Apart)
 	h.For, h.Asked = length(since), length(asked)

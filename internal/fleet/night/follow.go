@@ -57,7 +57,7 @@ type progress struct {
 
 // Dispatch implements [campaign.Queue].
 func (r *Run) Dispatch(ctx context.Context, groups []state.Group, o dispatcher.Options, steered func(campaign.Steered)) *dispatcher.Report {
-	r.steered.tell = func(e campaign.Steered) {
+	r.steered.report = func(e campaign.Steered) {
 		switch e.What {
 		case "pause":
 			r.Warn("an operator has paused the fleet: nothing starts until senddigest-fleet resume")
@@ -256,7 +256,7 @@ func (f *follower) care(ctx context.Context) (more bool, err error) {
 		}
 		r.lead = lead
 	}
-	if err := r.DB.Watch(ctx, r.Installation); err != nil {
+	if err := r.DB.KeepTime(ctx, r.Installation); err != nil {
 		return false, err
 	}
 	if err := r.DB.CloseSettled(ctx, r.Installation, r.Campaign); err != nil || f.cause != nil {
@@ -274,7 +274,7 @@ func (f *follower) care(ctx context.Context) (more bool, err error) {
 		f.cause = &StoppedError{stopEnded}
 		return false, nil
 	}
-	if err := r.steered.look(ctx, r.DB, r.Installation); err != nil { // first of all: a resume begins the time of an outage anew
+	if err := r.steered.look(ctx, r.DB, r.Installation); err != nil { // before Health: a resume begins the time of an outage anew
 		return false, err
 	}
 	down, err := r.DB.Health(ctx, r.Installation)

@@ -43,7 +43,7 @@ type Options struct {
 	Guarded      bool          // the service has a duplicate check, see [campaign.Campaign]
 	Private      bool          // the names are personal data
 	Rule         fleet.Rule    // for the gate
-	Limits       fleet.Limits  // that the run takes to hold when it begins: what is different later is told as an operator's change
+	Limits       fleet.Limits  // that the run takes to hold when it begins: what is different later is reported as an operator's change
 	Settle       time.Duration // how long the site may be at work on a request, queueing included
 	GiveUpAfter  time.Duration // end the night when the site has been away, or will be, for so long; 0: never
 	Resume       bool          // go on with a night that has ended

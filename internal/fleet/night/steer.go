@@ -10,10 +10,10 @@ import (
 	"github.com/groupserver/senddigest/internal/report"
 )
 
-// A steering tells what operators change of the limits of an installation while a night goes on.
+// A steering reports what operators change of the limits of an installation while a night goes on.
 type steering struct {
-	limits fleet.Limits // as told
-	tell   func(campaign.Steered)
+	limits fleet.Limits // as reported
+	report func(campaign.Steered)
 }
 
 // look takes in the limits that hold now.
@@ -28,14 +28,14 @@ func (s *steering) look(ctx context.Context, db *fleet.DB, installation int64) e
 	if now.Paused {
 		sends = 0
 	}
-	tell := func(changed bool, what, from, to string) {
-		if changed {
-			s.tell(campaign.Steered{Steer: report.Steer{At: time.Now(), What: what, From: from, To: to}, Sends: sends, Rate: now.Rate})
+	changed := func(is bool, what, from, to string) {
+		if is {
+			s.report(campaign.Steered{Steer: report.Steer{At: time.Now(), What: what, From: from, To: to}, Sends: sends, Rate: now.Rate})
 		}
 	}
-	tell(now.Paused && !before.Paused, "pause", "", "")
-	tell(now.Workers != before.Workers, "workers", strconv.Itoa(before.Workers), strconv.Itoa(now.Workers))
-	tell(now.Rate != before.Rate, "rate", before.Rate.String(), now.Rate.String())
-	tell(!now.Paused && before.Paused, "resume", "", "")
+	changed(now.Paused && !before.Paused, "pause", "", "")
+	changed(now.Workers != before.Workers, "workers", strconv.Itoa(before.Workers), strconv.Itoa(now.Workers))
+	changed(now.Rate != before.Rate, "rate", before.Rate.String(), now.Rate.String())
+	changed(!now.Paused && before.Paused, "resume", "", "")
 	return nil
 }

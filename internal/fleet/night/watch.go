@@ -44,7 +44,6 @@ func Watch(ctx context.Context, db *fleet.DB, installation int64, url string, c 
 type watcher struct {
 	*follower
 	meta     report.Meta
-	steered  *steering
 	observer campaign.Observer
 	ended    time.Time // by the database's clock; zero: its end was not observed
 }
@@ -73,13 +72,13 @@ func newWatcher(ctx context.Context, db *fleet.DB, n fleet.Night, url string, c 
 		return nil, err
 	}
 	w := &watcher{meta: c.Meta()}
-	w.steered = &steering{limits: limits, tell: func(e campaign.Steered) { w.observer.Observe(e) }}
-	w.steered.limits.Paused = false // that is yet to be observed
+	steered := steering{limits: limits, report: func(e campaign.Steered) { w.observer.Observe(e) }}
+	steered.limits.Paused = false // that is yet to be observed
 	w.meta.Run, w.meta.URL, w.meta.Started = fmt.Sprintf("night-%d", n.ID), url, time.Now().Add(-n.Age)
 	w.meta.Workers, w.meta.Rate, w.meta.Burst = limits.Workers, float64(limits.Rate), limits.Burst
 	w.observer = begin(w.meta)
 	w.follower = &follower{
-		run: &Run{Options: Options{DB: db, Warn: func(string) {}}, ctx: ctx, night: n}, ctx: ctx, watches: true,
+		run: &Run{Options: Options{DB: db, Warn: func(string) {}}, ctx: ctx, night: n, steered: steered}, ctx: ctx, watches: true,
 		options: dispatcher.Options{Observe: func(e dispatcher.Event) { w.observer.Observe(campaign.Send{Event: e}) }},
 		byTask:  map[int64]int{}, lanes: make([]bool, 1), report: &dispatcher.Report{Started: w.meta.Started},
 	}
@@ -127,7 +126,7 @@ func (w *watcher) look(n fleet.Night) error {
 		}
 	}
 	if !n.Ended {
-		return w.steered.look(w.ctx, w.run.DB, n.Installation)
+		return w.run.steered.look(w.ctx, w.run.DB, n.Installation)
 	}
 	if n.Stopped != "" {
 		w.cause = causeOf(n.Stopped)

@@ -180,16 +180,17 @@ func (w *worker) work(ctx context.Context) error {
 			ready()
 			ready = nil
 		}
-		for tick := time.NewTicker(heartbeat); ctx.Err() == nil && limits.Workers+spare <= jobs; {
+		tick := time.NewTicker(heartbeat)
+		for ctx.Err() == nil && limits.Workers+spare <= jobs {
 			select {
 			case <-tick.C:
 				if now, err := w.DB.LimitsOf(ctx, w.Installation); err == nil {
 					limits = now
 				}
 			case <-ctx.Done():
-				tick.Stop()
 			}
 		}
+		tick.Stop()
 		over()
 		ending.Go(end)
 	}
