@@ -388,7 +388,7 @@ func arrivals(t *testing.T, secure, long bool, length func() int) {
 	})
 	tries := 300
 	if long {
-		tries = 40
+		tries = 160
 	}
 	stages := []string{
 		"wants connection", "dials", "dialed", "shook hands", "got connection", "wrote head", "wrote request", "first byte", "no",
