@@ -102,8 +102,11 @@ func newServer(s *Site, url string) *Server {
 // Close closes the listener and all connections, hanging ones too, and returns when handlers and request threads have
 // ended. The site itself stays open.
 func (v *Server) Close() {
-	v.once.Do(func() { _ = v.srv.Close() })
-	<-v.ended
+	v.once.Do(func() {
+		_ = v.srv.Close()
+		<-v.ended
+		_ = v.srv.Close() // who was accepted beside the first
+	})
 	v.conns.Wait()
 	v.site.wait()
 }

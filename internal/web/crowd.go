@@ -9,6 +9,7 @@ import (
 
 // A crowd is the connections of a server. It closes one for each that would be too many.
 type crowd struct {
+	left   sync.WaitGroup // each until its handler has returned, also where it was closed here
 	mu     sync.Mutex
 	open   map[net.Conn]struct{}
 	silent []net.Conn // of these, the ones that owe a whole request, the one that has for the longest time first
@@ -17,6 +18,12 @@ type crowd struct {
 // note is a server's ConnState. net/http calls a connection active when it has the whole header of a request, so that one
 // which sends it byte by byte is as silent as one that sends nothing.
 func (c *crowd) note(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew: // by the loop that accepts, so that whoever waited for that one adds nothing more
+		c.left.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		defer c.left.Done()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, known := c.open[conn]; !known && state != http.StateNew {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,6 +75,27 @@ func TestThoseWhoSayNothingKeepNobodyWaiting(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A server that is closed while requests arrive leaves none of them behind.
+func TestNothingIsAnsweredOnceAServerIsClosed(t *testing.T) {
+	for range 200 {
+		var closed atomic.Bool
+		s, err := web.Start(t.Context(), "127.0.0.1:0", false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			hello(w, r)
+			if closed.Load() {
+				t.Error("a request was answered after Close")
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 8 {
+			call(t, s, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		}
+		s.Close(0)
+		closed.Store(true)
 	}
 }
 

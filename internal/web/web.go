@@ -22,7 +22,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -42,12 +41,12 @@ const (
 	waiting     = 4   // requests for each that [Few] answers; more are turned away
 )
 
-// A Server serves a handler at one address, from Start to Close. It owns the goroutines of its requests.
+// A Server serves a handler at one address, from Start to Close. It owns the goroutines of its connections.
 type Server struct {
 	http     *http.Server
 	url      string
 	serves   sync.WaitGroup // the loop that accepts
-	requests sync.WaitGroup
+	visitors *crowd
 }
 
 // Start listens at an address, HOST:PORT with port 0 for a free one, and serves h there. anywhere allows an address that
@@ -61,18 +60,15 @@ func Start(ctx context.Context, address string, anywhere bool, h http.Handler) (
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{url: "http://" + name(listener.Addr()) + "/"}
+	s := &Server{url: "http://" + name(listener.Addr()) + "/", visitors: &crowd{open: map[net.Conn]struct{}{}}}
 	guarded := guard(newHosts(address, listener.Addr(), anywhere), h)
-	visitors := &crowd{open: map[net.Conn]struct{}{}}
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s.requests.Add(1)
-			defer s.requests.Done()
 			bodyWithin(w, r, bodyTime)
 			guarded.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: headerTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
-		ConnState: visitors.note,
+		ConnState: s.visitors.note,
 		ErrorLog:  log.New(io.Discard, "", 0), // what a browser does is no news of the program
 	}
 	s.serves.Go(func() { _ = s.http.Serve(listener) })
@@ -87,11 +83,10 @@ func (s *Server) URL() string { return s.url }
 func (s *Server) Close(patience time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if errors.Is(s.http.Shutdown(ctx), context.DeadlineExceeded) {
-		_ = s.http.Close()
-	}
+	_ = s.http.Shutdown(ctx)
 	s.serves.Wait()
-	s.requests.Wait()
+	_ = s.http.Close() // whom Shutdown did not wait for, and who was accepted beside it
+	s.visitors.left.Wait()
 }
 
 // bodyWithin ends the wait for a request's body after some time: net/http waits for it before it answers, also where no handler
