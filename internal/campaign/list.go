@@ -32,11 +32,12 @@ func (r *run) askPatiently(ctx context.Context) (*List, error) {
 	}
 	r.events.Observe(Listing{r.campaign.Things})
 	var first time.Time // of the failures
+	var last error
 	var rested time.Duration
 	for asked := 1; ; asked++ {
 		list, err := r.ask(ctx)
 		if listed, ok := errors.AsType[*ListError](err); !ok {
-			return list, err
+			return list, unlisted(err, last)
 		} else if !first.IsZero() {
 			listed.Asked, listed.For = asked, time.Since(first)
 		}
@@ -56,15 +57,24 @@ func (r *run) askPatiently(ctx context.Context) (*List, error) {
 		if !again {
 			return nil, err
 		}
+		last = err
 		r.events.Observe(Unlisted{err, next, until})
 		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, fmt.Errorf("%w; there was no list until then: %v", context.Cause(ctx), err)
+			return nil, unlisted(context.Cause(ctx), last)
 		}
 	}
+}
+
+// unlisted is the cause that ended the wait for a list, with the last failure before it. Without one of them it is the cause.
+func unlisted(cause, last error) error {
+	if cause == nil || last == nil {
+		return cause
+	}
+	return fmt.Errorf("%w; there was no list until then: %v", cause, last)
 }
 
 // ask asks for the list once. Its error is a [*ListError], or the cause of ctx where that ended first.

@@ -131,13 +131,22 @@ func TestAPauseLongerThanThePatienceEndsTheRunAtOnce(t *testing.T) {
 }
 
 func TestADeadlineEndsTheWaitForTheListAndKeepsItsCause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, c := site(t, standin.Options{Groups: numbered(3), Faults: []standin.Fault{{Pattern: standin.ListPattern, Kind: standin.Error500}}})
-		r := run(deadline(t, 10*time.Second+time.Millisecond), c, patient())
-		if stopped(r) != "deadline" || r.Document.Seconds.Wall != 10.001 || !strings.Contains(r.StoppedBy.Error(), "500 Internal Server Error") {
-			t.Errorf("stopped by %v after %v s", r.StoppedBy, r.Document.Seconds.Wall)
-		}
-	})
+	for name, faults := range map[string][]standin.Fault{
+		"between two requests": {{Pattern: standin.ListPattern, Kind: standin.Error500}},
+		"while the site is asked again": {
+			{Pattern: standin.ListPattern, Kind: standin.Error500, Times: 1}, {Pattern: standin.ListPattern, Kind: standin.Hang},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, c := site(t, standin.Options{Groups: numbered(3), Faults: faults})
+				r := run(deadline(t, 10*time.Second+time.Millisecond), c, patient())
+				if stopped(r) != "deadline" || r.Document.Seconds.Wall != 10.001 || !strings.Contains(r.StoppedBy.Error(), "500 Internal Server Error") {
+					t.Errorf("stopped by %v after %v s", r.StoppedBy, r.Document.Seconds.Wall)
+				}
+			})
+		})
+	}
 }
 
 // What asks for somebody's hand: patience would only keep that person from hearing of it.

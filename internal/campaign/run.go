@@ -125,14 +125,15 @@ func (r *run) night(ctx context.Context) Result {
 	r.events.Observe(Began{r.meta()})
 	defer r.watchStop(ctx)()
 	r.beginSteering()
-	defer r.endActions()
 	list, err := r.askPatiently(ctx)
 	if err != nil {
+		r.endActions()
 		return r.noList(err)
 	}
 	r.consult(ctx, list)
 	plan := r.plan(list)
 	if fit := plan.Fit(); r.RequireFit && fit != nil {
+		r.endActions()
 		return r.refused(plan, fit)
 	}
 	results := r.send(ctx, plan)

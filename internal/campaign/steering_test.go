@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -235,6 +236,29 @@ func TestARunThatStartsNothingMoreTakesNoOtherOrderAndHasEachOnceOnRecord(t *tes
 			t.Errorf("on record are %q, want %q", told, want)
 		}
 	})
+}
+
+// Without a list, or with one that does not fit, a run has no end to wait for: its report is made while orders come.
+func TestNoOrderThatIsAnsweredIsMissingInTheReportOfARunThatSendsNothing(t *testing.T) {
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			_, c := site(t, standin.Options{Groups: numbered(5), Faults: []standin.Fault{{Pattern: standin.ListPattern, Kind: standin.NotFound}}})
+			s, done := campaign.Settings{URL: siteURL, Steering: &campaign.Steering{}}, make(chan int)
+			s.Observers = hear(func(campaign.Listing) {
+				go func() {
+					answered := 0
+					for _, err := s.Steering.Do("workers", "2"); err == nil; _, err = s.Steering.Do("workers", strconv.Itoa(3+answered%5)) {
+						answered++
+					}
+					done <- answered
+				}()
+			})
+			r := run(t.Context(), c, s)
+			if got, want := len(r.Document.Steered), <-done; got != want {
+				t.Errorf("%d orders are on record, %d were answered", got, want)
+			}
+		})
+	}
 }
 
 func TestAPausedRunForecastsNoEnd(t *testing.T) {
