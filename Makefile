@@ -66,7 +66,7 @@ quick: ## the tests that are over within half a minute
 test: everything lint ## everything a change has to pass: make lint, then all tests under the race detector
 	@echo '== go test -race'
 	@$(if $(ARTIFACTS),mkdir -p $(ARTIFACTS))
-	@CGO_ENABLED=1 go test -race $(if $(ARTIFACTS),-artifacts -outputdir $(abspath $(ARTIFACTS))) ./...
+	@CGO_ENABLED=1 go test -race -timeout 30m $(if $(ARTIFACTS),-artifacts -outputdir $(abspath $(ARTIFACTS))) ./...
 
 lint: needs fmt vet staticcheck fix tidy ## the checks alone: layout, vet, staticcheck, go fix, go mod tidy
 

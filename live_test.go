@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,23 +10,27 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/groupserver/senddigest/internal/cluster"
 	"github.com/groupserver/senddigest/internal/e2e/program"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // freePort: freeport: sets PAGE to an address of a port that is free now.
 func freePort(ts *testscript.TestScript, neg bool, args []string) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	port, err := cluster.FreePort(context.Background())
 	ts.Check(err)
-	ts.Setenv("PAGE", l.Addr().String())
-	ts.Check(l.Close())
+	ts.Setenv("PAGE", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
-// takePort: takeport: the port of PAGE is another program's until the script ends.
+// takePort: takeport: the port of PAGE is another program's until the script ends, if it is not already.
 func takePort(ts *testscript.TestScript, neg bool, args []string) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", ts.Getenv("PAGE"))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return
+	}
 	ts.Check(err)
 	ts.Defer(func() { _ = l.Close() })
 }

@@ -11,12 +11,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -79,8 +79,9 @@ func TestScripts(t *testing.T) {
 // A scriptSite is the site of one script, from its command site on.
 type scriptSite struct {
 	*standin.Site
-	number  int                // of the sites of this script
-	started chan standin.Group // a send got a request thread
+	number  int                           // of the sites of this script
+	started chan standin.Group            // a send got a request thread
+	held    atomic.Pointer[chan struct{}] // what sends that take a time wait for before; nil: nothing
 }
 
 type siteKey struct{}
@@ -132,6 +133,9 @@ func startSite(ts *testscript.TestScript, neg bool, args []string) {
 		Token: program.Token, Threads: *threads, Groups: standin.Generate(*generated, 1), MaxPrepared: *prepared,
 		Cost: func(g standin.Group) time.Duration {
 			started <- g // not the script's next site's: a send may go on when that begins
+			if held := site.held.Load(); held != nil && *cost > 0 {
+				<-*held
+			}
 			if d, ok := costs[g]; ok {
 				return d
 			}
@@ -237,76 +241,6 @@ func atWork(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%d sends came", i)
 		}
 	}
-}
-
-// signalProgram: signal CODE SENDS SIGNAL[,SIGNAL] ARG...: runs the program, waits until the site is at work on
-// that many sends, signals the program, and expects it to end with that code. Its output is in files out and err.
-func signalProgram(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) < 3 {
-		ts.Fatalf("usage: signal CODE SENDS SIGNAL[,SIGNAL] ARG...")
-	}
-	want, sends, signals := number(ts, args[0]), number(ts, args[1]), strings.Split(args[2], ",")
-	var stdout, stderr bytes.Buffer
-	said := &watched{buffer: &stderr, lines: make(chan string, 100)}
-	cmd := exec.Command(os.Args[0], args[3:]...)
-	cmd.Env = program.Environ()
-	for _, name := range []string{"SENDDIGEST_CONFIG", "SENDDIGEST_WORKERS", "XDG_STATE_HOME"} {
-		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
-	}
-	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &stdout, said
-	for site := siteOf(ts); len(site.started) > 0; {
-		<-site.started // of an earlier run
-	}
-	ts.Check(cmd.Start())
-	deadline := time.After(program.Patience)
-	wait := func(what string, c <-chan struct{}) {
-		select {
-		case <-c:
-		case <-deadline:
-			_ = cmd.Process.Kill()
-			ts.Fatalf("%s did not come; standard error: %s", what, stderr.String())
-		}
-	}
-	for range sends {
-		wait("a send", signalled(siteOf(ts).started))
-	}
-	for i, name := range signals {
-		sig := map[string]os.Signal{"HUP": syscall.SIGHUP, "INT": os.Interrupt, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1}[name]
-		ts.Check(cmd.Process.Signal(sig))
-		if i < len(signals)-1 {
-			wait("a word about the signal", signalled(said.lines))
-		}
-	}
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = cmd.Wait() }()
-	wait("the end", ended)
-	ts.Check(os.WriteFile(ts.MkAbs("out"), stdout.Bytes(), 0o600))
-	ts.Check(os.WriteFile(ts.MkAbs("err"), stderr.Bytes(), 0o600))
-	if got := cmd.ProcessState.ExitCode(); got != want {
-		ts.Fatalf("ended with %d, want %d; standard error: %s", got, want, stderr.String())
-	}
-}
-
-// signalled makes a channel of a kind that wait takes.
-func signalled[T any](c <-chan T) <-chan struct{} {
-	came := make(chan struct{})
-	go func() { <-c; close(came) }()
-	return came
-}
-
-// watched tells of each write to a buffer.
-type watched struct {
-	buffer *bytes.Buffer
-	lines  chan string
-}
-
-func (w *watched) Write(p []byte) (int, error) {
-	n, err := w.buffer.Write(p)
-	select {
-	case w.lines <- string(p):
-	default: // nobody waits for so many
-	}
-	return n, err
 }
 
 // noToken: notoken: neither the last command's output nor any file but the configuration holds the token.

@@ -47,7 +47,7 @@ const (
 	workersMost = 8
 
 	// longLived is longer than any request lives on sockets, where some hundred milliseconds of work may be before it.
-	longLived = 4 * time.Second
+	longLived = 8 * time.Second
 )
 
 // night is one night, and what is known of it.

@@ -110,7 +110,7 @@ func (c *Cluster) create(ctx context.Context) (err error) {
 		return err
 	}
 	if c.options.TCP {
-		if c.port, err = freePort(ctx); err != nil {
+		if c.port, err = FreePort(ctx); err != nil {
 			return err
 		}
 	}

@@ -74,9 +74,9 @@ func public(dir string) bool {
 	}
 }
 
-// freePort draws a port that is free now. It is below those that systems give to outgoing connections, so that it most
+// FreePort draws a port of 127.0.0.1 that is free now. It is below those that systems give to outgoing connections, so that it most
 // likely is free, too, when the server starts again.
-func freePort(ctx context.Context) (int, error) {
+func FreePort(ctx context.Context) (int, error) {
 	var failed error
 	for range 100 {
 		port := 20_000 + rand.IntN(12_000)

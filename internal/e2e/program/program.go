@@ -17,7 +17,7 @@ import (
 const Token = "s3cretTokenOfTheScripts"
 
 // Patience is how long a test waits for something that comes at once where all is well.
-const Patience = 30 * time.Second
+const Patience = 2 * time.Minute
 
 // RaceEnd is the value of GORACE by which a process under the race detector ends at once, and not a second late.
 const RaceEnd = "atexit_sleep_ms=0"

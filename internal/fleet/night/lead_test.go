@@ -14,7 +14,7 @@ import (
 // Otherwise the next night would begin beside one that is followed, and stop it.
 func TestARunWhoseTurnTheDatabaseTookBackTakesItAgain(t *testing.T) {
 	t.Parallel()
-	groups := standin.Generate(100, 7)
+	groups := standin.Generate(200, 7)
 	w := newWorld(t, standin.Options{Groups: groups, Threads: 4, Cost: func(standin.Group) time.Duration { return 100 * time.Millisecond }}, fleet.Limits{Workers: 2})
 	w.work(1)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -83,9 +83,10 @@ func (w *world) work(n int) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	for range n {
-		db := fleettest.Open(w.t, w.address)
+		db, dir := fleettest.Open(w.t, w.address), w.t.TempDir()
 		all.Go(func() {
-			if err := worker.Run(ctx, worker.Options{DB: db, Installation: w.installation, Campaigns: w.campaigns(), Timeout: timeout, Dir: w.t.TempDir()}); err != nil {
+			err := worker.Run(ctx, worker.Options{DB: db, Installation: w.installation, Campaigns: w.campaigns(), Timeout: timeout, Dir: dir})
+			if err != nil && ctx.Err() == nil { // the test may be over while one starts
 				w.t.Error(err)
 			}
 		})
@@ -259,10 +260,9 @@ func TestThePeopleOfAProfileCampaignAreMailedOnce(t *testing.T) {
 
 func TestTooManyFailuresEndTheNight(t *testing.T) {
 	t.Parallel()
-	groups := standin.Generate(60, 7)
+	groups := standin.Generate(300, 7)
 	w := newWorld(t, standin.Options{
 		Groups: groups, Threads: 4, Faults: []standin.Fault{{Pattern: "*/*", Kind: standin.NotFound}},
-		Cost: func(standin.Group) time.Duration { return 50 * time.Millisecond },
 	}, fleet.Limits{Workers: 1})
 	w.work(1)
 	r, _, err := w.run(t.Context(), campaign.Digest(w.client, nil), func(s *campaign.Settings, _ *night.Options) {
@@ -271,7 +271,7 @@ func TestTooManyFailuresEndTheNight(t *testing.T) {
 	if err != nil || !errors.Is(r.StoppedBy, dispatcher.ErrMaxFailures) {
 		t.Fatalf("got %v, %v", r.StoppedBy, err)
 	}
-	if c := r.Document.Counts; c.Failed() < 3 || c.NotAttempted < 30 {
+	if c := r.Document.Counts; c.Failed() < 3 || c.NotAttempted < 100 {
 		t.Errorf("got %s", counted(r))
 	}
 }
@@ -327,8 +327,8 @@ func TestANightThatNobodySendsEndsAndIsGoneOnWithOnceThereIsAWorker(t *testing.T
 
 func TestMorePlacesAreFilledAsSoonAsThereAre(t *testing.T) {
 	t.Parallel()
-	groups := standin.Generate(200, 7)
-	w := newWorld(t, standin.Options{Groups: groups, Threads: 16, Cost: func(standin.Group) time.Duration { return 150 * time.Millisecond }}, fleet.Limits{Workers: 1})
+	groups := standin.Generate(60, 7)
+	w := newWorld(t, standin.Options{Groups: groups, Threads: 16, Cost: func(standin.Group) time.Duration { return 700 * time.Millisecond }}, fleet.Limits{Workers: 1})
 	w.work(1)
 	sends := 0
 	r, _, err := w.run(t.Context(), campaign.Digest(w.client, nil), func(s *campaign.Settings, _ *night.Options) {

@@ -14,7 +14,7 @@ import (
 
 func TestWhatOperatorsChangeIsInTheReportOfTheNight(t *testing.T) {
 	t.Parallel()
-	groups := standin.Generate(60, 7)
+	groups := standin.Generate(150, 7)
 	w := newWorld(t, standin.Options{Groups: groups, Threads: 4, Cost: func(standin.Group) time.Duration { return 200 * time.Millisecond }}, fleet.Limits{Workers: 2})
 	w.work(2)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
