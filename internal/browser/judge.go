@@ -3,6 +3,7 @@ package browser
 import (
 	_ "embed" // axe
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,6 +26,27 @@ func (b *Browser) LongTasks() (tasks []int) {
 	// Those that have just ended come with the next turn.
 	b.Eval("new Promise((r) => setTimeout(() => r(window.longTasks.splice(0)), 100))", &tasks)
 	return tasks
+}
+
+// longestFrame is how long, in milliseconds, a change may keep the browser from drawing: an answer within 200 ms seems to come
+// at once (web.dev, "Interaction to Next Paint").
+const longestFrame, changes = 200, 10
+
+// Smooth tests that a change keeps the browser from drawing for no longer than 200 ms. The machine may have other work, so that
+// the best of ten changes is judged, and no more are made than it takes.
+func (b *Browser) Smooth(name string, change func()) {
+	b.t.Helper()
+	var frames []int
+	for range changes {
+		b.LongTasks()
+		change()
+		frames = append(frames, slices.Max(append(b.LongTasks(), 0)))
+		if frames[len(frames)-1] <= longestFrame {
+			b.t.Logf("%s: longest frames of %v ms", name, frames)
+			return
+		}
+	}
+	b.t.Errorf("%s: longest frames of %v ms, want one of at most %d", name, frames, longestFrame)
 }
 
 // Accessibility is what axe finds against the page as it is, by all its rules for WCAG 2.2 AA and good practice. Nothing is good.

@@ -88,10 +88,6 @@ func shows(b *browser.Browser, selector, text string) {
 	})`, selector, text), nil)
 }
 
-// longestFrame is how long a frame may take while the page changes, in milliseconds. The machine may have other work: what is
-// judged is the best of three changes.
-const longestFrame = 200
-
 func TestTheLivePageKeepsItselfUpToDateInABrowser(t *testing.T) {
 	b := browser.Start(t)
 	n := newLongNight(12_000)
@@ -105,17 +101,10 @@ func TestTheLivePageKeepsItselfUpToDateInABrowser(t *testing.T) {
 
 	// What a person has chosen stays while the page changes.
 	b.Eval(`document.querySelector("a[href='#slowest']").focus(); window.stays = document.querySelector("#slowest"); 0`, nil)
-	b.LongTasks()
-	var frames []int
-	for range 3 {
+	b.Smooth("a change", func() {
 		n.goOn(40)
 		shows(b, "h1", fmt.Sprintf("%d of 20000 groups", n.next-failures(n.results)))
-		frames = append(frames, slices.Max(append(b.LongTasks(), 0)))
-	}
-	t.Logf("longest frames of three changes: %v ms", frames)
-	if got := slices.Min(frames); got > longestFrame {
-		t.Errorf("a change takes %d ms, want at most %d", got, longestFrame)
-	}
+	})
 	if got := b.Number(`Number(document.activeElement.hash === "#slowest" && window.stays.isConnected)`); got != 1 {
 		t.Error("what had the focus is another element now")
 	}
