@@ -103,12 +103,22 @@ func (db *DB) one(ctx context.Context, what, sql string, values []any, scan ...a
 func list[T any](ctx context.Context, db *DB, what, sql string, values []any, read func(pgx.CollectableRow) (T, error)) ([]T, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*questionTime)
 	defer cancel()
-	rows, err := db.pool.Query(ctx, sql, values...)
-	if err != nil {
-		return nil, db.fault(what, err)
-	}
-	all, err := pgx.CollectRows(rows, read)
+	all, err := rows(ctx, db.pool, sql, values, read)
 	return all, db.fault(what, err)
+}
+
+// An asker is a pool or a transaction.
+type asker interface {
+	Query(ctx context.Context, sql string, values ...any) (pgx.Rows, error)
+}
+
+// rows asks for rows as list does, and returns the driver's error.
+func rows[T any](ctx context.Context, from asker, sql string, values []any, read func(pgx.CollectableRow) (T, error)) ([]T, error) {
+	found, err := from.Query(ctx, sql, values...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(found, read)
 }
 
 // seconds is a length of time as SQL takes it.

@@ -109,9 +109,28 @@ type NightStatus struct {
 	Outcomes map[string]int // of the tasks that are done, by their last attempt
 }
 
-// Statuses returns what goes on at the installations whose names begin so.
-func (db *DB) Statuses(ctx context.Context, name string) ([]Status, error) {
-	all, err := list(ctx, db, "read the installations", `
+// Statuses returns what goes on at the installations whose names begin so, all of it at one moment.
+func (db *DB) Statuses(ctx context.Context, name string) (all []Status, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*questionTime)
+	defer cancel()
+	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err = pgx.BeginTxFunc(ctx, db.pool, snapshot, func(tx pgx.Tx) (err error) {
+		if all, err = installations(ctx, tx, name); err != nil {
+			return err
+		}
+		for i := range all {
+			if err := fill(ctx, tx, &all[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return all, db.fault("read the status", err)
+}
+
+// installations are those whose names begin so.
+func installations(ctx context.Context, tx pgx.Tx, name string) ([]Status, error) {
+	return rows(ctx, tx, `
 		SELECT i.id, i.name, i.url, i.workers, i.rate, i.burst, i.paused,
 			CASE WHEN i.paused_until > clock_timestamp() THEN extract(epoch FROM i.paused_until - clock_timestamp()) ELSE 0 END::float8,
 			CASE WHEN i.open THEN extract(epoch FROM clock_timestamp() - i.down_since) ELSE 0 END::float8,
@@ -123,19 +142,11 @@ func (db *DB) Statuses(ctx context.Context, name string) ([]Status, error) {
 			s.Rate, s.PausedFor, s.DownFor = ratelimit.Rate(rate), length(paused), length(down)
 			return s, err
 		})
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		if err := db.fill(ctx, &all[i]); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
 }
 
-func (db *DB) fill(ctx context.Context, s *Status) (err error) {
-	s.Processes, err = list(ctx, db, "read the workers", `
+// fill adds what an installation has: workers and nights.
+func fill(ctx context.Context, tx pgx.Tx, s *Status) (err error) {
+	s.Processes, err = rows(ctx, tx, `
 		SELECT w.id, w.host, w.pid, extract(epoch FROM clock_timestamp() - w.seen)::float8, w.seen < clock_timestamp() - $2::interval,
 			CASE WHEN senddigest.is_down(w) THEN extract(epoch FROM clock_timestamp() - w.down_since) ELSE 0 END::float8,
 			(SELECT count(*) FROM senddigest.attempt a WHERE a.worker = w.id AND a.ended IS NULL)
@@ -149,7 +160,7 @@ func (db *DB) fill(ctx context.Context, s *Status) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Nights, err = list(ctx, db, "read the nights", `
+	s.Nights, err = rows(ctx, tx, `
 		SELECT `+nightColumns+`, n.id IN `+led+`,
 			t.tasks, t.done, t.waiting, t.wait
 		FROM (
@@ -176,7 +187,7 @@ func (db *DB) fill(ctx context.Context, s *Status) (err error) {
 			outcome string
 			n       int
 		}
-		counts, err := list(ctx, db, "count the outcomes", `
+		counts, err := rows(ctx, tx, `
 			SELECT a.outcome, count(*) FROM senddigest.attempt a JOIN senddigest.task t ON t.id = a.task AND a.number = t.attempts
 			WHERE a.night = $1 AND t.done AND a.ended IS NOT NULL GROUP BY 1`, []any{n.ID},
 			func(row pgx.CollectableRow) (c count, err error) {
