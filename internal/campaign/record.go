@@ -291,6 +291,7 @@ func ending(result Result) state.Ending {
 	if result.Document.StoppedBy != nil {
 		e.StoppedBy = *result.Document.StoppedBy
 	}
+	e.Paused = result.Document.PausedFor()
 	if result.StoppedBy != nil {
 		e.Error = result.StoppedBy.Error()
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -259,6 +260,30 @@ func TestNoOrderThatIsAnsweredIsMissingInTheReportOfARunThatSendsNothing(t *test
 			}
 		})
 	}
+}
+
+func TestAPauseMakesNoRunASlowOneAmongThoseThatAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := site(t, standin.Options{Groups: numbered(3), Cost: always(10 * time.Second)})
+		s := campaign.Settings{URL: siteURL, Workers: 1, StateDir: t.TempDir(), Installation: state.Installation{Site: "00112233445566aa"}, Steering: &campaign.Steering{}}
+		var operator sync.WaitGroup
+		operator.Go(func() {
+			after(t, s.Steering, 15*time.Second, "pause", "")
+			after(t, s.Steering, time.Hour, "resume", "")
+		})
+		if _, err := campaign.Run(t.Context(), campaign.Digest(c, time.UTC), s); err != nil {
+			t.Fatal(err)
+		}
+		operator.Wait()
+		archive, err := campaign.OpenArchive(campaign.Digest(nil, nil), s.StateDir, s.Installation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Of the pause five seconds are of the send that was in flight.
+		if past := archive.Past()[0]; past.Took() != 25*time.Second || past.Length() != "1h0m25s (paused for 1h0m0s)" {
+			t.Errorf("it took %v, %s", past.Took(), past.Length())
+		}
+	})
 }
 
 func TestAPausedRunForecastsNoEnd(t *testing.T) {

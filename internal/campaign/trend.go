@@ -23,7 +23,7 @@ func (a *Archive) past(at int) report.PastRun {
 	k, s := a.kept(at), &a.runs[at]
 	p := report.PastRun{
 		Run: k.Run, URL: k.URL, Started: k.Started, Ended: k.Ended, Groups: k.Groups, Accepted: k.Accepted, Failed: k.Failed,
-		Judged: s.Judged, Mails: s.Mails, GapPosts: s.GapPosts,
+		Paused: s.Paused, Judged: s.Judged, Mails: s.Mails, GapPosts: s.GapPosts,
 	}
 	if k.Finished != nil {
 		p.Finished = *k.Finished

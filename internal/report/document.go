@@ -265,7 +265,7 @@ func (d *Document) measure() {
 		}
 	}
 	d.Seconds.Wall = seconds(d.results.Finished.Sub(d.meta.Started))
-	d.Seconds.Paused = seconds(d.paused())
+	d.Seconds.Paused = seconds(d.PausedFor())
 	if len(d.took) == 0 {
 		return
 	}

@@ -36,8 +36,8 @@ func (d *Document) atFirst(what string) string {
 	return ""
 }
 
-// paused is how long operators had the run paused.
-func (d *Document) paused() (all time.Duration) {
+// PausedFor is how long operators had the run paused.
+func (d *Document) PausedFor() (all time.Duration) {
 	var since time.Time // zero: it goes on
 	for _, s := range d.meta.Steered {
 		switch {

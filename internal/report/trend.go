@@ -16,8 +16,9 @@ import (
 type PastRun struct {
 	Run, URL string
 	Started  time.Time
-	Finished time.Time // zero: it goes on, or was cut off
-	Ended    string    // finished, running, cut_off, no_list, unreadable, or what stopped it
+	Finished time.Time     // zero: it goes on, or was cut off
+	Paused   time.Duration // for so long operators had it paused
+	Ended    string        // finished, running, cut_off, no_list, unreadable, or what stopped it
 	Groups   int
 	Accepted int
 	Failed   int
@@ -26,18 +27,21 @@ type PastRun struct {
 	GapPosts int
 }
 
-// Took is how long the run took; 0: it has no end on record.
+// Took is how long the run took, without its pauses; 0: it has no end on record.
 func (r PastRun) Took() time.Duration {
 	if r.Finished.IsZero() {
 		return 0
 	}
-	return max(r.Finished.Sub(r.Started), 0)
+	return max(r.Finished.Sub(r.Started)-r.Paused, 0)
 }
 
-// Length is that in words.
+// Length is how long it took in words, with its pauses.
 func (r PastRun) Length() string {
-	if r.Finished.IsZero() {
+	switch {
+	case r.Finished.IsZero():
 		return "–"
+	case r.Paused > 0:
+		return fmt.Sprintf("%s (paused for %s)", length((r.Took() + r.Paused).Seconds()), length(r.Paused.Seconds()))
 	}
 	return length(r.Took().Seconds())
 }
@@ -154,7 +158,7 @@ func (t Trend) pictures(things printable.Noun) trendPictures {
 		failures = fmt.Sprintf("No %s failed", things.One())
 	}
 	p := trendPictures{Bars: []barPicture{
-		t.draw("took", fmt.Sprintf("How long each run took, at most %s", length(longest.Seconds())), rough(longest), "took", took,
+		t.draw("took", fmt.Sprintf("How long each run took without its pauses, at most %s", length(longest.Seconds())), rough(longest), "took", took,
 			func(r PastRun) string { return fmt.Sprintf("%s of %s", r.Length(), things.Count(r.Groups)) }),
 		t.draw("failed", failures, strconv.Itoa(most), "failed", failed,
 			func(r PastRun) string { return fmt.Sprintf("%d failed of %s", r.Failed, things.Count(r.Groups)) }),

@@ -60,7 +60,7 @@ import (
 //	{"limit":4,"t":4,"steer":"workers","from":"1","to":"4"}
 //	                                              from here on; every steer has the limit that holds then, for older readers;
 //	                                              they stand without a list where the run ended before it had one
-//	{"finished":4.1,"stopped_by":"deadline","error":"…","accepted":1,"not_attempted":1,"skipped":2}
+//	{"finished":4.1,"stopped_by":"deadline","error":"…","paused":0.1,"accepted":1,"not_attempted":1,"skipped":2}
 //
 // Where the service's own tables were read, the last line has what they told, too: "mail":"mu", a letter for each group that
 // is sent to (see [ledger.Letters]); and of posts that were in no digest "gaps":[3,12], groups and posts, "gap_groups":[0,1,7],
@@ -131,8 +131,9 @@ type LeftOpen struct {
 // Ending says how a run ended.
 type Ending struct {
 	At        time.Time
-	StoppedBy string // the report's word for what stopped the run; empty if nothing did
-	Error     string // the same in words, or why there was no list
+	StoppedBy string        // the report's word for what stopped the run; empty if nothing did
+	Error     string        // the same in words, or why there was no list
+	Paused    time.Duration // for so long operators had the run paused
 }
 
 // Entry is what a journal knows of one group.
@@ -189,8 +190,9 @@ type Summary struct {
 	Last time.Time
 	// Finished is when the run ended; zero if it was killed, or is still going on.
 	Finished time.Time
-	// StoppedBy and Error are those of the [Ending].
+	// StoppedBy, Error and Paused are those of the [Ending].
 	StoppedBy, Error string
+	Paused           time.Duration
 	Counts           dispatcher.Counts // of a run that is finished and listed
 	// Judged: the service's own tables were read after the run. Mails counts what became of the mail of the groups that were to be
 	// sent to, or had been accepted already. GapPosts counts the posts of GapGroups groups that were in no digest; [Run.Gaps]

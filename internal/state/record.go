@@ -45,6 +45,7 @@ type record struct {
 	Reason    string   `json:"reason,omitempty"`
 	StoppedBy string   `json:"stopped_by,omitempty"`
 	Error     string   `json:"error,omitempty"`
+	Paused    *seconds `json:"paused,omitempty"`
 	Retry     bool     `json:"retry,omitempty"`
 	// Not in files of programs that knew no such field, see [record.provesNothingSent].
 	NotDelivered bool `json:"not_delivered,omitempty"`

@@ -52,13 +52,13 @@ func TestWhatAnOperatorChangedIsOnRecordWithoutAList(t *testing.T) {
 		for _, s := range steers {
 			w.Steer(s)
 		}
-		w.Finish(state.Ending{At: h.Started.Add(3 * time.Second), StoppedBy: "control", Error: "stopped by control"})
+		w.Finish(state.Ending{At: h.Started.Add(3 * time.Second), StoppedBy: "control", Error: "stopped by control", Paused: 2 * time.Second})
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
 		run := load(t, d, run1)
-		if diff := cmp.Diff(steers, run.Steers, cmp.Comparer(time.Time.Equal)); diff != "" || run.Finished.IsZero() || run.StoppedBy != "control" {
-			t.Errorf("finished at %v by %q, %s", run.Finished, run.StoppedBy, diff)
+		if diff := cmp.Diff(steers, run.Steers, cmp.Comparer(time.Time.Equal)); diff != "" || run.Finished.IsZero() || run.StoppedBy != "control" || run.Paused != 2*time.Second {
+			t.Errorf("finished at %v by %q after a pause of %v, %s", run.Finished, run.StoppedBy, run.Paused, diff)
 		}
 	})
 }

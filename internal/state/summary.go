@@ -83,6 +83,9 @@ func (s *Summary) end(r *record) {
 		s.Last = s.time(r.At)
 		s.Finished = s.Last
 		s.StoppedBy, s.Error = r.StoppedBy, r.Error
+		if r.Paused != nil {
+			s.Paused = time.Duration(*r.Paused)
+		}
 		s.Judged = r.Mail != "" || r.LeftMail != ""
 		for _, letters := range []string{r.Mail, r.LeftMail} {
 			for i := range len(letters) {

@@ -223,6 +223,9 @@ func (w *Writer) Finish(e Ending) {
 			Finished: w.since(e.At), StoppedBy: clip(e.StoppedBy), Error: clip(e.Error),
 			Mail: ledger.Letters(w.mails), LeftMail: ledger.Letters(w.left),
 		}
+		if paused := seconds(e.Paused); paused > 0 {
+			r.Paused = new(min(paused, *r.Finished))
+		}
 		w.addGaps(&r)
 		w.add(r)
 		if w.jobs != nil {
