@@ -130,7 +130,8 @@ const batch = 2000
 
 // wanted finds tasks that are due, and whose last job nobody will get: there is none, it is over, it is with a worker that is
 // dead, or a machine has put it off, by its clock, to a time that does not come. Each task knows its job, so that even of
-// 100,000 the few that are wanted are found in a fraction of a second.
+// 100,000 the few that are wanted are found in a fraction of a second. A task that the gate changes at this moment is left for
+// the next time: whoever locks several tasks must wait for none, or the two may wait for each other.
 const wanted = `
 	SELECT t.id, t.site, t.grp, t.round FROM senddigest.task t LEFT JOIN ` + Schema + `.river_job j ON j.id = t.job
 	WHERE t.night = $1 AND NOT t.done AND t.not_before <= clock_timestamp()
@@ -141,7 +142,7 @@ const wanted = `
 			OR j.state IN ('scheduled', 'retryable') AND j.scheduled_at BETWEEN clock_timestamp() - $4::interval AND clock_timestamp() + interval '2 min'
 			OR j.state = 'running' AND j.attempted_by[array_upper(j.attempted_by, 1)] IN (
 				SELECT w.id FROM senddigest.worker w WHERE w.seen > clock_timestamp() - $4::interval), false)
-	ORDER BY t.place LIMIT $3`
+	ORDER BY t.place LIMIT $3 FOR NO KEY UPDATE OF t SKIP LOCKED`
 
 // Fill makes jobs for tasks of a night that are due and have none, in the plan's order, and returns how many: some at a time,
 // 0 when there are no more. It is to be called again and again while the night goes on: so come tries after a back-off, and

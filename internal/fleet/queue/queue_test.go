@@ -8,6 +8,7 @@ import (
 	"github.com/groupserver/senddigest/internal/fleet"
 	"github.com/groupserver/senddigest/internal/fleet/fleettest"
 	"github.com/groupserver/senddigest/internal/fleet/queue"
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 )
 
@@ -114,6 +115,23 @@ func TestAGroupWhoseJobIsOfNoUseGetsAnother(t *testing.T) {
 		change("UPDATE senddigest.task SET " + is)
 		fill(t, q, night, 0)
 	}
+}
+
+// The gate holds a group, and may want the night or another group, which are held here.
+func TestWhoHandsOutGroupsWaitsForNoneThatIsBeingChanged(t *testing.T) {
+	t.Parallel()
+	db, q, night := fresh(t, 3)
+	err := pgx.BeginFunc(t.Context(), db.Pool(), func(gate pgx.Tx) error {
+		if _, err := gate.Exec(t.Context(), "UPDATE senddigest.task SET attempts = 1 WHERE place = 1"); err != nil {
+			return err
+		}
+		fill(t, q, night, 2)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, q, night, 1)
 }
 
 func TestAPauseOfTheNightsQueueIsTakenBack(t *testing.T) {
