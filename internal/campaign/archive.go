@@ -240,7 +240,7 @@ func (a *Archive) Compare(ctx context.Context, at int, d *report.Document) error
 			d.Note(fmt.Sprintf("run %s is in no comparison: its record cannot be read", a.runs[i].Run))
 			continue
 		}
-		earlier = append(earlier, report.Past{Run: run.Run, Results: run.Report()})
+		earlier = append(earlier, report.Past{Run: run.Run, Results: run.Report(), Paused: run.Paused})
 		if len(earlier) == usualRuns {
 			break
 		}
@@ -275,7 +275,7 @@ func (a *Archive) CompareWith(at int, name string, d *report.Document) (other st
 	if err != nil {
 		return "", err
 	}
-	d.CompareWithRun(report.Past{Run: run.Run, Results: run.Report()})
+	d.CompareWithRun(report.Past{Run: run.Run, Results: run.Report(), Paused: run.Paused})
 	return run.Run, nil
 }
 
@@ -297,8 +297,9 @@ type KeptRun struct {
 	Run      string     `json:"run"`
 	URL      string     `json:"url"`
 	Started  time.Time  `json:"started"`
-	Finished *time.Time `json:"finished"` // null: it goes on, or was cut off
-	Ended    string     `json:"ended"`    // finished, running, cut_off, no_list, unreadable, or what stopped it
+	Finished *time.Time `json:"finished"`         // null: it goes on, or was cut off
+	Paused   float64    `json:"paused,omitempty"` // seconds in which operators had it paused
+	Ended    string     `json:"ended"`            // finished, running, cut_off, no_list, unreadable, or what stopped it
 	Groups   int        `json:"groups"`
 	Accepted int        `json:"accepted"`
 	Failed   int        `json:"failed"`
@@ -323,7 +324,7 @@ func (a *Archive) kept(at int) KeptRun {
 		return k
 	case !s.Finished.IsZero():
 		at := s.Finished.UTC().Truncate(time.Second)
-		k.Finished = &at
+		k.Finished, k.Paused = &at, s.Paused.Round(time.Millisecond).Seconds()
 		if s.StoppedBy != "" {
 			k.Ended = s.StoppedBy
 		} else if !s.Began() {

@@ -21,14 +21,10 @@ func (a *Archive) Past() []report.PastRun {
 
 func (a *Archive) past(at int) report.PastRun {
 	k, s := a.kept(at), &a.runs[at]
-	p := report.PastRun{
-		Run: k.Run, URL: k.URL, Started: k.Started, Ended: k.Ended, Groups: k.Groups, Accepted: k.Accepted, Failed: k.Failed,
+	return report.PastRun{
+		Run: k.Run, URL: k.URL, Started: s.Birth().UTC(), Finished: s.Finished.UTC(), Ended: k.Ended, Groups: k.Groups, Accepted: k.Accepted, Failed: k.Failed,
 		Paused: s.Paused, Judged: s.Judged, Mails: s.Mails, GapPosts: s.GapPosts,
 	}
-	if k.Finished != nil {
-		p.Finished = *k.Finished
-	}
-	return p
 }
 
 // Trends sorts the runs of [Archive.Past] by installation, of each the last so many that had a list.

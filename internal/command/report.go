@@ -168,7 +168,7 @@ func (p command) listRuns(archive *campaign.Archive, asJSON bool) error {
 	for _, k := range kept {
 		took := "-"
 		if k.Finished != nil {
-			took = k.Finished.Sub(k.Started).String()
+			took = report.Length(k.Finished.Sub(k.Started).Seconds(), k.Paused)
 		}
 		fmt.Fprintln(out, strings.Join([]string{
 			k.Run, k.Started.Local().Format("2006-01-02 15:04"), took, strconv.Itoa(k.Groups), strconv.Itoa(k.Accepted),

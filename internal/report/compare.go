@@ -23,6 +23,7 @@ type Comparison struct {
 	Run         string     `json:"run"` // the other one
 	Started     time.Time  `json:"started"`
 	Wall        float64    `json:"wall"`
+	Paused      float64    `json:"paused,omitempty"` // seconds of Wall in which operators had it paused
 	Accepted    int        `json:"accepted"`
 	Groups      int        `json:"groups"`
 	Usual       int        `json:"usual_runs"`   // of how many earlier runs the usual times are the median
@@ -56,6 +57,7 @@ type Slowness struct {
 type Past struct {
 	Run     string
 	Results *dispatcher.Report
+	Paused  time.Duration // how long operators had it paused
 }
 
 // CompareWith notes what is different from earlier runs, newest first and at least one: outcomes from the first of them,
@@ -83,7 +85,7 @@ func (d *Document) CompareWith(earlier ...Past) {
 	}
 	before := earlier[0].Results
 	c := &Comparison{
-		Run: earlier[0].Run, Started: instant(before.Started), Wall: seconds(before.Finished.Sub(before.Started)),
+		Run: earlier[0].Run, Started: instant(before.Started), Wall: seconds(before.Finished.Sub(before.Started)), Paused: seconds(earlier[0].Paused),
 		Accepted: before.Counts()[dispatcher.Accepted], Groups: len(before.Results), Usual: len(earlier),
 		NewFailures: []Change{}, Mended: []Change{}, Slower: []Slowness{},
 	}
@@ -154,7 +156,7 @@ func (c *Comparison) Title() string { return c.words().title }
 func (c *Comparison) Lead() []string {
 	w := c.words()
 	list := []string{fmt.Sprintf("%s, which began %s: %d of %s accepted in %s",
-		w.other, clock(c.Started), c.Accepted, c.things.Count(c.Groups), length(c.Wall))}
+		w.other, clock(c.Started), c.Accepted, c.things.Count(c.Groups), Length(c.Wall, c.Paused))}
 	if c.Appeared > 0 || c.Gone > 0 {
 		list = append(list, fmt.Sprintf("%s: %d, %s: %d", w.appeared, c.Appeared, w.gone, c.Gone))
 	}

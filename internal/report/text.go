@@ -56,10 +56,7 @@ func (d *Document) Headline() string {
 		fmt.Fprintf(&b, "no %s sent at %s: %s", d.Mail(), d.URL, d.Error)
 		return b.String()
 	}
-	fmt.Fprintf(&b, "%d of %s accepted at %s in %s", c.Accepted, d.meta.Things.Count(c.Groups), d.URL, length(d.Seconds.Wall))
-	if d.Seconds.Paused > 0 {
-		fmt.Fprintf(&b, " (paused for %s)", length(d.Seconds.Paused))
-	}
+	fmt.Fprintf(&b, "%d of %s accepted at %s in %s", c.Accepted, d.meta.Things.Count(c.Groups), d.URL, Length(d.Seconds.Wall, d.Seconds.Paused))
 	switch d.meta.State {
 	case Running:
 		b.WriteString(" so far")
@@ -130,6 +127,14 @@ func length(seconds float64) string {
 	default:
 		return d.Round(time.Second).String()
 	}
+}
+
+// Length is in words how long a run took, and of that how long operators had it paused, both in seconds.
+func Length(took, paused float64) string {
+	if paused <= 0 {
+		return length(took)
+	}
+	return fmt.Sprintf("%s (paused for %s)", length(took), length(paused))
 }
 
 func (d *Document) writeCauses(out io.Writer, named bool) {

@@ -17,7 +17,7 @@ type PastRun struct {
 	Run, URL string
 	Started  time.Time
 	Finished time.Time     // zero: it goes on, or was cut off
-	Paused   time.Duration // for so long operators had it paused
+	Paused   time.Duration // how long operators had it paused
 	Ended    string        // finished, running, cut_off, no_list, unreadable, or what stopped it
 	Groups   int
 	Accepted int
@@ -37,13 +37,10 @@ func (r PastRun) Took() time.Duration {
 
 // Length is how long it took in words, with its pauses.
 func (r PastRun) Length() string {
-	switch {
-	case r.Finished.IsZero():
+	if r.Finished.IsZero() {
 		return "–"
-	case r.Paused > 0:
-		return fmt.Sprintf("%s (paused for %s)", length((r.Took() + r.Paused).Seconds()), length(r.Paused.Seconds()))
 	}
-	return length(r.Took().Seconds())
+	return Length(max(r.Finished.Sub(r.Started), 0).Seconds(), r.Paused.Seconds())
 }
 
 // Look is how the run's end is shown.

@@ -60,7 +60,7 @@ import (
 //	{"limit":4,"t":4,"steer":"workers","from":"1","to":"4"}
 //	                                              from here on; every steer has the limit that holds then, for older readers;
 //	                                              they stand without a list where the run ended before it had one
-//	{"finished":4.1,"stopped_by":"deadline","error":"…","paused":0.1,"accepted":1,"not_attempted":1,"skipped":2}
+//	{"finished":4.1,"stopped_by":"deadline","error":"…","paused":0.15,"accepted":1,"not_attempted":1,"skipped":2}
 //
 // Where the service's own tables were read, the last line has what they told, too: "mail":"mu", a letter for each group that
 // is sent to (see [ledger.Letters]); and of posts that were in no digest "gaps":[3,12], groups and posts, "gap_groups":[0,1,7],
@@ -133,7 +133,7 @@ type Ending struct {
 	At        time.Time
 	StoppedBy string        // the report's word for what stopped the run; empty if nothing did
 	Error     string        // the same in words, or why there was no list
-	Paused    time.Duration // for so long operators had the run paused
+	Paused    time.Duration // how long operators had the run paused; 0: never, or it was not on record
 }
 
 // Entry is what a journal knows of one group.

@@ -69,7 +69,7 @@ func (r *record) plausible() bool {
 			slices.ContainsFunc(slices.Concat(r.GapGroups, r.LeftGaps), func(i int) bool { return i < 0 }) {
 			return false
 		}
-		if r.Paused != nil && (*r.Paused < 0 || *r.Paused > *r.Finished) {
+		if r.Paused != nil && (*r.Paused < 0 || time.Duration(*r.Paused) > longestRun) {
 			return false
 		}
 		return during && word(r.StoppedBy) && (r.counts == nil || slices.Min(r.counts[:]) >= 0)

@@ -223,8 +223,8 @@ func (w *Writer) Finish(e Ending) {
 			Finished: w.since(e.At), StoppedBy: clip(e.StoppedBy), Error: clip(e.Error),
 			Mail: ledger.Letters(w.mails), LeftMail: ledger.Letters(w.left),
 		}
-		if paused := seconds(e.Paused); paused > 0 {
-			r.Paused = new(min(paused, *r.Finished))
+		if e.Paused > 0 {
+			r.Paused = new(seconds(e.Paused))
 		}
 		w.addGaps(&r)
 		w.add(r)
