@@ -69,7 +69,8 @@ func (r *run) askPatiently(ctx context.Context) (*List, error) {
 	}
 }
 
-// unlisted is the cause that ended the wait for a list, with the last failure before it. Without one of them it is the cause.
+// unlisted is the cause that ended the wait for a list, with the last failure before it; the cause alone where nothing failed; nil
+// where there is no cause.
 func unlisted(cause, last error) error {
 	if cause == nil || last == nil {
 		return cause

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -195,4 +197,42 @@ func TestFetchAsksOnce(t *testing.T) {
 			t.Errorf("got %v after %d requests", err, len(s.Requests()))
 		}
 	})
+}
+
+// A run without a list, or whose sends do not fit, has no end to wait for: its report is made while orders come.
+func TestNoOrderThatIsAnsweredIsMissingInTheReportOfARunThatSendsNothing(t *testing.T) {
+	none := standin.Options{Groups: numbered(5), Faults: []standin.Fault{{Pattern: standin.ListPattern, Kind: standin.NotFound}}}
+	for name, o := range map[string]standin.Options{"no list": none, "no time": {Groups: numbered(5), Cost: always(time.Minute)}} {
+		t.Run(name, func(t *testing.T) {
+			for range 100 {
+				synctest.Test(t, func(t *testing.T) {
+					_, c := site(t, o)
+					h, err := state.LoadHistory(filepath.Join(t.TempDir(), "history"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					run(t.Context(), c, campaign.Settings{URL: siteURL, Workers: 1}, campaign.Kept{History: h}) // tells what the sends take
+					s, done := campaign.Settings{
+						URL: siteURL, Workers: 1, RequireFit: true, MaxDuration: time.Second, Steering: &campaign.Steering{},
+					}, make(chan int)
+					s.Observers = hear(func(campaign.Listing) {
+						go func() {
+							answered := 0
+							for answered < 1000 {
+								if _, err := s.Steering.Do("rate", strconv.Itoa(2+answered%5)); err != nil {
+									break
+								}
+								answered++
+							}
+							done <- answered
+						}()
+					})
+					r := run(t.Context(), c, s, campaign.Kept{History: h})
+					if got, want := len(r.Document.Steered), <-done; got != want || counted(r) != "" && counted(r) != "5 not_attempted" {
+						t.Errorf("%s: %d orders are on record, %d were answered", counted(r), got, want)
+					}
+				})
+			}
+		})
+	}
 }

@@ -34,7 +34,7 @@ type Steering struct {
 	hire   func(workers int)
 	ended  error // why nothing more starts
 	cut    bool  // what is in flight is cut
-	ending bool  // all sends have ended: nothing more is to be changed
+	ending bool  // nothing more is to be changed: all sends have ended, or there are none
 	shut   func()
 	paused time.Time
 	rest   time.Duration // of the pauses that are over
@@ -80,7 +80,7 @@ func (e *ActionError) Error() string { return e.Problem }
 // ErrNoRun is that there is no run to steer.
 var ErrNoRun = &ActionError{"no run is going"}
 
-// ErrEnding is that all sends have ended, and the run writes its report: nothing is left to be changed.
+// ErrEnding is that the run writes its report: its sends have ended, or it makes none, and nothing is left to be changed.
 var ErrEnding = &ActionError{"the run is ending: nothing can be changed any more"}
 
 // CheckAction reports whether there is an action of that name, and value is one that it takes: an [*ActionError] if not.
@@ -319,7 +319,7 @@ func (s *Steering) now(r *run) Status {
 	case s.ended != nil:
 		st.Stopping = s.ended.Error()
 	case s.ending:
-		st.Stopping = "all sends have ended"
+		st.Stopping = "the run writes its report"
 	}
 	return st
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -239,29 +238,6 @@ func TestARunThatStartsNothingMoreTakesNoOtherOrderAndHasEachOnceOnRecord(t *tes
 	})
 }
 
-// Without a list, or with one that does not fit, a run has no end to wait for: its report is made while orders come.
-func TestNoOrderThatIsAnsweredIsMissingInTheReportOfARunThatSendsNothing(t *testing.T) {
-	for range 100 {
-		synctest.Test(t, func(t *testing.T) {
-			_, c := site(t, standin.Options{Groups: numbered(5), Faults: []standin.Fault{{Pattern: standin.ListPattern, Kind: standin.NotFound}}})
-			s, done := campaign.Settings{URL: siteURL, Steering: &campaign.Steering{}}, make(chan int)
-			s.Observers = hear(func(campaign.Listing) {
-				go func() {
-					answered := 0
-					for _, err := s.Steering.Do("workers", "2"); err == nil; _, err = s.Steering.Do("workers", strconv.Itoa(3+answered%5)) {
-						answered++
-					}
-					done <- answered
-				}()
-			})
-			r := run(t.Context(), c, s)
-			if got, want := len(r.Document.Steered), <-done; got != want {
-				t.Errorf("%d orders are on record, %d were answered", got, want)
-			}
-		})
-	}
-}
-
 func TestAPauseMakesNoRunASlowOneAmongThoseThatAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := site(t, standin.Options{Groups: numbered(3), Cost: always(10 * time.Second)})
@@ -353,7 +329,7 @@ func TestARunThatWritesItsReportSaysThatItIsEnding(t *testing.T) {
 	asked := false
 	_, err := campaign.Run(t.Context(), campaign.Digest(c, time.UTC), campaign.Settings{URL: siteURL, NoState: true, Steering: s, Observers: hear(func(campaign.Ended) {
 		asked = true
-		if st, err := s.Do("status", ""); err != nil || st.Stopping != "all sends have ended" || st.Done != 2 {
+		if st, err := s.Do("status", ""); err != nil || st.Stopping != "the run writes its report" || st.Done != 2 {
 			t.Errorf("got %+v, %v", st, err)
 		}
 		if _, err := s.Do("pause", ""); !errors.Is(err, campaign.ErrEnding) {

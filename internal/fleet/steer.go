@@ -109,7 +109,8 @@ type NightStatus struct {
 	Outcomes map[string]int // of the tasks that are done, by their last attempt
 }
 
-// Statuses returns what goes on at the installations whose names begin so, all of it at one moment.
+// Statuses returns what goes on at the installations whose names begin so. Limits, groups and attempts are of one moment. Ages are
+// by the clock of each statement, and so is who follows a night, since locks are in no snapshot.
 func (db *DB) Statuses(ctx context.Context, name string) (all []Status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*questionTime)
 	defer cancel()

@@ -101,10 +101,12 @@ func TestTheLivePageKeepsItselfUpToDateInABrowser(t *testing.T) {
 
 	// What a person has chosen stays while the page changes.
 	b.Eval(`document.querySelector("a[href='#slowest']").focus(); window.stays = document.querySelector("#slowest"); 0`, nil)
-	b.Smooth("a change", func() {
-		n.goOn(40)
-		shows(b, "h1", fmt.Sprintf("%d of 20000 groups", n.next-failures(n.results)))
-	})
+	for range 3 {
+		b.Smooth("a change", nil, func() {
+			n.goOn(40)
+			shows(b, "h1", fmt.Sprintf("%d of 20000 groups", n.next-failures(n.results)))
+		})
+	}
 	if got := b.Number(`Number(document.activeElement.hash === "#slowest" && window.stays.isConnected)`); got != 1 {
 		t.Error("what had the focus is another element now")
 	}

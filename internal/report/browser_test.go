@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -32,13 +33,25 @@ func TestTheHTMLReportIsForEverybody(t *testing.T) {
 
 func TestTheTableOfTwentyThousandGroupsAnswersAtOnce(t *testing.T) {
 	b, url := open(t)
-	b.Smooth("loading", func() { b.Open(url) })
-	for _, tt := range []struct{ name, script string }{
-		{"sorting by name", `document.querySelector("#columns th:nth-child(1) button").click()`},
-		{"sorting by time", `document.querySelector("#columns th:nth-child(3) button").click()`},
-		{"searching", `const e = document.getElementById("search"); e.value = e.value ? "" : "group 0"; e.dispatchEvent(new Event("input"))`},
-		{"the next page", `document.getElementById("later").click()`},
+	b.Smooth("loading", nil, func() { b.Open(url) })
+	sort := func(column int) string {
+		return fmt.Sprintf(`document.querySelector("#columns th:nth-child(%d) button").click();`, column)
+	}
+	search := func(text string) string {
+		return fmt.Sprintf(`{ const e = document.getElementById("search"); e.value = %q; e.dispatchEvent(new Event("input")); }`, text)
+	}
+	do := func(script string) func() {
+		return func() { b.Eval(`new Promise((over) => setTimeout(() => { `+script+` over(0); }))`, nil) }
+	}
+	for _, tt := range []struct{ name, before, script string }{
+		{"sorting by name", sort(3), sort(1)},
+		{"sorting by name, the other way", sort(3) + sort(1), sort(1)},
+		{"sorting by time", sort(1), sort(3)},
+		{"sorting by time, the other way", sort(1) + sort(3), sort(3)},
+		{"searching", search(""), search("group 0")},
+		{"showing all again", search("group 0"), search("")},
+		{"the next page", "", `document.getElementById("later").click();`},
 	} {
-		b.Smooth(tt.name, func() { b.Eval(`new Promise((over) => setTimeout(() => { `+tt.script+`; over(0); }))`, nil) })
+		b.Smooth(tt.name, do(tt.before), do(tt.script))
 	}
 }

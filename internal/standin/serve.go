@@ -105,7 +105,7 @@ func (v *Server) Close() {
 	v.once.Do(func() {
 		_ = v.srv.Close()
 		<-v.ended
-		_ = v.srv.Close() // who was accepted beside the first
+		_ = v.srv.Close() // a connection that was accepted while the first one ran
 	})
 	v.conns.Wait()
 	v.site.wait()

@@ -9,7 +9,7 @@ import (
 
 // A crowd is the connections of a server. It closes one for each that would be too many.
 type crowd struct {
-	left   sync.WaitGroup // each until its handler has returned, also where it was closed here
+	left   sync.WaitGroup // each until its handler has returned or taken it over, also where it was closed here
 	mu     sync.Mutex
 	open   map[net.Conn]struct{}
 	silent []net.Conn // of these, the ones that owe a whole request, the one that has for the longest time first

@@ -91,11 +91,15 @@ func TestNothingIsAnsweredOnceAServerIsClosed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var conns []net.Conn
 		for range 8 {
-			call(t, s, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			conns = append(conns, call(t, s, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 		}
 		s.Close(0)
 		closed.Store(true)
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
 	}
 }
 

@@ -85,7 +85,7 @@ func (s *Server) Close(patience time.Duration) {
 	defer cancel()
 	_ = s.http.Shutdown(ctx)
 	s.serves.Wait()
-	_ = s.http.Close() // whom Shutdown did not wait for, and who was accepted beside it
+	_ = s.http.Close() // connections that Shutdown did not wait for, and one that was accepted while it ran
 	s.visitors.left.Wait()
 }
 

@@ -3,14 +3,12 @@
 package fleet_test
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -90,27 +88,9 @@ func newWorldOn(t testing.TB, o standin.Options, s *fleettest.Server) *world {
 type machine struct {
 	*exec.Cmd
 	t      testing.TB
-	output lockedBuffer
+	output program.Output
 	exited chan struct{} // closed when it has ended
 	err    error
-}
-
-// A lockedBuffer is one that may be read while a process writes.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // start starts a process, which is killed with the test. state is its state directory.

@@ -293,15 +293,23 @@ func TestAKilledRunIsResumedWithoutAWait(t *testing.T) {
 			return 5 * time.Millisecond
 		}
 	})
+	release := sync.OnceFunc(func() { close(dead) })
+	t.Cleanup(release) // before the server's, which waits for what is held
 	cmd := p.command("--workers", "2", "--guard-wait", "0", p.server.URL)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	<-held
-	<-held
+	late := time.After(program.Patience)
+	for i := range 2 {
+		select {
+		case <-held:
+		case <-late:
+			t.Errorf("%d sends are in flight, want 2", i)
+		}
+	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	close(dead)
+	release()
 	began := time.Now()
 	r := p.run("--resume", "--guard-wait", "0")
 	if took := time.Since(began); took > 2*time.Minute {
