@@ -240,7 +240,7 @@ func (a *Archive) Compare(ctx context.Context, at int, d *report.Document) error
 			d.Note(fmt.Sprintf("run %s is in no comparison: its record cannot be read", a.runs[i].Run))
 			continue
 		}
-		earlier = append(earlier, report.Past{Run: run.Run, Results: run.Report(), Paused: run.Paused})
+		earlier = append(earlier, report.Past{Run: run.Run, Results: run.Report(), Steered: steersOf(run)})
 		if len(earlier) == usualRuns {
 			break
 		}
@@ -275,7 +275,7 @@ func (a *Archive) CompareWith(at int, name string, d *report.Document) (other st
 	if err != nil {
 		return "", err
 	}
-	d.CompareWithRun(report.Past{Run: run.Run, Results: run.Report(), Paused: run.Paused})
+	d.CompareWithRun(report.Past{Run: run.Run, Results: run.Report(), Steered: steersOf(run)})
 	return run.Run, nil
 }
 

@@ -138,7 +138,7 @@ func (r Run) write(w io.Writer, success float64) error {
 		{"sent_bytes", "Bytes written to the site's connections in the last run, with headers and TLS.", float64(r.Sent)},
 		{"received_bytes", "Bytes read from the site's connections in the last run, with headers and TLS.", float64(r.Received)},
 		{"run_duration_seconds", "How long the last run took.", d.Seconds.Wall},
-		{"run_paused_seconds", "How long of that operators had the last run paused.", d.Seconds.Paused},
+		{"run_paused_seconds", "How long of the last run's duration operators had it paused.", d.Seconds.Paused},
 	}, ends...) {
 		r.head(out, g.name, "gauge", g.help)
 		r.line(out, g.name, "", g.value)

@@ -57,7 +57,7 @@ type Slowness struct {
 type Past struct {
 	Run     string
 	Results *dispatcher.Report
-	Paused  time.Duration // how long operators had it paused
+	Steered []Steer // what operators changed
 }
 
 // CompareWith notes what is different from earlier runs, newest first and at least one: outcomes from the first of them,
@@ -85,7 +85,8 @@ func (d *Document) CompareWith(earlier ...Past) {
 	}
 	before := earlier[0].Results
 	c := &Comparison{
-		Run: earlier[0].Run, Started: instant(before.Started), Wall: seconds(before.Finished.Sub(before.Started)), Paused: seconds(earlier[0].Paused),
+		Run: earlier[0].Run, Started: instant(before.Started), Wall: seconds(before.Finished.Sub(before.Started)),
+		Paused:   seconds(paused(earlier[0].Steered, before.Finished)),
 		Accepted: before.Counts()[dispatcher.Accepted], Groups: len(before.Results), Usual: len(earlier),
 		NewFailures: []Change{}, Mended: []Change{}, Slower: []Slowness{},
 	}

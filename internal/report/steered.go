@@ -37,9 +37,12 @@ func (d *Document) atFirst(what string) string {
 }
 
 // PausedFor is how long operators had the run paused.
-func (d *Document) PausedFor() (all time.Duration) {
+func (d *Document) PausedFor() time.Duration { return paused(d.meta.Steered, d.results.Finished) }
+
+// paused is how long operators had a run paused that ended at some time.
+func paused(steered []Steer, ended time.Time) (all time.Duration) {
 	var since time.Time // zero: it goes on
-	for _, s := range d.meta.Steered {
+	for _, s := range steered {
 		switch {
 		case s.What == "pause" && since.IsZero():
 			since = s.At
@@ -49,7 +52,7 @@ func (d *Document) PausedFor() (all time.Duration) {
 		}
 	}
 	if !since.IsZero() {
-		all += max(d.results.Finished.Sub(since), 0)
+		all += max(ended.Sub(since), 0)
 	}
 	return all
 }
