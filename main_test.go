@@ -81,7 +81,7 @@ type scriptSite struct {
 	*standin.Site
 	number  int                           // of the sites of this script
 	started chan standin.Group            // a send got a request thread
-	held    atomic.Pointer[chan struct{}] // what sends that take a time wait for before; nil: nothing
+	held    atomic.Pointer[chan struct{}] // what sends wait for on a site with -cost; nil: nothing
 }
 
 type siteKey struct{}

@@ -36,8 +36,8 @@ const (
 	mostChanges = 10
 )
 
-// Smooth tests that a change does not keep the browser from drawing for long. The change is made several times where it must be,
-// each time from what prepare leaves; nil: from what the change before left.
+// Smooth tests that a change does not keep the browser from drawing for long. prepare, which may be nil, is called before each
+// change, and is not judged.
 func (b *Browser) Smooth(name string, prepare, change func()) {
 	b.t.Helper()
 	var frames []int

@@ -255,7 +255,7 @@ func TestAPauseMakesNoRunASlowOneAmongThoseThatAreKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Of the pause five seconds are of the send that was in flight.
+		// The send in flight ended five seconds into the pause, all of which counts.
 		if past := archive.Past()[0]; past.Took() != 25*time.Second || past.Length() != "1h0m25s (paused for 1h0m0s)" {
 			t.Errorf("it took %v, %s", past.Took(), past.Length())
 		}

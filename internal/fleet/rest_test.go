@@ -134,8 +134,8 @@ func TestAWorkerForWhichTheSiteDoesNotWorkTriesOneAtATime(t *testing.T) {
 		t.Errorf("it is to rest for %v while one is in flight", rest)
 	}
 	cut.finish(fleet.End{Attempt: trial.Attempt, Worker: cut.id, Unsent: true}) // too late to leave: that is no proof
-	if rest := cut.try(2, fleet.Rest, 0); rest <= 5*time.Second {
-		t.Errorf("after a second trial it is to rest for %v, no longer than after the first", rest)
+	if rest := cut.try(2, fleet.Rest, 0); rest <= 5*time.Second || g.pause("worker", "retry_pause", cut.id) != 10 {
+		t.Errorf("after a second trial it is to rest for %v, which is not twice as long as after the first", rest)
 	}
 }
 

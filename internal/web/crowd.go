@@ -9,7 +9,7 @@ import (
 
 // A crowd is the connections of a server. It closes one for each that would be too many.
 type crowd struct {
-	left   sync.WaitGroup // each until its handler has returned or taken it over, also where it was closed here
+	left   sync.WaitGroup // the connections whose handlers may still run, also of those that were closed here
 	mu     sync.Mutex
 	open   map[net.Conn]struct{}
 	silent []net.Conn // of these, the ones that owe a whole request, the one that has for the longest time first
@@ -19,7 +19,7 @@ type crowd struct {
 // which sends it byte by byte is as silent as one that sends nothing.
 func (c *crowd) note(conn net.Conn, state http.ConnState) {
 	switch state {
-	case http.StateNew: // by the loop that accepts, so that whoever waited for that one adds nothing more
+	case http.StateNew: // Serve calls this before it returns: after the wait for Serve no Add comes beside Wait
 		c.left.Add(1)
 	case http.StateClosed, http.StateHijacked:
 		defer c.left.Done()

@@ -214,7 +214,7 @@ func (w *world) judge(groups []standin.Group, limit int) {
 	}
 }
 
-// stopped has the database be away for a time, and says when it surely was.
+// stopped has the database be away for a time, and returns between which times it surely was.
 func stopped(t testing.TB, c *cluster.Cluster, away time.Duration, crash bool) (from, to time.Time) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), away+time.Minute)

@@ -30,7 +30,7 @@ func (o *Output) String() string {
 	return o.text.String()
 }
 
-// Grown is closed when more is written. Who waits for some text takes it first, and looks then.
+// Grown returns a channel that is closed when more is written. Whoever waits for some text calls Grown before String.
 func (o *Output) Grown() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
